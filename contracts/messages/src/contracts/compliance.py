@@ -1,0 +1,45 @@
+"""What the compliance service tells the others. Subjects are opaque ids or public addresses, never personal data."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime, Field
+
+from contracts.chain import DocumentType, Law
+from contracts.envelope import Message
+from contracts.values import Hash
+
+
+class DocumentVersionPublished(Message, type="compliance.events.DocumentVersionPublished.v1"):
+    """A legal document has a new version; earlier acceptances no longer suffice."""
+
+    document_type: DocumentType
+    version: int = Field(ge=1)
+    content_hash: Hash
+    published_at: AwareDatetime
+
+
+class AcceptanceRecorded(Message, type="compliance.events.AcceptanceRecorded.v1"):
+    """A subject accepted exactly this text."""
+
+    subject: str
+    document_type: DocumentType
+    version: int = Field(ge=1)
+    content_hash: Hash
+    accepted_at: AwareDatetime
+
+
+class DeletionOpened(Message, type="compliance.events.DeletionOpened.v1"):
+    """A subject asked to be forgotten."""
+
+    request_id: str
+    subject: str
+    law: Law
+    due_at: AwareDatetime
+
+
+class DeletionClosed(Message, type="compliance.events.DeletionClosed.v1"):
+    """A deletion request ended."""
+
+    request_id: str
+    outcome: str = Field(pattern="^(completed|denied)$")
+    closed_at: AwareDatetime

@@ -1,0 +1,114 @@
+"""Values that cross borders: one form each, everything else refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from contracts.testing import address, hash_of
+from contracts.values import UINT256_MAX, Address, Amount, Hash
+
+amount: TypeAdapter[int] = TypeAdapter(Amount)
+tron_address: TypeAdapter[str] = TypeAdapter(Address)
+hex_hash: TypeAdapter[str] = TypeAdapter(Hash)
+
+
+@given(st.integers(0, UINT256_MAX))
+def test_an_amount_travels_as_decimal_digits_and_comes_back_exactly(value: int) -> None:
+    wire = amount.dump_json(value)
+    assert json.loads(wire) == str(value)
+    assert amount.validate_json(wire) == value
+    assert amount.validate_python(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1.0, 0.1, float("nan"), float("inf"), 1e78,  # floats lose digits
+        True, False, None, [], {}, b"1",
+        -1, UINT256_MAX + 1, -(2**300),
+        "", " ", "-1", "+1", "01", "00", "1.0", "1e3", "0x1", "1_000", " 1", "1 ", "1\n", "٣", "９",
+        str(UINT256_MAX + 1), "9" * 78, "1" * 79, "1" * 100_000,
+    ],
+)  # fmt: skip
+def test_an_amount_that_is_not_a_whole_number_of_256_bits_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        amount.validate_python(value)
+
+
+@given(st.one_of(st.floats(), st.integers(max_value=-1), st.integers(min_value=UINT256_MAX + 1)))
+def test_no_float_and_no_number_out_of_range_is_ever_an_amount(value: float) -> None:
+    with pytest.raises(ValidationError):
+        amount.validate_python(value)
+    with pytest.raises(ValidationError):
+        amount.validate_json(json.dumps(value))
+
+
+@given(st.text())
+def test_a_text_is_an_amount_only_if_it_is_the_amounts_own_form(text: str) -> None:
+    try:
+        value = amount.validate_python(text)
+    except ValidationError:
+        return
+    assert str(value) == text
+
+
+def test_the_refusal_of_an_amount_says_what_was_expected_and_shows_no_more_than_a_line() -> None:
+    with pytest.raises(ValidationError, match="expected 1 to 78 decimal digits without leading zeros, got '0777'"):
+        amount.validate_python("0777")
+    with pytest.raises(ValidationError) as caught:
+        amount.validate_python("9" * 1_000_000)
+    assert len(caught.value.errors()[0]["msg"]) < 200
+
+
+@given(st.integers(0, 10_000))
+def test_an_address_stays_the_text_it_was(number: int) -> None:
+    text = address(number)
+    assert tron_address.validate_python(text) == text
+    assert json.loads(tron_address.dump_json(text)) == text
+
+
+@given(st.integers(0, 10_000), st.integers(1, 33), st.sampled_from("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkm"))
+def test_an_address_with_one_wrong_character_is_refused_by_its_checksum(number: int, place: int, other: str) -> None:
+    text = address(number)
+    changed = text[:place] + other + text[place + 1 :]
+    if changed == text:
+        return
+    with pytest.raises(ValidationError, match="base58check"):
+        tron_address.validate_python(changed)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, 1, b"T", "", "T", "T" * 34, "T" + "z" * 33, "T" + "0" * 33, "Tlll" + "1" * 30,
+        "41" + "00" * 20,  # hex as nodes write it
+        "0x" + "00" * 20,
+        "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",  # another chain's: valid checksum, other prefix
+        "T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb ",
+    ],
+)  # fmt: skip
+def test_what_is_no_tron_address_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        tron_address.validate_python(value)
+
+
+def test_the_zero_address_is_an_address() -> None:
+    assert tron_address.validate_python("T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb")
+
+
+def test_a_hash_is_64_lower_case_hex_digits() -> None:
+    assert hex_hash.validate_python(hash_of(1)) == hash_of(1)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "0x" + "a" * 62, "0x" + "a" * 64, "A" * 64, "g" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", 1, None]
+)
+def test_what_is_no_hash_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        hex_hash.validate_python(value)
