@@ -1,0 +1,18 @@
+#!/bin/sh
+# Prints random passwords and a token key for docker-compose.yml: infra/images/secrets.sh > .env
+# The databases keep the passwords of their first start; a new .env needs `docker compose down --volumes` first.
+set -eu
+umask 077
+
+password() { openssl rand -hex 24; }
+
+echo "POSTGRES_PASSWORD=$(password)"
+for service in CHAIN COMPLIANCE REWARDS ROYALTIES; do
+    echo "${service}_DB_PASSWORD=$(password)"
+    echo "${service}_OWNER_DB_PASSWORD=$(password)"
+done
+key=$(openssl genpkey -algorithm ed25519)
+# The public key's 32 bytes end its DER form. The private one is given to the tools only, to mint tokens.
+public=$(printf '%s\n' "$key" | openssl pkey -pubout -outform DER | tail -c 32 | openssl base64 -A)
+printf 'ANNALS_JWT_PUBLIC_KEY=%s\nANNALS_JWT_PRIVATE_KEY=' "$public"
+printf '%s\n' "$key" | awk 'NR > 1 { printf "%s", "\\n" } { printf "%s", $0 } END { print "" }'

