@@ -1,0 +1,41 @@
+"""An append-only event log in PostgreSQL. The README of this library explains the mechanism."""
+
+from eventlog.decider import Decider, Execution, Executor, Intent
+from eventlog.errors import (
+    BrokenLog,
+    DuplicateEvent,
+    EventLogError,
+    InvalidEvent,
+    UnknownEventType,
+    WrongExpectedVersion,
+)
+from eventlog.ids import derived_id, uuid7
+from eventlog.log import ANY, NO_STREAM, Appended, EventLog, Metadata, NewEvent, RecordedEvent, install_sql
+from eventlog.types import MAX_EVENT_BYTES, EventTypes
+from eventlog.watermark import Watermark
+
+__all__ = [
+    "ANY",
+    "MAX_EVENT_BYTES",
+    "NO_STREAM",
+    "Appended",
+    "BrokenLog",
+    "Decider",
+    "DuplicateEvent",
+    "EventLog",
+    "EventLogError",
+    "EventTypes",
+    "Execution",
+    "Executor",
+    "Intent",
+    "InvalidEvent",
+    "Metadata",
+    "NewEvent",
+    "RecordedEvent",
+    "UnknownEventType",
+    "Watermark",
+    "WrongExpectedVersion",
+    "derived_id",
+    "install_sql",
+    "uuid7",
+]

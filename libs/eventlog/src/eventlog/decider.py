@@ -1,0 +1,149 @@
+"""Commands to events: load → decide → append, for one command or for thousands in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+
+from eventlog.errors import WrongExpectedVersion
+from eventlog.ids import derived_id, uuid7
+from eventlog.log import Appended, EventLog, Metadata, NewEvent
+
+Command = TypeVar("Command")
+State = TypeVar("State")
+Event = TypeVar("Event")
+
+ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Decider(Generic[Command, State, Event]):
+    """A pure aggregate. `decide` raises to refuse; no events means that nothing needs to happen.
+
+    States are values: `evolve` returns a new one and never changes the old one.
+    """
+
+    initial: State
+    decide: Callable[[Command, State], Sequence[Event]]
+    evolve: Callable[[State, Event], State]
+
+    def fold(self, events: Sequence[Event]) -> State:
+        """The state after these events."""
+        state = self.initial
+        for event in events:
+            state = self.evolve(state, event)
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A command on its way to one stream.
+
+    `key`, where given, identifies what is asked: the ids of the resulting events are derived from it, so that the same
+    intent can't take effect twice.
+    """
+
+    stream: str
+    decider: Decider[Any, Any, Any]
+    command: object
+    occurred_at: datetime
+    metadata: Metadata = Metadata()
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What came of a batch of intents: the events of each, in order, and where they stand in the log."""
+
+    events: Sequence[Sequence[NewEvent]]
+    appended: Appended | None
+    _states: dict[str, tuple[int, Any]]
+    _executor: Executor
+
+    def committed(self) -> None:
+        """To be called once the transaction has committed: only then may the new states be remembered."""
+        self._executor.remember(self._states)
+        if self.appended is not None:
+            self._executor.log.wake()
+
+
+class Executor:
+    """Executes intents against a log.
+
+    States of recently used streams are kept in memory with their version. A stale one does no harm: each load asks
+    for the events after it, and the compare-and-set of the append catches what came in between.
+    """
+
+    def __init__(self, log: EventLog, cache_size: int = 50_000) -> None:
+        self.log = log
+        self._cache_size = cache_size
+        self._cache: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+
+    async def execute(self, intents: Sequence[Intent], conn: asyncpg.Connection | None = None) -> Execution:
+        """Decide all intents in order and append their events at once: all of them take effect, or none.
+
+        With `conn` this is part of the caller's transaction: a conflict raises WrongExpectedVersion, and after the
+        commit the caller calls `committed()`. Without, the batch runs in a transaction of its own and is decided anew
+        after a conflict. An error raised by `decide` passes through.
+        """
+        if conn is not None:
+            return await self._execute(intents, conn)
+        for attempt in range(ATTEMPTS):
+            try:
+                execution = await self._execute(intents, None)
+            except WrongExpectedVersion:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
+            else:
+                execution.committed()
+                return execution
+        raise AssertionError("unreachable")
+
+    def remember(self, states: dict[str, tuple[int, Any]]) -> None:
+        for stream, state in states.items():
+            self._cache[stream] = state
+            self._cache.move_to_end(stream)
+        while len(self._cache) > self._cache_size:
+            self._cache.popitem(last=False)
+
+    async def _execute(self, intents: Sequence[Intent], conn: asyncpg.Connection | None) -> Execution:
+        states = await self._load(intents, conn)
+        loaded = {stream: version for stream, (version, _) in states.items()}
+        outcomes: list[list[NewEvent]] = []
+        for intent in intents:
+            version, state = states[intent.stream]
+            decided = list(intent.decider.decide(intent.command, state))
+            for event in decided:
+                state = intent.decider.evolve(state, event)
+            states[intent.stream] = (version + len(decided), state)
+            outcomes.append([_new_event(intent, event, i) for i, event in enumerate(decided)])
+        events = [event for outcome in outcomes for event in outcome]
+        appended = None
+        if events:
+            touched = {event.stream for event in events}
+            appended = await self.log.append(events, {stream: loaded[stream] for stream in touched}, conn)
+            if appended.repeated:
+                states = {}  # what was decided now is not what the log holds
+        return Execution(outcomes, appended, states, self)
+
+    async def _load(self, intents: Sequence[Intent], conn: asyncpg.Connection | None) -> dict[str, tuple[int, Any]]:
+        deciders = {intent.stream: intent.decider for intent in intents}
+        states = {stream: self._cache.get(stream, (0, decider.initial)) for stream, decider in deciders.items()}
+        after = {stream: version for stream, (version, _) in states.items()}
+        for recorded in await self.log.read_streams(after, conn):
+            _, state = states[recorded.stream]
+            states[recorded.stream] = (recorded.version, deciders[recorded.stream].evolve(state, recorded.event))
+        return states
+
+
+def _new_event(intent: Intent, event: object, index: int) -> NewEvent:
+    event_id = derived_id(f"{intent.key}/{index}", intent.occurred_at) if intent.key is not None else uuid7()
+    return NewEvent(intent.stream, event, intent.occurred_at, event_id, intent.metadata)

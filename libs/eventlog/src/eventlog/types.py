@@ -1,0 +1,92 @@
+"""The one choke point between stored events and classes: names, versions, JSON, upcasting."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from eventlog.errors import InvalidEvent, UnknownEventType
+
+MAX_EVENT_BYTES = 900_000  # stays below Kafka's max.message.bytes of 1 MiB with its headers
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+_STORED_NAME = re.compile(r"^([A-Za-z][A-Za-z0-9_.-]*)\.v([1-9][0-9]*)$")
+
+
+class EventTypes:
+    """Maps stored names such as ``RewardCredited.v1`` to frozen dataclasses, and old versions to current ones.
+
+    `types` names the current version of each class. `upcasters` maps the stored name of an old version to a function
+    that turns its JSON object into that of the next version.
+    """
+
+    def __init__(self, types: Mapping[str, type], upcasters: Mapping[str, Upcaster] | None = None) -> None:
+        self._names: dict[type, tuple[str, int]] = {}
+        self._adapters: dict[tuple[str, int], TypeAdapter[Any]] = {}
+        self._upcasters: dict[tuple[str, int], Upcaster] = {}
+        for stored, cls in types.items():
+            name, version = _split(stored)
+            if cls in self._names:
+                raise ValueError(f"{cls.__name__} is named twice: {self._names[cls]} and {stored}")
+            self._names[cls] = (name, version)
+            self._adapters[name, version] = TypeAdapter(cls)
+        for stored, upcaster in (upcasters or {}).items():
+            self._upcasters[_split(stored)] = upcaster
+        for name, version in self._upcasters:
+            if (name, version + 1) not in self._adapters | self._upcasters:
+                raise ValueError(f"upcaster {name}.v{version} leads nowhere: no {name}.v{version + 1}")
+
+    def __contains__(self, cls: type) -> bool:
+        return cls in self._names
+
+    def name(self, cls: type) -> str:
+        """The stored name without its version, for instance to select events of this class."""
+        try:
+            return self._names[cls][0]
+        except KeyError:
+            raise UnknownEventType(f"{cls.__qualname__} has no stored name: add it to the event types") from None
+
+    def names(self, classes: Iterable[type]) -> list[str]:
+        """The stored names without versions of several classes."""
+        return [self.name(cls) for cls in classes]
+
+    def encode(self, event: object) -> tuple[str, int, str]:
+        """Stored name, type version and JSON of an event. Raises UnknownEventType or InvalidEvent."""
+        self.name(type(event))
+        key = self._names[type(event)]
+        try:
+            data = self._adapters[key].dump_json(event, warnings="error").decode()
+        except PydanticSerializationError as error:
+            raise InvalidEvent(f"{key[0]}.v{key[1]}: {error}") from error
+        if len(data) > MAX_EVENT_BYTES:
+            raise InvalidEvent(f"{key[0]}.v{key[1]}: {len(data)} bytes, at most {MAX_EVENT_BYTES}")
+        return *key, data
+
+    def decode(self, type_name: str, type_version: int, data: str) -> Any:
+        """The current class of a stored event. Raises UnknownEventType or InvalidEvent."""
+        key = (type_name, type_version)
+        try:
+            if key in self._adapters:
+                return self._adapters[key].validate_json(data)
+            if key not in self._upcasters:
+                raise UnknownEventType(f"no class for stored event {type_name}.v{type_version}")
+            value = json.loads(data)
+            while key in self._upcasters:
+                value = self._upcasters[key](value)
+                key = (type_name, key[1] + 1)
+            return self._adapters[key].validate_python(value)
+        except ValidationError as error:
+            raise InvalidEvent(f"stored event {type_name}.v{type_version} does not fit its class: {error}") from error
+
+
+def _split(stored: str) -> tuple[str, int]:
+    match = _STORED_NAME.match(stored)
+    if not match:
+        raise ValueError(f"stored name {stored!r}: expected Name.v<number>")
+    return match[1], int(match[2])

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from eventlog import (
+    ANY,
+    NO_STREAM,
+    DuplicateEvent,
+    EventLog,
+    InvalidEvent,
+    Metadata,
+    NewEvent,
+    UnknownEventType,
+    WrongExpectedVersion,
+)
+from eventlog.testing import NOW, Credited, credited
+
+FEW, MANY = 3, 450  # below and above the size from which COPY is used
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_events_are_read_back_as_they_were_appended(log: EventLog, count: int) -> None:
+    sent = [
+        NewEvent(f"account/{i % 2}", Credited(2**200 + i, "zł"), NOW, metadata=Metadata(actor="a", causation_id=str(i)))
+        for i in range(count)
+    ]
+    appended = await log.append(sent)
+
+    got = await log.read(0, appended.position)
+    assert [(e.event_id, e.stream, e.event, e.metadata, e.occurred_at) for e in got] == [
+        (e.event_id, e.stream, e.event, e.metadata, e.occurred_at) for e in sent
+    ]
+    assert appended.versions == {"account/0": (count + 1) // 2, "account/1": count // 2}
+    assert [e.version for e in got if e.stream == "account/0"] == list(range(1, (count + 1) // 2 + 1))
+    assert got[-1].position == appended.position
+    assert [e.position for e in got] == sorted(e.position for e in got)
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_a_wrong_expected_version_is_refused_and_writes_nothing(log: EventLog, count: int) -> None:
+    await log.append([credited("a"), credited("a"), credited("b")])
+    with pytest.raises(WrongExpectedVersion, match="stream a: expected version 1, found 2") as refusal:
+        await log.append([credited("a"), credited("b")] * count, {"a": 1, "b": 1})
+    assert (refusal.value.stream, refusal.value.expected, refusal.value.found) == ("a", 1, 2)
+    assert len(await log.read(0, 10_000)) == 3
+    assert await log.pool.fetchval("SELECT version FROM streams WHERE stream = 'b'") == 1
+
+
+async def test_no_stream_any_and_exact_versions_are_told_apart(log: EventLog) -> None:
+    await log.append([credited("a")], {"a": NO_STREAM})
+    with pytest.raises(WrongExpectedVersion):
+        await log.append([credited("a")], {"a": NO_STREAM})
+    with pytest.raises(WrongExpectedVersion, match="expected version 5, found 0"):
+        await log.append([credited("new")], {"new": 5})
+    assert (await log.append([credited("a")], {"a": ANY})).versions == {"a": 2}
+    assert (await log.append([credited("a")], {"a": 2})).versions == {"a": 3}
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+@pytest.mark.parametrize("expected", [ANY, NO_STREAM])
+async def test_repeating_an_append_gives_the_first_result(log: EventLog, count: int, expected: int) -> None:
+    events = [credited("a", i) for i in range(count)]
+    first = await log.append(events, {"a": expected})
+    await log.append([credited("a")])
+    again = await log.append(events, {"a": expected})
+    assert again == replace(first, repeated=True)
+    assert len(await log.read(0, 10_000)) == count + 1
+
+
+async def test_an_event_id_used_for_something_else_is_refused(log: EventLog) -> None:
+    event = credited("a")
+    await log.append([event])
+    with pytest.raises(DuplicateEvent, match=str(event.event_id)):
+        await log.append([event, credited("a")])
+    with pytest.raises(DuplicateEvent):
+        await log.append([NewEvent("b", event.event, NOW, event.event_id)])
+    assert len(await log.read(0, 100)) == 1
+
+
+async def test_an_append_inside_a_transaction_disappears_with_it(log: EventLog) -> None:
+    async with log.pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        await log.append([credited("a")], conn=conn)
+        await transaction.rollback()
+    assert await log.read(0, 100) == []
+    assert (await log.append([credited("a")], {"a": NO_STREAM})).versions == {"a": 1}
+
+
+async def test_many_writers_of_the_same_streams_never_deadlock_and_versions_have_no_holes(log: EventLog) -> None:
+    async def write(writer: int) -> None:
+        for i in range(20):
+            names = [f"s/{(writer + i + k) % 5}" for k in range(4)]
+            await log.append([credited(name) for name in names])
+
+    await asyncio.gather(*(write(w) for w in range(8)))
+    for k in range(5):
+        versions = [e.version for e in await log.read_stream(f"s/{k}")]
+        assert versions == list(range(1, len(versions) + 1))
+    assert len(await log.read(0, 10_000)) == 8 * 20 * 4
+
+
+async def test_one_of_two_racing_appends_wins(log: EventLog) -> None:
+    results = await asyncio.gather(
+        *(log.append([credited("a")], {"a": NO_STREAM}) for _ in range(8)), return_exceptions=True
+    )
+    assert sum(isinstance(r, WrongExpectedVersion) for r in results) == 7
+
+
+@pytest.mark.parametrize("statement", ["UPDATE events SET type = 'X'", "DELETE FROM events", "TRUNCATE events"])
+async def test_the_log_refuses_to_be_changed(log: EventLog, statement: str) -> None:
+    await log.append([credited("a")])
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+        await log.pool.execute(statement)
+
+
+async def test_what_is_no_event_of_this_log_is_refused(log: EventLog) -> None:
+    with pytest.raises(UnknownEventType, match="str"):
+        await log.append([NewEvent("a", "hello", NOW)])
+    with pytest.raises(InvalidEvent, match="Credited"):
+        await log.append([NewEvent("a", Credited("ten"), NOW)])  # type: ignore[arg-type]  # hostile on purpose
+    with pytest.raises(InvalidEvent, match="bytes, at most"):
+        await log.append([NewEvent("a", Credited(1, "x" * 1_000_000), NOW)])
+    with pytest.raises(ValueError, match="no events"):
+        await log.append([])
+    assert await log.read(0, 100) == []
+
+
+async def test_events_of_some_types_can_be_selected_and_pages_follow_each_other(log: EventLog) -> None:
+    await log.append([credited("a", i) for i in range(10)])
+    last = (await log.append([credited("b")])).position
+    first_page = await log.read(0, last, limit=4)
+    second_page = await log.read(first_page[-1].position, last, limit=4)
+    assert [e.event.amount for e in first_page + second_page] == list(range(8))
+    assert await log.read(0, last, types=["Debited"]) == []
+    assert [e.version for e in await log.read_stream("a", after_version=8)] == [9, 10]
+    assert [e.stream for e in await log.read_streams({"a": 9, "b": 0, "none": 0})] == ["a", "b"]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from eventlog import EventLog, EventTypes, InvalidEvent, UnknownEventType, derived_id, uuid7
+from eventlog.testing import EXAMPLE_TYPES, NOW, Credited
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    distance: int
+
+
+def test_an_old_version_is_lifted_to_the_current_class() -> None:
+    assert EXAMPLE_TYPES.decode("Credited", 1, '{"amount": 7}') == Credited(7, "old")
+    assert EXAMPLE_TYPES.decode("Credited", 2, '{"amount": 7, "note": "new"}') == Credited(7, "new")
+
+
+def test_upcasters_form_a_chain() -> None:
+    types = EventTypes(
+        {"Moved.v3": Moved},
+        {"Moved.v1": lambda old: {"d": old["x"]}, "Moved.v2": lambda old: {"distance": old["d"] * 10}},
+    )
+    assert types.decode("Moved", 1, '{"x": 4}') == Moved(40)
+
+
+def test_a_chain_that_leads_nowhere_and_a_class_named_twice_are_refused_at_start() -> None:
+    with pytest.raises(ValueError, match=r"Moved\.v1 leads nowhere"):
+        EventTypes({"Moved.v3": Moved}, {"Moved.v1": dict})
+    with pytest.raises(ValueError, match="named twice"):
+        EventTypes({"Moved.v1": Moved, "Went.v1": Moved})
+    with pytest.raises(ValueError, match=r"expected Name\.v<number>"):
+        EventTypes({"Moved": Moved})
+
+
+def test_stored_data_that_no_class_fits_are_an_error_with_the_name() -> None:
+    with pytest.raises(UnknownEventType, match=r"Vanished\.v1"):
+        EXAMPLE_TYPES.decode("Vanished", 1, "{}")
+    with pytest.raises(InvalidEvent, match=r"Debited\.v1 does not fit"):
+        EXAMPLE_TYPES.decode("Debited", 1, '{"amount": "many"}')
+
+
+def test_ids_are_version_7_and_derived_ones_repeat() -> None:
+    assert uuid7() != uuid7()
+    assert derived_id("a", NOW) == derived_id("a", NOW) != derived_id("b", NOW)
+    for made in (uuid7(), derived_id("a", NOW)):
+        assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    later = datetime(2027, 1, 1, tzinfo=UTC)
+    assert derived_id("z", NOW) < derived_id("a", later)
+
+
+async def test_stored_numbers_keep_all_their_digits(log: EventLog) -> None:
+    huge = 2**256 - 1
+    stored = EXAMPLE_TYPES.encode(Credited(huge))[2]
+    assert await log.pool.fetchval("SELECT ($1::jsonb ->> 'amount')::numeric::text", stored) == str(huge)
