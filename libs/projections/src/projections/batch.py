@@ -1,0 +1,211 @@
+"""A batch of the log, what it comes to for one generation, and the one transaction that writes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+
+from eventlog import RecordedEvent
+from projections.errors import EventFailed, Fenced, blames_event
+from projections.generation import Generation
+from projections.rows import Key, Rows
+
+_BREATHE_EVERY = 200  # events handled between two chances for other tasks of the process
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Everything in the log with after < position <= upto, in order; `events` may leave out types of no interest."""
+
+    after: int
+    upto: int
+    events: Sequence[RecordedEvent]
+
+    def split(self, index: int) -> tuple[Batch, Batch]:
+        """The batch before event `index`, and the one from it on."""
+        middle = self.events[index - 1].position if index else self.after
+        return Batch(self.after, middle, self.events[:index]), Batch(middle, self.upto, self.events[index:])
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What must not take effect now: events of parked keys, and discarded events (by position)."""
+
+    keys: frozenset[str] = frozenset()
+    positions: frozenset[int] = frozenset()
+
+
+NOTHING_HELD = Held()
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A batch whose handlers have run, under the assumption that `held` is what is held."""
+
+    batch: Batch
+    held: Held
+    rows: Rows
+    behind: list[tuple[str, RecordedEvent]]  # events of parked keys, to be parked as well
+    failure: EventFailed | None = None
+
+
+async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncpg.Connection | None = None) -> Prepared:
+    """Run the handlers of a batch. `conn` is needed if the projection prefetches rows."""
+    projection = generation.projection
+    rows = Rows(projection.specs)
+    prepared = Prepared(batch, held, rows, [])
+    handlers = generation.handlers
+    try:
+        if generation.fetches:
+            await _prefetch(generation, batch, rows, conn)
+        for index, recorded in enumerate(batch.events):
+            if index % _BREATHE_EVERY == _BREATHE_EVERY - 1:
+                await asyncio.sleep(0)
+            handler = handlers.get(recorded.type)
+            if handler is None or recorded.position in held.positions:
+                continue
+            try:
+                key = projection.key(recorded)
+                if key in held.keys:
+                    prepared.behind.append((key, recorded))
+                    continue
+                rows.owned_by(key)
+                handler(projection, recorded.event, recorded, rows)
+            except Exception as error:
+                raise EventFailed(index, error) from error
+    except EventFailed as failure:
+        prepared.failure = failure
+    return prepared
+
+
+def unprepared(generation: Generation, batch: Batch, held: Held = NOTHING_HELD) -> Prepared:
+    """For a projection that prefetches: its handlers run inside the transaction, see `apply`."""
+    return Prepared(batch, held, Rows(generation.projection.specs), [])
+
+
+async def _prefetch(generation: Generation, batch: Batch, rows: Rows, conn: asyncpg.Connection | None) -> None:
+    assert conn is not None, "a projection that prefetches is prepared inside its transaction"
+    wanted: dict[sa.Table, dict[Key, None]] = {}
+    for index, recorded in enumerate(batch.events):
+        if recorded.type in generation.handlers:
+            try:
+                for table, named in generation.projection.prefetch(recorded):
+                    wanted.setdefault(table, {})[generation.writers[table].spec.exact_key(named)] = None
+            except Exception as error:
+                raise EventFailed(index, error) from error
+    for table, keys in wanted.items():
+        found = await generation.writers[table].read(conn, list(keys))
+        for key in keys:
+            rows.found(table, key, found.get(key))
+
+
+async def write(conn: asyncpg.Connection, generation: Generation, prepared: Prepared, *, durable: bool = False) -> Held:
+    """Write a prepared batch and move the checkpoint, in one transaction; returns what is held now.
+
+    Not `durable`: a crash of the server may lose the last batches, rows and checkpoint together; they are then applied
+    again. Raises EventFailed when the fault is one event's, Fenced when another process moved the checkpoint.
+    """
+    async with conn.transaction(isolation="read_committed"):
+        await move(conn, generation, prepared.batch, durable=durable)
+        return await apply(conn, generation, prepared)
+
+
+async def apply(conn: asyncpg.Connection, generation: Generation, prepared: Prepared) -> Held:
+    """Write the rows of a prepared batch in the caller's transaction, which holds the checkpoint."""
+    batch = prepared.batch
+    held = await what_is_held(conn, generation, batch)
+    if generation.fetches or held != prepared.held:
+        prepared = await prepare(generation, batch, held, conn)
+    await write_rows(conn, generation, prepared)
+    if prepared.behind:
+        await park(conn, generation, prepared.behind)
+    return held if not held.positions else Held(held.keys)
+
+
+async def write_rows(conn: asyncpg.Connection, generation: Generation, prepared: Prepared) -> None:
+    """Write the rows of a prepared batch. Raises EventFailed if one event is known to be at fault."""
+    if prepared.failure is not None:
+        raise prepared.failure
+    try:
+        for table, changes in prepared.rows.pending.items():
+            if changes:
+                await generation.writers[table].write(conn, changes)
+    except Exception as error:
+        if len(prepared.batch.events) == 1 and blames_event(error):
+            raise EventFailed(0, error) from error
+        raise
+
+
+async def move(conn: asyncpg.Connection, generation: Generation, batch: Batch, *, durable: bool = True) -> None:
+    """Move the checkpoint over a batch by compare-and-set; its row stays locked until the transaction ends."""
+    moved = await conn.fetchrow(
+        """UPDATE checkpoints SET position = $3, updated_at = now()
+           WHERE subscription = $1 AND position = $2 AND fingerprint = $5
+           RETURNING set_config('synchronous_commit', $4, true)""",
+        generation.schema,
+        batch.after,
+        batch.upto,
+        "on" if durable else "off",
+        generation.fingerprint,
+    )
+    if moved is None:
+        raise Fenced(f"checkpoint {generation.schema}: another process has moved or replaced position {batch.after}")
+
+
+async def what_is_held(conn: asyncpg.Connection, generation: Generation, batch: Batch) -> Held:
+    """The parked keys of a generation, and the discarded positions within a batch."""
+    records = await conn.fetch(
+        """SELECT DISTINCT key, NULL::bigint AS position FROM dead_letters WHERE subscription = $1
+           UNION ALL
+           SELECT NULL, position FROM discarded_events WHERE projection = $2 AND position > $3 AND position <= $4""",
+        generation.schema,
+        generation.projection.schema,
+        batch.after,
+        batch.upto,
+    )
+    if not records:
+        return NOTHING_HELD
+    return Held(
+        frozenset(record["key"] for record in records if record["position"] is None),
+        frozenset(record["position"] for record in records if record["position"] is not None),
+    )
+
+
+async def park(
+    conn: asyncpg.Connection,
+    generation: Generation,
+    letters: Iterable[tuple[str, RecordedEvent]],
+    error: Exception | None = None,
+) -> None:
+    """Keep events for later; with `error` it is they that failed, without they wait behind one that did."""
+    letters = list(letters)
+    await conn.execute(
+        """INSERT INTO dead_letters (subscription, position, key, event_id, type, error, attempts)
+           SELECT $1, position, key, event_id, type, $6, CASE WHEN $6::text IS NULL THEN 0 ELSE 1 END
+           FROM unnest($2::bigint[], $3::text[], $4::uuid[], $5::text[]) AS l(position, key, event_id, type)""",
+        generation.schema,
+        [recorded.position for _, recorded in letters],
+        [key for key, _ in letters],
+        [recorded.event_id for _, recorded in letters],
+        [recorded.type for _, recorded in letters],
+        None if error is None else describe_error(error),
+    )
+
+
+def describe_error(error: Exception) -> str:
+    """An error as a dead letter keeps it: storable, and of bounded length."""
+    return f"{type(error).__name__}: {error}".replace("\x00", "").encode(errors="replace").decode()[:2000]
+
+
+def key_of(generation: Generation, recorded: RecordedEvent) -> str:
+    """The partition key of an event; its stream if the projection fails even to name the key."""
+    try:
+        key: Any = generation.projection.key(recorded)
+    except Exception:  # the same error is what parks the event, so it is not lost
+        return recorded.stream
+    return str(key)

@@ -1,0 +1,63 @@
+"""What can go wrong with a projection, and whose fault it is."""
+
+from __future__ import annotations
+
+import asyncpg
+
+
+class ProjectionError(Exception):
+    """Base of the errors of this library."""
+
+
+class InvalidProjection(ProjectionError):
+    """A projection or one of its tables is declared in a way that could not be replayed to the same rows."""
+
+
+class InvalidChange(ProjectionError):
+    """A handler described a change that the table cannot take: the event that caused it is parked."""
+
+
+class EventFailed(ProjectionError):
+    """One event of a batch failed; `index` is its place in the batch, `cause` what it raised."""
+
+    def __init__(self, index: int, cause: Exception) -> None:
+        super().__init__(f"event {index} of the batch: {cause!r}")
+        self.index = index
+        self.cause = cause
+
+
+class Fenced(ProjectionError):
+    """Another process moved the checkpoint; this one has to read it again."""
+
+
+class SchemaChanged(ProjectionError):
+    """The tables in the database are not those that the projection declares."""
+
+
+class NoGeneration(ProjectionError):
+    """A generation that the operation needs does not exist."""
+
+
+class RebuildRunning(ProjectionError):
+    """Another process is rebuilding the same projection."""
+
+
+class SwapBlocked(ProjectionError):
+    """Running queries kept the tables locked for too long to swap them."""
+
+
+# SQLSTATE classes for which an event, not the world, is to blame:
+# 21 cardinality violation, 22 data exception, 23 integrity constraint violation
+# (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_EVENT_CLASSES = ("21", "22", "23")
+
+
+def blames_event(error: Exception) -> bool:
+    """Whether applying the batch again would fail again because of one of its events.
+
+    Everything else (a lost connection, a deadlock, a full disk, a missing table or right) is the world's fault: the
+    batch is tried again, and nothing is parked.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_EVENT_CLASSES)
+    return isinstance(error, InvalidChange)

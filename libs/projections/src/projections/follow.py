@@ -1,0 +1,117 @@
+"""Feeding one generation from the log: the next batch is read and its handlers run while the last one is written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from time import perf_counter
+
+import asyncpg
+
+from projections import metrics
+from projections.batch import NOTHING_HELD, Batch, Held, Prepared, key_of, move, park, prepare, unprepared, write
+from projections.errors import EventFailed, blames_event
+from projections.garbage import fewer_collections
+from projections.generation import Generation
+
+logger = logging.getLogger("projections")
+
+Connect = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+NextBatch = Callable[[int], Awaitable[Batch]]
+
+
+async def follow(
+    generation: Generation,
+    connect: Connect,
+    next_batch: NextBatch,
+    position: int,
+    until: int | None = None,
+    after_batch: Callable[[Batch], Awaitable[None]] | None = None,
+) -> int:
+    """Apply what follows `position`, up to `until` or for ever; returns the position reached.
+
+    `next_batch` gives the batch after a position. Raises Fenced when another process moved the checkpoint, and
+    whatever the database raises that is no event's fault.
+    """
+    held = NOTHING_HELD
+
+    async def prepare_after(position: int) -> Prepared:
+        batch = await next_batch(position)
+        if generation.fetches:  # its handlers need the rows as the batch before leaves them
+            return unprepared(generation, batch)
+        return await prepare(generation, batch, held)
+
+    upcoming: asyncio.Task[Prepared] | None = None
+    with fewer_collections():
+        try:
+            while until is None or position < until:
+                prepared = await (upcoming or prepare_after(position))
+                batch = prepared.batch
+                ends = until is not None and batch.upto >= until
+                upcoming = None if ends else asyncio.create_task(prepare_after(batch.upto))
+                async with connect() as conn:
+                    held = await deliver(conn, generation, prepared)
+                position = batch.upto
+                if after_batch is not None:
+                    await after_batch(batch)
+        finally:
+            if upcoming is not None:
+                upcoming.cancel()
+                await asyncio.gather(upcoming, return_exceptions=True)  # its errors concern nobody any more
+    return position
+
+
+async def deliver(conn: asyncpg.Connection, generation: Generation, prepared: Prepared) -> Held:
+    """Write a batch; an event that is to blame for a failure is isolated and parked, the others take effect.
+
+    Returns what is held now. Each part of the batch is a transaction of its own.
+    """
+    held = prepared.held
+    todo = [prepared.batch]
+    while todo:
+        batch = todo.pop()
+        if batch.after == batch.upto:
+            continue
+        if batch is not prepared.batch:
+            prepared = unprepared(generation, batch) if generation.fetches else await prepare(generation, batch, held)
+        started = perf_counter()
+        try:
+            held = await write(conn, generation, prepared)
+        except EventFailed as failure:
+            if len(batch.events) == 1:
+                held = await _park_alone(conn, generation, batch, failure.cause, held)
+            else:
+                before, rest = batch.split(failure.index)
+                todo += [*reversed(rest.split(1)), before]
+        except Exception as error:
+            if not blames_event(error):
+                raise
+            todo += reversed(batch.split(len(batch.events) // 2))
+        else:
+            metrics.BATCH_SECONDS.labels(generation.schema).observe(perf_counter() - started)
+            metrics.BATCH_EVENTS.labels(generation.schema).observe(len(batch.events))
+            metrics.EVENTS.labels(generation.schema).inc(len(batch.events))
+    return held
+
+
+async def _park_alone(
+    conn: asyncpg.Connection, generation: Generation, batch: Batch, cause: Exception, held: Held
+) -> Held:
+    recorded = batch.events[0]
+    key = key_of(generation, recorded)
+    async with conn.transaction(isolation="read_committed"):
+        await move(conn, generation, batch)
+        await park(conn, generation, [(key, recorded)], cause)
+    metrics.PARKED.labels(generation.schema).inc()
+    logger.error(
+        "%s: event %d (%s of %s) failed; key %s is parked",
+        generation.schema,
+        recorded.position,
+        recorded.type,
+        recorded.stream,
+        key,
+        exc_info=cause,
+    )
+    return Held(held.keys | {key})

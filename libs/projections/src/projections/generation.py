@@ -1,0 +1,166 @@
+"""A generation: the rows of one projection in one schema, with its checkpoint.
+
+The live generation is `<projection>_v<version>`; `_new` is being built beside it, `_old` is the one before the last
+swap, `_audit` is recomputed only to be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from enum import StrEnum
+from importlib.resources import files
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from eventlog import EventTypes
+from projections.columns import quote
+from projections.errors import InvalidProjection, NoGeneration, SchemaChanged
+from projections.projection import Projection
+from projections.rows import TableSpec
+from projections.writer import TableWriter
+
+LONG_SECONDS = 24 * 3600.0
+"""Time limit of a statement whose duration grows with the data: an index, a comparison."""
+
+
+class Suffix(StrEnum):
+    """Which generation of a projection a schema holds."""
+
+    LIVE = ""
+    NEW = "_new"
+    OLD = "_old"
+    AUDIT = "_audit"
+
+
+class Generation:
+    """One projection's tables in one schema; the schema's name is also that of its checkpoint."""
+
+    def __init__(self, projection: Projection, types: EventTypes, suffix: Suffix = Suffix.LIVE) -> None:
+        if not projection.name:
+            raise InvalidProjection(f"{type(projection).__name__} has no name")
+        self.projection = projection
+        self.schema = projection.schema + suffix
+        self.handlers = {types.name(event): handler for event, handler in projection.handlers.items()}
+        self.writers = {table: TableWriter(spec, self.schema) for table, spec in projection.specs.items()}
+        ddl = "\n".join(self._tables("generation") + self._indexes("generation", if_not_exists=False))
+        self.fingerprint = hashlib.sha256(ddl.encode()).hexdigest()
+        self.fetches = type(projection).prefetch is not Projection.prefetch
+
+    async def position(self, conn: asyncpg.Connection | asyncpg.Pool) -> int | None:
+        """Everything up to here has taken effect; None if this generation does not exist."""
+        position: int | None = await conn.fetchval(
+            "SELECT position FROM checkpoints WHERE subscription = $1", self.schema
+        )
+        return position
+
+    async def ensure(self, conn: asyncpg.Connection, *, indexes: bool = True) -> int:
+        """Create schema, tables and checkpoint if they are missing; returns the checkpoint's position.
+
+        Raises SchemaChanged if the schema was made from other declarations.
+        """
+        async with conn.transaction():
+            await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"projections {self.schema}")
+            row = await conn.fetchrow(
+                "SELECT position, fingerprint FROM checkpoints WHERE subscription = $1", self.schema
+            )
+            if row is None:
+                await self._create(conn, indexes=indexes)
+                return 0
+            if row["fingerprint"] != self.fingerprint:
+                raise SchemaChanged(
+                    f"{self.schema}: its tables are not those that {type(self.projection).__name__} declares: "
+                    "raise the projection's version, or rebuild it"
+                )
+            return int(row["position"])
+
+    async def drop(self, conn: asyncpg.Connection) -> bool:
+        """Remove schema, checkpoint and dead letters; returns whether there was one."""
+        async with conn.transaction():
+            await conn.execute(f"DROP SCHEMA IF EXISTS {quote(self.schema)} CASCADE", timeout=LONG_SECONDS)
+            await conn.execute("DELETE FROM dead_letters WHERE subscription = $1", self.schema)
+            status = await conn.execute("DELETE FROM checkpoints WHERE subscription = $1", self.schema)
+        return str(status) != "DELETE 0"
+
+    async def build_indexes(self, conn: asyncpg.Connection) -> None:
+        """The indexes beside the primary keys, if they are missing, and statistics for the planner."""
+        async with conn.transaction():
+            await conn.execute("SET LOCAL statement_timeout = 0")
+            for statement in self._indexes(self.schema, if_not_exists=True):
+                await conn.execute(statement, timeout=LONG_SECONDS)
+            for spec in self.specs:
+                await conn.execute(f"ANALYZE {quote(self.schema)}.{quote(spec.name)}", timeout=LONG_SECONDS)
+
+    @property
+    def specs(self) -> list[TableSpec]:
+        return [writer.spec for writer in self.writers.values()]
+
+    async def _create(self, conn: asyncpg.Connection, *, indexes: bool) -> None:
+        await conn.execute(f"CREATE SCHEMA {quote(self.schema)}")
+        for statement in self._tables(self.schema):
+            await conn.execute(statement)
+        if indexes:
+            for statement in self._indexes(self.schema, if_not_exists=False):
+                await conn.execute(statement)
+        await conn.execute(
+            "INSERT INTO checkpoints (subscription, position, fingerprint) VALUES ($1, 0, $2)",
+            self.schema,
+            self.fingerprint,
+        )
+
+    def _tables(self, schema: str) -> list[str]:
+        return [str(CreateTable(table).compile(dialect=_DIALECT)) for table in self._in_schema(schema)]
+
+    def _indexes(self, schema: str, *, if_not_exists: bool) -> list[str]:
+        return [
+            str(CreateIndex(index, if_not_exists=if_not_exists).compile(dialect=_DIALECT))
+            for table in self._in_schema(schema)
+            for index in sorted(table.indexes, key=lambda index: str(index.name))
+        ]
+
+    def _in_schema(self, schema: str) -> list[sa.Table]:
+        metadata = sa.MetaData()
+        return [_with_defaults(spec, spec.table.to_metadata(metadata, schema=schema)) for spec in self.specs]
+
+
+_DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
+
+
+def _with_defaults(spec: TableSpec, table: sa.Table) -> sa.Table:
+    """The copy of a table as it is created: the declared defaults are the database's, and no number is generated."""
+    for column in table.columns:
+        column.autoincrement = False
+        described = spec.columns[column.name]
+        column.nullable = described.nullable
+        if described.default is not None:
+            column.server_default = sa.DefaultClause(_literal(described.default, described.encode))
+    return table
+
+
+def _literal(value: object, encode: Callable[[object], object]) -> str:
+    """A kept value as the text that PostgreSQL reads for its type."""
+    encoded = encode(value)
+    return "\\x" + encoded.hex() if isinstance(encoded, bytes) else str(encoded)
+
+
+async def existing(conn: asyncpg.Connection | asyncpg.Pool, projection: type[Projection] | Projection) -> list[str]:
+    """The generations of a projection that exist, by name of their schema."""
+    names = [projection.schema + suffix for suffix in Suffix]
+    rows = await conn.fetch("SELECT subscription FROM checkpoints WHERE subscription = ANY ($1) ORDER BY 1", names)
+    return [row["subscription"] for row in rows]
+
+
+async def require(generation: Generation, conn: asyncpg.Connection | asyncpg.Pool) -> int:
+    """The position of a generation. Raises NoGeneration if it does not exist."""
+    position = await generation.position(conn)
+    if position is None:
+        raise NoGeneration(f"{generation.schema} does not exist")
+    return position
+
+
+def install_sql() -> str:
+    """The SQL that creates the checkpoints and dead letters in the database of the log; run it once."""
+    return files("projections").joinpath("schema.sql").read_text()

@@ -1,0 +1,38 @@
+-- What the runner remembers about each generation (a schema with rows of one projection), beside its rows.
+
+-- Everything up to `position` has taken effect in the schema named `subscription`. Moved by compare-and-set in the
+-- transaction that writes the rows; the row's lock serialises runners, retries and swaps.
+CREATE TABLE checkpoints (
+    subscription text        PRIMARY KEY,
+    position     bigint      NOT NULL CHECK (position >= 0),
+    fingerprint  text        NOT NULL, -- of the declarations that the schema's tables were made from
+    updated_at   timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+
+-- Events that did not take effect: the one that failed (`error`), and later ones of its key waiting behind it.
+CREATE TABLE dead_letters (
+    subscription text        NOT NULL,
+    position     bigint      NOT NULL,
+    key          text        NOT NULL,
+    event_id     uuid        NOT NULL,
+    type         text        NOT NULL,
+    error        text,
+    attempts     integer     NOT NULL,
+    parked_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (subscription, position)
+);
+CREATE INDEX dead_letters_key ON dead_letters (subscription, key, position);
+
+-- Events that somebody decided shall never take effect in a projection; a rebuild leaves them out as well.
+CREATE TABLE discarded_events (
+    projection   text        NOT NULL,
+    position     bigint      NOT NULL,
+    key          text        NOT NULL,
+    event_id     uuid        NOT NULL,
+    type         text        NOT NULL,
+    error        text,
+    reason       text        NOT NULL CHECK (reason <> ''),
+    discarded_by text        NOT NULL CHECK (discarded_by <> ''),
+    discarded_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (projection, position)
+);

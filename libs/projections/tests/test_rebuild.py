@@ -1,0 +1,277 @@
+"""Rows can be built anew while they serve, and come out the same."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+from bank_sample import (
+    Balances,
+    Highest,
+    Mended,
+    accounts,
+    caught_up,
+    credited,
+    renamed,
+    rows_of,
+    running,
+)
+
+from eventlog import EventLog, Watermark
+from projections import (
+    NoGeneration,
+    Progress,
+    RebuildRunning,
+    Runner,
+    SchemaChanged,
+    audit,
+    compare,
+    dead_letters,
+    drop_old,
+    rebuild,
+    rollback,
+    status,
+)
+
+
+async def fill(log: EventLog, count: int, streams: int = 50) -> None:
+    for start in range(0, count, 1000):
+        await log.append(
+            [
+                renamed(f"s{i % streams}", f"title {i}") if i % 10 == 9 else credited(f"s{i % streams}", 10**30 + i)
+                for i in range(start, min(start + 1000, count))
+            ]
+        )
+
+
+async def write_until(stop: asyncio.Event, log: EventLog) -> int:
+    written = 0
+    while not stop.is_set():
+        await log.append([credited(f"s{i}", 7) for i in range(5)])
+        written += 5
+        await asyncio.sleep(0.002)
+    return written
+
+
+async def test_rebuilt_rows_are_the_live_rows_while_events_keep_coming(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    await fill(log, 12_000)
+    stop = asyncio.Event()
+    seen: list[Progress] = []
+    async with running(watermark, Runner(pool, log, watermark, [Balances(), Highest()])):
+        await caught_up(pool, "balances_v1", "highest_v1")
+        writing = asyncio.create_task(write_until(stop, log))
+        for projection, accounts_with_rows in ((Balances(), 50), (Highest(), 45)):
+            done = await rebuild(pool, log, watermark, projection, compare=True, on_progress=seen.append)
+            assert done.swapped
+            assert done.comparison is not None
+            assert done.comparison.equal, str(done.comparison)
+            assert done.comparison.tables[0].first_rows == accounts_with_rows
+        stop.set()
+        written = await writing
+        await caught_up(pool, "balances_v1", "highest_v1")
+    assert await pool.fetchval("SELECT sum(credits) FROM balances_v1.currencies") == 12_000 * 9 // 10 + written
+    assert {progress.phase for progress in seen} == {"build", "index", "compare", "swap", "done"}
+    assert all(progress.position <= progress.target for progress in seen if progress.phase == "build")
+    (balances, _) = await status(pool, log)
+    assert balances.generations.keys() == {"balances_v1", "balances_v1_old"}
+    index = "SELECT count(*) FROM pg_indexes WHERE schemaname = 'balances_v1' AND indexname = 'entries_by_amount'"
+    assert await pool.fetchval(index) == 1
+
+
+async def test_a_rebuild_repairs_rows_and_says_which_differed(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    await fill(log, 500)
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+        right = await rows_of(pool, Balances)
+        await pool.execute("UPDATE balances_v1.accounts SET balance = balance + 1 WHERE account = 's3'")
+        await pool.execute("DELETE FROM balances_v1.accounts WHERE account = 's4'")
+        await pool.execute("INSERT INTO balances_v1.accounts (account, position) VALUES ('ghost', 1)")
+        wrong = await rows_of(pool, Balances)
+
+        kept = await rebuild(pool, log, watermark, Balances(), only_if_equal=True)
+        assert not kept.swapped
+        assert await rows_of(pool, Balances) == wrong
+
+        done = await rebuild(pool, log, watermark, Balances(), compare=True)
+        assert done.comparison is not None
+        changed, entries, currencies = done.comparison.tables
+        assert {(d.key, d.first is None, d.second is None) for d in changed.examples} == {
+            ("(s3)", False, False),
+            ("(s4)", True, False),
+            ("(ghost)", False, True),
+        }
+        assert (changed.differing, entries.differing, currencies.differing) == (3, 0, 0)
+        assert "(s4): no row" in str(done.comparison)
+        assert await rows_of(pool, Balances) == right
+        assert await rows_of(pool, Balances, "_old") == wrong
+
+
+async def test_a_rollback_brings_the_former_rows_back_up_to_date(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await log.append([credited("a", 1)])
+        await caught_up(pool, "balances_v1")
+        with pytest.raises(NoGeneration):
+            await rollback(pool, log, watermark, Balances())
+        await pool.execute("UPDATE balances_v1.accounts SET title = 'marked'")
+        await rebuild(pool, log, watermark, Balances())
+        await fill(log, 3_000)
+        await log.append([credited("a", 10)])
+        await caught_up(pool, "balances_v1")
+        await rollback(pool, log, watermark, Balances())
+        await log.append([credited("a", 100)])
+        await caught_up(pool, "balances_v1")
+        row = await pool.fetchrow("SELECT title, balance FROM balances_v1.accounts WHERE account = 'a'")
+        assert row == ("marked", 111)
+        assert await pool.fetchval("SELECT title FROM balances_v1_old.accounts WHERE account = 'a'") == "unnamed"
+        assert await drop_old(pool, log, Balances())
+        assert not await drop_old(pool, log, Balances())
+
+
+async def test_queries_see_one_generation_or_the_other_through_twenty_swaps(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    await fill(log, 300)
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+        await rebuild(pool, log, watermark, Balances())
+        for schema, mark in (("balances_v1", "x"), ("balances_v1_old", "y")):
+            await pool.execute(f"UPDATE {schema}.accounts SET title = '{mark}'")
+            await pool.execute(f"UPDATE {schema}.currencies SET currency = '{mark}'")
+        # Long to parse, so that an exchange falls between its tables if anything lets it.
+        both = "(SELECT max(title) FROM balances_v1.accounts), (SELECT max(currency) FROM balances_v1.currencies)"
+        query = f"SELECT DISTINCT unnest(ARRAY[{', '.join([both] * 8)}]) AS mark"
+        stop = asyncio.Event()
+
+        async def read(keep_statement: bool) -> set[str]:
+            seen, turn = set(), 0
+            async with pool.acquire() as conn:
+                while not stop.is_set():
+                    turn += 1
+                    (row,) = await conn.fetch(query if keep_statement else f"{query} -- {turn}")
+                    seen.add(row["mark"])
+            return seen
+
+        readers = [asyncio.create_task(read(number % 3 == 0)) for number in range(6)]
+        for _ in range(20):
+            await asyncio.sleep(0.02)
+            await rollback(pool, log, watermark, Balances())
+        stop.set()
+        assert set().union(*await asyncio.gather(*readers)) == {"x", "y"}
+
+
+async def test_a_long_query_holds_up_the_swap_but_not_the_readers(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    await fill(log, 100)
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+        async with pool.acquire() as conn:
+            slow = asyncio.create_task(conn.fetch("SELECT pg_sleep(1.5) FROM balances_v1.currencies"))
+            await asyncio.sleep(0.1)
+            rebuilding = asyncio.create_task(rebuild(pool, log, watermark, Balances()))
+            slowest, loop = 0.0, asyncio.get_running_loop()
+            while not rebuilding.done():
+                began = loop.time()
+                await pool.fetch("SELECT * FROM balances_v1.accounts WHERE account = 's1'")
+                slowest = max(slowest, loop.time() - began)
+                await asyncio.sleep(0.01)
+            await slow
+        assert (await rebuilding).swapped
+        assert slowest < 1.0
+
+
+async def test_two_rebuilds_at_once_are_refused(pool: asyncpg.Pool, log: EventLog, watermark: Watermark) -> None:
+    await Runner(pool, log, watermark, [Balances()]).create_missing()
+    results = await asyncio.gather(
+        *(rebuild(pool, log, watermark, Balances()) for _ in range(2)), return_exceptions=True
+    )
+    assert sorted(type(result).__name__ for result in results) == ["RebuildRunning", "Rebuilt"]
+    assert any("balances_v1: another process" in str(r) for r in results if isinstance(r, RebuildRunning))
+    assert (await rebuild(pool, log, watermark, Balances())).swapped
+
+
+async def test_a_rebuild_with_mended_handlers_frees_parked_keys_and_a_rollback_parks_them_again(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    await log.append([credited("a", 1), renamed("a", "boom"), credited("a", 10), credited("b", 5)])
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+        assert (await rebuild(pool, log, watermark, Balances(), compare=True)).swapped
+        assert [(letter.key, letter.waiting) for letter in await dead_letters(pool, Balances)] == [("a", 1)]
+        await rebuild(pool, log, watermark, Mended())
+        assert await dead_letters(pool, Balances) == []
+        assert await pool.fetchval("SELECT balance FROM balances_v1.accounts WHERE account = 'a'") == 11
+        await rollback(pool, log, watermark, Balances())
+        assert [(letter.key, letter.waiting) for letter in await dead_letters(pool, Balances)] == [("a", 1)]
+
+
+async def test_an_event_that_fails_inside_the_swap_is_parked_outside(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await log.append([credited("a", 1)])
+        await caught_up(pool, "balances_v1")
+        await rebuild(pool, log, watermark, Balances())
+        await log.append([renamed("a", "boom"), credited("b", 1), credited("a", 1)])
+        await caught_up(pool, "balances_v1")
+        await rollback(pool, log, watermark, Balances())
+    assert [(letter.key, letter.waiting) for letter in await dead_letters(pool, Balances)] == [("a", 1)]
+    assert await rows_of(pool, Balances) == await rows_of(pool, Balances, "_old")
+
+
+async def test_a_rebuild_installs_changed_tables_and_the_old_release_stops_writing(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Changed(Balances):
+        totals = ()
+
+        def __init__(self) -> None:
+            self.handlers = {}
+
+    await log.append([credited("a", 1)])
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+        with pytest.raises(SchemaChanged, match="not comparable"):
+            await rebuild(pool, log, watermark, Changed(), compare=True)
+        await rebuild(pool, log, watermark, Changed())
+        await log.append([credited("a", 1)])
+        async with asyncio.timeout(10):
+            while "not those that Balances declares" not in caplog.text:  # noqa: ASYNC110 - the log has no event to wait for
+                await asyncio.sleep(0.02)
+        assert await pool.fetchval("SELECT count(*) FROM balances_v1.accounts") == 0
+
+
+async def test_an_audit_says_what_differs_and_leaves_nothing_behind(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    await fill(log, 2_000)
+    stop = asyncio.Event()
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+        writing = asyncio.create_task(write_until(stop, log))
+        assert (await audit(pool, log, watermark, Balances())).equal
+        await pool.execute("UPDATE balances_v1.entries SET amount = 0 WHERE account = 's8'")
+        found = await audit(pool, log, watermark, Balances())
+        stop.set()
+        await writing
+    assert not found.equal
+    assert [table.differing > 0 for table in found.tables] == [False, True, False]
+    assert all("s8" in example.key for example in found.tables[1].examples)
+    assert [row.schema for row in await status(pool, log)] == ["balances_v1"]
+    assert await pool.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = 'balances_v1_audit'") == 0
+    itself = await compare(pool, "balances_v1", "balances_v1", [accounts])
+    assert itself.equal
+
+
+async def test_a_rebuild_can_be_throttled(pool: asyncpg.Pool, log: EventLog, watermark: Watermark) -> None:
+    await fill(log, 6_000)
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+    assert (await rebuild(pool, log, watermark, Balances(), events_per_second=6_000)).seconds >= 0.9
