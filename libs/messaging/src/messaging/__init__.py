@@ -1,0 +1,52 @@
+"""CloudEvents over Kafka, exactly once from one service's log to another's. The README explains the mechanism."""
+
+from messaging.cloudevents import Received
+from messaging.consumer import Consumer
+from messaging.documents import asyncapi
+from messaging.errors import (
+    EventTooLarge,
+    Fenced,
+    LogBehindTopics,
+    Malformed,
+    MissingPrerequisite,
+    OffsetLost,
+    TopicMismatch,
+    TopicRecreated,
+    Transient,
+    UnknownType,
+)
+from messaging.handling import Committed, Handle
+from messaging.inbox import inbox
+from messaging.parking import Parked, discard, list_parked, retry, show
+from messaging.relay import Publication, Relay
+from messaging.schema import install_sql
+from messaging.topics import TopicSpec, ensure
+
+__all__ = [
+    "Committed",
+    "Consumer",
+    "EventTooLarge",
+    "Fenced",
+    "Handle",
+    "LogBehindTopics",
+    "Malformed",
+    "MissingPrerequisite",
+    "OffsetLost",
+    "Parked",
+    "Publication",
+    "Received",
+    "Relay",
+    "TopicMismatch",
+    "TopicRecreated",
+    "TopicSpec",
+    "Transient",
+    "UnknownType",
+    "asyncapi",
+    "discard",
+    "ensure",
+    "inbox",
+    "install_sql",
+    "list_parked",
+    "retry",
+    "show",
+]

@@ -1,0 +1,206 @@
+"""CloudEvents 1.0 in the binary mode of its Kafka binding: attributes are headers, the message is the JSON body.
+
+Source: CloudEvents specification 1.0.2 and its "Kafka Protocol Binding". The key is the stream, so that the events of
+one stream keep their order. Three headers beyond the standard say where the event stands in its log: `annalslog`
+(the log's UUID), `annalsposition` and `annalsversion`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from contracts import Message, message_class
+from messaging.errors import Malformed, UnknownType
+from messaging.topics import MAX_VALUE_BYTES
+
+if TYPE_CHECKING:
+    from aiokafka import ConsumerRecord
+
+    from eventlog import RecordedEvent
+
+Headers = Sequence[tuple[str, bytes | None]]
+MessageClass = Callable[[str], type[Message] | None]
+
+MAX_HEADERS = 64
+MAX_ATTRIBUTE_CHARACTERS = 1_024
+_INTEGER = re.compile(r"[0-9]{1,19}", re.ASCII)
+# RFC 3339; `datetime.fromisoformat` alone would take dates without a time and times without a zone.
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as it arrived. `source` and `id` together identify it, whatever topic it is read from."""
+
+    message: Message
+    id: str
+    source: str
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    subject: str | None = None
+    time: datetime | None = None
+    traceparent: str | None = None
+    log: UUID | None = None
+    position: int | None = None
+    version: int | None = None
+
+    @property
+    def type(self) -> str:
+        """The message's type (`ce_type`)."""
+        return self.message.type
+
+
+def encode(
+    message: Message, recorded: RecordedEvent, service: str, log_id: UUID
+) -> tuple[bytes, bytes, list[tuple[str, bytes | None]]]:
+    """Returns key, value and headers of the record that publishes `message` on behalf of a recorded event.
+
+    The id is the event's own: publishing it again gives the same record.
+    """
+    headers: list[tuple[str, bytes | None]] = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(recorded.event_id).encode()),
+        ("ce_source", f"/{service}".encode()),
+        ("ce_type", message.type.encode()),
+        ("ce_subject", recorded.stream.encode()),
+        ("ce_time", recorded.occurred_at.isoformat().encode()),
+        ("content-type", b"application/json"),
+        ("annalslog", str(log_id).encode()),
+        ("annalsposition", str(recorded.position).encode()),
+        ("annalsversion", str(recorded.version).encode()),
+    ]
+    if recorded.metadata.traceparent is not None:
+        headers.append(("traceparent", recorded.metadata.traceparent.encode()))
+    return recorded.stream.encode(), message.model_dump_json().encode(), headers
+
+
+def decode(record: ConsumerRecord[bytes, bytes], classes: MessageClass = message_class) -> Received:
+    """Returns the typed message of a record, however hostile the record is.
+
+    Raises Malformed when it is no valid CloudEvent or its body does not fit its type, UnknownType when the type is
+    not known here. Both name topic, partition, offset, the attribute, the expected and the found.
+    """
+    where = f"{record.topic}[{record.partition}]@{record.offset}"
+    attributes = _attributes(where, record.headers)
+    version = _required(where, attributes, "ce_specversion")
+    if version != "1.0":
+        raise Malformed(f"{where}: ce_specversion: expected 1.0, found {version!r}")
+    media_type = attributes.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Malformed(f"{where}: content-type: expected application/json, found {media_type!r}")
+    ce_type = _required(where, attributes, "ce_type")
+    event_id = _required(where, attributes, "ce_id")
+    source = _required(where, attributes, "ce_source")
+    key = _text(where, "key", record.key)
+    cls = classes(ce_type)
+    if cls is None:
+        raise UnknownType(where, ce_type)
+    return Received(
+        message=_body(where, record.value, cls),
+        id=event_id,
+        source=source,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=key,
+        subject=attributes.get("ce_subject"),
+        time=_time(where, attributes.get("ce_time")),
+        # A garbled trace is no reason to refuse a fact (W3C Trace Context: ignore it).
+        traceparent=trace if _TRACEPARENT.fullmatch(trace := attributes.get("traceparent", "")) else None,
+        log=_uuid(where, attributes.get("annalslog")),
+        position=_integer(where, attributes, "annalsposition"),
+        version=_integer(where, attributes, "annalsversion"),
+    )
+
+
+def _attributes(where: str, headers: Headers) -> dict[str, str]:
+    if len(headers) > MAX_HEADERS:
+        raise Malformed(f"{where}: headers: expected at most {MAX_HEADERS}, found {len(headers)}")
+    attributes: dict[str, str] = {}
+    for name, value in headers:
+        if not name.startswith(("ce_", "annals")) and name not in ("content-type", "traceparent"):
+            continue
+        if name in attributes:
+            raise Malformed(f"{where}: {name}: expected once, found twice")
+        attributes[name] = _text(where, name, value)
+    return attributes
+
+
+def _text(where: str, name: str, value: bytes | None) -> str:
+    if not value:
+        raise Malformed(f"{where}: {name}: expected a text, found {'an empty one' if value == b'' else 'none'}")
+    if len(value) > MAX_ATTRIBUTE_CHARACTERS:
+        raise Malformed(f"{where}: {name}: expected at most {MAX_ATTRIBUTE_CHARACTERS} bytes, found {len(value)}")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        raise Malformed(f"{where}: {name}: expected UTF-8, found {value[:32]!r}") from None
+    if not text.isprintable():  # control characters: NUL is refused by PostgreSQL, line breaks forge log lines
+        raise Malformed(f"{where}: {name}: expected printable characters, found {text[:32]!r}")
+    return text
+
+
+def _required(where: str, attributes: Mapping[str, str], name: str) -> str:
+    try:
+        return attributes[name]
+    except KeyError:
+        raise Malformed(f"{where}: {name}: expected a header, found none") from None
+
+
+def _time(where: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        if not _TIME.fullmatch(text):
+            raise ValueError(text)
+        # At most microseconds: Python has no finer times.
+        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+    except ValueError:
+        raise Malformed(f"{where}: ce_time: expected an RFC 3339 time, found {text[:64]!r}") from None
+
+
+def _uuid(where: str, text: str | None) -> UUID | None:
+    if text is None:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Malformed(f"{where}: annalslog: expected a UUID, found {text[:64]!r}") from None
+
+
+def _integer(where: str, attributes: Mapping[str, str], name: str) -> int | None:
+    if (text := attributes.get(name)) is None:
+        return None
+    if not _INTEGER.fullmatch(text):
+        raise Malformed(f"{where}: {name}: expected a whole number, found {text[:64]!r}")
+    return int(text)
+
+
+def _body(where: str, value: bytes | None, cls: type[Message]) -> Message:
+    if value is None:
+        raise Malformed(f"{where}: body: expected a JSON object, found none")
+    if len(value) > MAX_VALUE_BYTES:
+        raise Malformed(f"{where}: body: expected at most {MAX_VALUE_BYTES} bytes, found {len(value)}")
+    try:
+        return cls.model_validate_json(value, strict=True)  # 1.0 or true is no whole number
+    except ValidationError as error:
+        raise Malformed(f"{where}: body of {cls.type}: {_first_error(error)}") from None
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise Malformed(f"{where}: body of {cls.type}: {str(error)[:200]}") from None
+
+
+def _first_error(error: ValidationError) -> str:
+    first: Any = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "body"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place}: {first['msg']}, found {str(first['input'])[:80]!r}{more}"

@@ -1,0 +1,84 @@
+"""The errors of this package; each names the thing, what was expected and what was found."""
+
+from __future__ import annotations
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+from eventlog import WrongExpectedVersion
+
+
+class Malformed(Exception):
+    """A record that is no valid message: `rewards.events[2]@17: ce_time: expected RFC 3339, found 'soon'`."""
+
+
+class UnknownType(Exception):
+    """A well-formed message of a type that this process does not know (`ce_type`), for instance a newer version."""
+
+    def __init__(self, where: str, ce_type: str) -> None:
+        super().__init__(f"{where}: ce_type: expected a registered message type, found {ce_type!r}")
+        self.ce_type = ce_type
+
+
+class MissingPrerequisite(Exception):
+    """Raised by a handler: something this message builds on has not arrived yet (topics are not ordered among each
+    other). The message is parked and tried again by itself, when others arrive and at growing intervals."""
+
+
+class Transient(Exception):
+    """Raised by a handler: trying again later may succeed; the message is never taken for poison."""
+
+
+class Fenced(Exception):
+    """Another instance has claimed a partition of this batch, or moved its offset: nothing of the batch was kept."""
+
+
+class TopicMismatch(Exception):
+    """An existing topic has other partitions or settings than the code expects."""
+
+
+class TopicRecreated(Exception):
+    """A topic was deleted and created again, so that stored offsets mean nothing in it."""
+
+
+class OffsetLost(Exception):
+    """The stored offset lies outside what the partition still holds: messages were deleted before they were read."""
+
+
+class LogBehindTopics(Exception):
+    """The topics hold events that the log does not: it was restored from a backup, or is another log."""
+
+
+class EventTooLarge(Exception):
+    """An event is larger than its topic accepts, so that the relay cannot go past it."""
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether an error says that PostgreSQL or Kafka cannot be reached or served us now, whatever was asked of it."""
+    return isinstance(
+        error,
+        (
+            KafkaError,
+            OSError,  # with ConnectionError and TimeoutError
+            asyncpg.InterfaceError,  # the connection was closed under us,
+            asyncpg.InternalClientError,  # even while asyncpg was not looking
+            asyncpg.PostgresConnectionError,
+            asyncpg.OperatorInterventionError,  # shutting down, starting, time-outs
+            asyncpg.InsufficientResourcesError,  # too many connections, disk full
+            asyncpg.ReadOnlySQLTransactionError,  # failed over to a replica
+        ),
+    )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether handling the same messages again may succeed, so that an error says nothing against them."""
+    return is_unavailable(error) or isinstance(
+        error,
+        (
+            Transient,
+            WrongExpectedVersion,
+            asyncpg.SerializationError,
+            asyncpg.DeadlockDetectedError,
+            asyncpg.LockNotAvailableError,
+        ),
+    )

@@ -1,0 +1,45 @@
+"""From messages to events of one's own: translate at the border, decide, append."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import asyncpg
+
+from eventlog import Executor, Intent, Metadata
+from messaging.cloudevents import Received
+from messaging.handling import Committed, Handle
+
+
+def inbox(translate: Callable[[Received], Sequence[Intent]], executor: Executor) -> Handle:
+    """Returns a handler that turns a batch of messages into one execution, one append.
+
+    `translate` maps a message to what is to be done about it; it is pure and may return nothing. What its intents leave
+    open is filled in from the message: the key (so that the events' ids derive from the message's identity), the
+    causation id and the trace.
+    """
+
+    async def handle(batch: Sequence[Received], connection: asyncpg.Connection) -> Committed | None:
+        intents = [
+            _caused(intent, received, number) for received in batch for number, intent in enumerate(translate(received))
+        ]
+        if not intents:
+            return None
+        execution = await executor.execute(intents, connection)
+        return execution.committed
+
+    return handle
+
+
+def _caused(intent: Intent, received: Received, number: int) -> Intent:
+    # CloudEvents: source and id together are unique.
+    key = intent.key if intent.key is not None else f"{received.source}#{received.id}/{number}"
+    given = intent.metadata
+    metadata = Metadata(
+        causation_id=given.causation_id or received.id,
+        correlation_id=given.correlation_id or received.id,
+        traceparent=given.traceparent or received.traceparent,
+        actor=given.actor,
+    )
+    return replace(intent, key=key, metadata=metadata)

@@ -1,0 +1,94 @@
+"""Offsets in PostgreSQL: claimed by an instance, moved by compare-and-set.
+
+A claim raises the partition's epoch, so an earlier owner that has not yet noticed its loss cannot move the offset any
+more. The update also locks the row, so that a claim waits for the batch that is being committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+from aiokafka import TopicPartition
+
+from messaging.errors import Fenced, TopicRecreated
+
+IDLE_SECONDS = 60
+
+
+@dataclass(slots=True)
+class Claim:
+    """A partition of ours: the next offset to handle and the epoch under which we may move it."""
+
+    next_offset: int
+    epoch: int
+
+
+async def claim(
+    pool: asyncpg.Pool, group: str, partition: TopicPartition, topic_id: UUID, beginning: int, owner: str
+) -> Claim:
+    """Takes a partition over and returns where to go on; at `beginning` when the group never read it.
+
+    Raises TopicRecreated when the stored offset belongs to a topic of the same name that is gone.
+    """
+    row = await pool.fetchrow(
+        """INSERT INTO offsets AS o (consumer_group, topic, partition, topic_id, next_offset, epoch, owner)
+           VALUES ($1, $2, $3, $4, $5, 1, $6)
+           ON CONFLICT (consumer_group, topic, partition) DO UPDATE
+           SET epoch = o.epoch + 1, owner = excluded.owner, claimed_at = clock_timestamp()
+           WHERE o.topic_id = excluded.topic_id
+           RETURNING next_offset, epoch""",
+        group, partition.topic, partition.partition, topic_id, beginning, owner,
+        timeout=30,
+    )  # fmt: skip
+    if row is None:
+        stored = await pool.fetchval(
+            "SELECT topic_id FROM offsets WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
+            group, partition.topic, partition.partition,
+        )  # fmt: skip
+        raise TopicRecreated(
+            f"{partition.topic}[{partition.partition}]: offsets of group {group} belong to the topic with id {stored}, "
+            f"found {topic_id}: it was deleted and created again; delete the group's rows in table offsets to read "
+            "the new topic from its beginning"
+        )
+    return Claim(row["next_offset"], row["epoch"])
+
+
+async def advance(
+    connection: asyncpg.Connection, group: str, moves: Mapping[TopicPartition, tuple[Claim, int]]
+) -> None:
+    """Moves the offset of each partition from its claim's to the given one, all or none.
+
+    Raises Fenced when a partition was claimed by another instance or stands elsewhere: the caller rolls back.
+    """
+    # Should this process be frozen now, PostgreSQL ends its transaction, and the claim of another can go on.
+    await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    status = await connection.execute(
+        """UPDATE offsets AS o SET next_offset = m.next_offset, moved_at = clock_timestamp()
+           FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[])
+                AS m(topic, partition, expected, epoch, next_offset)
+           WHERE o.consumer_group = $1 AND o.topic = m.topic AND o.partition = m.partition
+             AND o.next_offset = m.expected AND o.epoch = m.epoch""",
+        group,
+        [partition.topic for partition in moves],
+        [partition.partition for partition in moves],
+        [claimed.next_offset for claimed, _ in moves.values()],
+        [claimed.epoch for claimed, _ in moves.values()],
+        [next_offset for _, next_offset in moves.values()],
+    )
+    if (moved := int(status.split()[-1])) != len(moves):
+        places = ", ".join(f"{p.topic}[{p.partition}]@{c.next_offset}" for p, (c, _) in moves.items())
+        raise Fenced(f"group {group}: expected to own {places}, found only {moved} of {len(moves)} unchanged")
+
+
+async def hold(connection: asyncpg.Connection, group: str, partition: TopicPartition, claimed: Claim) -> None:
+    """Keeps the partition ours until the transaction ends, without moving its offset. Raises Fenced."""
+    held = await connection.fetchval(
+        """SELECT true FROM offsets
+           WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND epoch = $4 FOR UPDATE""",
+        group, partition.topic, partition.partition, claimed.epoch,
+    )  # fmt: skip
+    if not held:
+        raise Fenced(f"group {group}: {partition.topic}[{partition.partition}] is owned by another instance")

@@ -1,0 +1,79 @@
+"""How far a relay has come, kept where it publishes: in the compacted one-partition topic `<service>.relay`.
+
+The position is written in the same Kafka transaction as the records it stands for, so neither can be there without
+the other. PostgreSQL takes no part in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from messaging.connection import Kafka, closed, options, started
+
+READ_BACK = 16
+TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Everything up to `position` of the log `log_id` is published; its last event is `event_id` at that position.
+
+    The event's id tells a log that was restored and has since grown past this position from the one that was relayed.
+    """
+
+    log_id: UUID
+    position: int
+    event_id: UUID
+
+    def encode(self) -> bytes:
+        return json.dumps({"log": str(self.log_id), "position": self.position, "event_id": str(self.event_id)}).encode()
+
+    @classmethod
+    def decode(cls, value: bytes) -> Progress:
+        fields = json.loads(value)
+        return cls(UUID(fields["log"]), int(fields["position"]), UUID(fields["event_id"]))
+
+
+async def read_progress(kafka: Kafka, topic: str) -> Progress | None:
+    """Returns the last committed progress, None when the relay never published.
+
+    To be called after the transactional id was initialised: only then is no transaction of a predecessor open, and
+    what is committed is the whole truth. Reads backwards in growing steps, because the last offsets of a partition
+    are transaction markers and aborted records: reading just `end - 1` finds nothing.
+    """
+    partition = TopicPartition(topic, 0)
+    consumer = AIOKafkaConsumer(
+        **options(kafka), isolation_level="read_committed", enable_auto_commit=False, group_id=None
+    )
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        try:
+            await started(consumer.start())
+            consumer.assign([partition])
+            beginning = (await consumer.beginning_offsets([partition]))[partition]
+            end = (await consumer.end_offsets([partition]))[partition]
+            back = READ_BACK
+            while end > beginning:
+                start = max(beginning, end - back)
+                if (last := await _last_value(consumer, partition, start, end)) is not None:
+                    return Progress.decode(last)
+                if start == beginning:
+                    break
+                back *= 8
+            return None
+        finally:
+            await closed(consumer)
+
+
+async def _last_value(consumer: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int) -> bytes | None:
+    consumer.seek(partition, start)
+    last: bytes | None = None
+    while await consumer.position(partition) < end:
+        for records in (await consumer.getmany(partition, timeout_ms=200)).values():
+            for record in records:
+                last = record.value
+    return last

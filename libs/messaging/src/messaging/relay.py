@@ -1,0 +1,179 @@
+"""The relay: reads a service's log and publishes it to Kafka, each event exactly once and in order of its stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from contracts import Message
+from eventlog import EventLog, RecordedEvent, Watermark
+from messaging import cloudevents, metrics, stored, topics
+from messaging.connection import Kafka
+from messaging.errors import LogBehindTopics, is_unavailable
+from messaging.leader import Leadership, leadership
+from messaging.producer import TransactionalProducer
+from messaging.progress import Progress, read_progress
+from messaging.topics import TopicSpec
+
+logger = logging.getLogger(__name__)
+
+MAX_EVENTS = 5_000
+MIN_EVENTS = 100
+TARGET_BYTES = 8_388_608  # of one transaction, so that large events make smaller batches
+WAIT_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A public message and the topic it goes to; its key is the stream of the event it was made of."""
+
+    topic: str
+    message: Message
+
+
+class Relay:
+    """Publishes the log of `service`; a worker.
+
+    `publish` maps an event of one's own to what the world is told, or to None; it must be pure, because after a crash
+    it is asked again. The topics it `publishes` to are created or verified first. With `copy` every stored event also
+    goes verbatim to `<service>.log`, in the same transaction.
+
+    Any number of instances may run: one leads, the others stand by and take over within five seconds. `run` raises
+    LogBehindTopics when Kafka knows events that the log does not, EventTooLarge, and whatever `publish` raises; when
+    Kafka or PostgreSQL cannot be reached it steps down and tries again.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        watermark: Watermark,
+        kafka: Kafka,
+        service: str,
+        publish: Callable[[RecordedEvent], Publication | None],
+        *,
+        publishes: Sequence[TopicSpec] = (),
+        copy: bool = True,
+        max_events: int = MAX_EVENTS,
+    ) -> None:
+        self.name = f"relay:{service}"
+        self._publishes = publishes
+        self._log = log
+        self._watermark = watermark
+        self._kafka = kafka
+        self._service = service
+        self._publish = publish
+        self._copy = copy
+        self._max_events = max_events
+        self._progress_topic = topics.progress_topic(service).name
+        self._log_topic = topics.log_topic(service).name
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        pause = 0.5
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                async with leadership(self._log.pool, self.name) as lock:
+                    await self._lead(lock)
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                # Fenced, or a server is away. The next leader, maybe this one, begins where the topics say.
+                if asyncio.get_running_loop().time() - started > LONGEST_PAUSE_SECONDS:
+                    pause = 0.5
+                logger.warning("relay of %s steps down for %.1f s: %r", self._service, pause, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _lead(self, lock: Leadership) -> None:
+        """Relays until the lock is lost or an error comes up."""
+        specs = [topics.progress_topic(self._service), *self._publishes]
+        if self._copy:
+            specs.append(topics.log_topic(self._service))
+        await topics.ensure(self._kafka, specs)
+        producer = TransactionalProducer(self._kafka, f"{self._service}.relay")
+        leader = metrics.relay_leader.labels(self._service)
+        try:
+            await producer.start()
+            log_id = await self._log.identity()
+            progress = await read_progress(self._kafka, self._progress_topic)
+            position = await self._verified(progress, log_id)
+            logger.info("relay of %s leads, from position %d", self._service, position)
+            leader.set(1)
+            await _first(lock.watch(), self._follow(producer, log_id, position))
+        finally:
+            leader.set(0)
+            await producer.stop()
+
+    async def _verified(self, progress: Progress | None, log_id: UUID) -> int:
+        """Returns the position to begin after. Raises LogBehindTopics when the log lacks what the topics hold."""
+        if progress is None:
+            return 0
+        found = await self._log.pool.fetchval("SELECT event_id FROM events WHERE position = $1", progress.position)
+        if found != progress.event_id:
+            raise LogBehindTopics(
+                f"log of {self._service} ({log_id}): expected event {progress.event_id} at position "
+                f"{progress.position}, the last one published (by log {progress.log_id}), found {found or 'none'}; "
+                f"bring the log up to date from topic {self._log_topic} first, or start with empty topics"
+            )
+        return progress.position
+
+    async def _follow(self, producer: TransactionalProducer, log_id: UUID, position: int) -> None:
+        limit = MIN_EVENTS
+        lag = metrics.relay_lag.labels(self._service)
+        reached = metrics.relay_position.labels(self._service)
+        while True:
+            horizon = await self._watermark.beyond(position, WAIT_SECONDS)
+            lag.set(max(0, horizon - position))
+            if horizon <= position:
+                continue
+            events = await self._log.read(position, horizon, limit)
+            position = events[-1].position if len(events) == limit else horizon
+            if events:
+                size = await self._relay(producer, log_id, events)
+                limit = self._next_limit(limit, len(events), size)
+            reached.set(position)
+
+    async def _relay(self, producer: TransactionalProducer, log_id: UUID, events: Sequence[RecordedEvent]) -> int:
+        """Publishes a batch of events and the position reached in one transaction; returns its size in bytes."""
+        size = 0
+        await producer.begin()
+        for event in events:
+            if (publication := self._publish(event)) is not None:
+                key, value, headers = cloudevents.encode(publication.message, event, self._service, log_id)
+                await producer.add(publication.topic, key, value, headers)
+                size += len(value)
+            if self._copy:
+                key, value, headers = stored.encode(event, log_id)
+                await producer.add(self._log_topic, key, value, headers)
+                size += len(value)
+        progress = Progress(log_id, events[-1].position, events[-1].event_id)
+        await producer.add(self._progress_topic, self._service.encode(), progress.encode(), [])
+        await producer.commit()
+        metrics.relayed.labels(self._service).inc(len(events))
+        metrics.relay_batch.labels(self._service).observe(len(events))
+        return size
+
+    def _next_limit(self, limit: int, count: int, size: int) -> int:
+        """Doubles the batch while there is a backlog, as far as its bytes allow."""
+        fitting = TARGET_BYTES * count // max(size, 1)
+        wanted = limit * 2 if count == limit else limit
+        return max(1, min(wanted, fitting, self._max_events))
+
+
+async def _first(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Runs coroutines until the first one ends, which is by an error; the others are cancelled."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

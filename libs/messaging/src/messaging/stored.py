@@ -1,0 +1,79 @@
+"""The verbatim copy of a log on its private topic `<service>.log`: a row of `events` as one JSON object.
+
+Enough to write the row again (position, versions, ids, times and the stored JSON unchanged), so that a log restored
+from a backup can be brought up to date from the topic.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from messaging.errors import Malformed
+
+if TYPE_CHECKING:
+    from aiokafka import ConsumerRecord
+
+    from eventlog import RecordedEvent
+_METADATA = ',"metadata":'
+_DATA = ',"data":'
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A row of `events`; `data` and `metadata` are JSON texts as PostgreSQL stored them."""
+
+    position: int
+    stream: str
+    version: int
+    event_id: UUID
+    type: str
+    type_version: int
+    data: str
+    metadata: str
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+def encode(recorded: RecordedEvent, log_id: UUID) -> tuple[bytes, bytes, list[tuple[str, bytes | None]]]:
+    """Returns key, value and headers of the copy of an event."""
+    # Both JSON texts go in as they are: the copy must be the same to the byte, and parsing them would be wasted.
+    value = (
+        f'{{"position":{recorded.position},"stream":{json.dumps(recorded.stream)},"version":{recorded.version},'
+        f'"event_id":"{recorded.event_id}","type":{json.dumps(recorded.type)},"type_version":{recorded.type_version},'
+        f'"occurred_at":"{recorded.occurred_at.isoformat()}","recorded_at":"{recorded.recorded_at.isoformat()}",'
+        f"{_METADATA[1:]}{recorded.metadata_json}{_DATA}{recorded.data}}}"
+    )
+    headers: list[tuple[str, bytes | None]] = [
+        ("content-type", b"application/json"),
+        ("annalslog", str(log_id).encode()),
+    ]
+    return recorded.stream.encode(), value.encode(), headers
+
+
+def decode(record: ConsumerRecord[bytes, bytes]) -> StoredEvent:
+    """Returns the event of a copied record. Raises Malformed when it is none."""
+    where = f"{record.topic}[{record.partition}]@{record.offset}"
+    try:
+        text = (record.value or b"").decode()
+        row = json.loads(text)
+        # The JSON texts are cut out, not parsed and written anew, which could change a number. Neither marker can
+        # stand inside an earlier field: there its quotes would be escaped.
+        metadata_at, data_at = text.index(_METADATA), text.index(_DATA)
+        return StoredEvent(
+            position=int(row["position"]),
+            stream=str(row["stream"]),
+            version=int(row["version"]),
+            event_id=UUID(row["event_id"]),
+            type=str(row["type"]),
+            type_version=int(row["type_version"]),
+            data=text[data_at + len(_DATA) : -1],
+            metadata=text[metadata_at + len(_METADATA) : data_at],
+            occurred_at=datetime.fromisoformat(row["occurred_at"]),
+            recorded_at=datetime.fromisoformat(row["recorded_at"]),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Malformed(f"{where}: expected a stored event, found {error!r}") from error

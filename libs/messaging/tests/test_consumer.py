@@ -1,0 +1,273 @@
+"""The consumer under kills, rebalances, fences, lost offsets and servers that go away."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+import messaging
+from messaging import Consumer, OffsetLost, Received, TopicRecreated, TopicSpec, Transient
+from messaging.testing import eventually, headers, note, running
+
+Spawn = Callable[..., Any]
+
+
+async def send(producer: AIOKafkaProducer, topic: str, key: str, first: int, last: int) -> None:
+    sent = [
+        await producer.send(topic, f'{{"number":{number}}}'.encode(), key.encode(), headers=headers())
+        for number in range(first, last + 1)
+    ]
+    await asyncio.gather(*sent)
+
+
+async def handled(pool: asyncpg.Pool) -> dict[str, list[int]]:
+    rows = await pool.fetch("SELECT key, array_agg(number ORDER BY at) AS numbers FROM handled GROUP BY key")
+    return {row["key"]: row["numbers"] for row in rows}
+
+
+async def has_handled(pool: asyncpg.Pool, number: int) -> bool:
+    return bool(await pool.fetchval("SELECT count(*) >= $1 FROM handled", number))
+
+
+@pytest.mark.timeout(180)
+async def test_a_consumer_killed_at_random_moments_handles_each_message_once_and_in_order(
+    tables: asyncpg.Pool, database: str, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, spawn: Spawn
+) -> None:
+    keys, numbers = 10, 1_000
+    random.seed(7)
+    for key in range(keys):
+        await send(producer, topic, f"counter/{key}", 1, numbers)
+    for _ in range(4):
+        before = await tables.fetchval("SELECT count(*) FROM handled")
+        consumer = await spawn("consumer", database, kafka, name, topic)
+        await eventually(partial(has_handled, tables, before + 1))  # it has joined and works
+        await asyncio.sleep(random.uniform(0, 0.6))
+        consumer.kill()
+        await consumer.wait()
+    assert await tables.fetchval("SELECT count(*) FROM handled") < keys * numbers, "killed too late to prove anything"
+    await spawn("consumer", database, kafka, name, topic)
+    await eventually(lambda: has_handled(tables, keys * numbers))
+    assert await handled(tables) == {f"counter/{key}": list(range(1, numbers + 1)) for key in range(keys)}
+
+
+@pytest.mark.timeout(180)
+async def test_three_instances_that_come_and_go_handle_each_message_once_and_in_order(
+    tables: asyncpg.Pool, database: str, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, spawn: Spawn
+) -> None:
+    keys, rounds = 12, 100
+
+    async def feed() -> None:
+        for number in range(0, rounds * 10, 10):
+            for key in range(keys):
+                await send(producer, topic, f"counter/{key}", number + 1, number + 10)
+            await asyncio.sleep(0.1)
+
+    feeding = asyncio.create_task(feed())
+    first = await spawn("consumer", database, kafka, name, topic)
+    await asyncio.sleep(1.5)
+    second = await spawn("consumer", database, kafka, name, topic)
+    await asyncio.sleep(1.5)
+    await spawn("consumer", database, kafka, name, topic)
+    await asyncio.sleep(4)
+    first.kill()  # its partitions move when its session ends
+    await asyncio.sleep(1)
+    second.terminate()
+    await feeding
+    await eventually(lambda: has_handled(tables, keys * rounds * 10), within=60)
+    assert await handled(tables) == {f"counter/{key}": list(range(1, rounds * 10 + 1)) for key in range(keys)}
+
+
+async def test_a_frozen_instance_is_replaced_and_fenced_when_it_wakes(
+    tables: asyncpg.Pool, database: str, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, spawn: Spawn
+) -> None:
+    first = await spawn("consumer", database, kafka, name, topic)
+    await send(producer, topic, "counter/1", 1, 10)
+    await eventually(lambda: has_handled(tables, 10))
+    first.send_signal(signal.SIGSTOP)
+    await spawn("consumer", database, kafka, name, topic)
+    await send(producer, topic, "counter/1", 11, 20)
+    await eventually(lambda: has_handled(tables, 20))
+    first.send_signal(signal.SIGCONT)
+    for number in range(21, 121, 10):
+        await send(producer, topic, "counter/1", number, number + 9)
+        await asyncio.sleep(0.2)
+    await eventually(lambda: has_handled(tables, 120))
+    assert await handled(tables) == {"counter/1": list(range(1, 121))}
+
+
+async def test_an_instance_whose_partition_was_claimed_by_another_keeps_nothing_and_seeks_again(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    async with running(Consumer(tables, kafka, name, [topic], note)):
+        await send(producer, topic, "counter/1", 1, 10)
+        await eventually(lambda: has_handled(tables, 10))
+        await tables.execute("UPDATE offsets SET epoch = epoch + 1")  # as another instance's claim does
+        await send(producer, topic, "counter/1", 11, 20)
+        await eventually(lambda: has_handled(tables, 20))
+    assert await handled(tables) == {"counter/1": list(range(1, 21))}
+
+
+async def test_an_instance_fenced_while_it_handles_a_batch_rolls_it_back(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(batch: Sequence[Received], connection: asyncpg.Connection) -> None:
+        entered.set()
+        await note(batch, connection)
+        await go_on.wait()
+
+    await send(producer, topic, "counter/1", 1, 10)
+    async with running(Consumer(tables, kafka, name, [topic], slow)):
+        await entered.wait()
+        # The claim of another waits for the transaction under way instead of reading an offset about to move.
+        claim = asyncio.create_task(tables.execute("UPDATE offsets SET epoch = epoch + 1"))
+        await asyncio.sleep(0.3)
+        assert not claim.done()
+        go_on.set()
+        await claim
+        assert await tables.fetchval("SELECT max(next_offset) FROM offsets") == 10
+        await send(producer, topic, "counter/1", 11, 12)
+        await eventually(lambda: has_handled(tables, 12))
+    assert await handled(tables) == {"counter/1": list(range(1, 13))}
+
+
+async def test_kafkas_own_offsets_are_only_a_hint(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    await send(producer, topic, "counter/1", 1, 10)
+    async with running(Consumer(tables, kafka, name, [topic], note)):
+        await eventually(lambda: has_handled(tables, 10))
+        await eventually(lambda: hinted(kafka, name, topic, 10))
+    await tables.execute("UPDATE offsets SET next_offset = 4 WHERE next_offset = 10")
+    async with running(Consumer(tables, kafka, name, [topic], note)):
+        await eventually(lambda: has_handled(tables, 16))
+    assert await handled(tables) == {"counter/1": [*range(1, 11), *range(5, 11)]}
+
+
+async def test_a_topic_created_again_stops_the_consumer(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    await send(producer, topic, "counter/1", 1, 10)
+    async with running(Consumer(tables, kafka, name, [topic], note)):
+        await eventually(lambda: has_handled(tables, 10))
+    await recreate(kafka, topic)
+    with pytest.raises(TopicRecreated, match=rf"{topic}\[\d\]: offsets of group {name} belong to the topic with id"):
+        await Consumer(tables, kafka, name, [topic], note).run()
+
+
+async def test_a_topic_created_again_under_a_running_consumer_stops_it(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    await send(producer, topic, "counter/1", 1, 10)
+    consumer = asyncio.create_task(Consumer(tables, kafka, name, [topic], note, topic_check_seconds=0.5).run())
+    await eventually(lambda: has_handled(tables, 10))
+    await recreate(kafka, topic)
+    with pytest.raises((TopicRecreated, OffsetLost)):
+        await asyncio.wait_for(consumer, 30)
+
+
+async def test_messages_deleted_before_they_were_read_stop_the_consumer(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    await send(producer, topic, "counter/1", 1, 10)
+    async with running(Consumer(tables, kafka, name, [topic], note)):
+        await eventually(lambda: has_handled(tables, 10))
+    await tables.execute("UPDATE offsets SET next_offset = 99 WHERE next_offset = 10")
+    with pytest.raises(OffsetLost, match="goes on at 99, found 0 to 10"):
+        await Consumer(tables, kafka, name, [topic], note).run()
+
+
+async def test_transient_errors_are_tried_again_and_never_parked(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    failures = [Transient("busy"), asyncpg.SerializationError("conflict"), asyncpg.DeadlockDetectedError("deadlock")]
+
+    async def sometimes(batch: Sequence[Received], connection: asyncpg.Connection) -> None:
+        await note(batch, connection)
+        if failures:
+            raise failures.pop()
+
+    await send(producer, topic, "counter/1", 1, 10)
+    async with running(Consumer(tables, kafka, name, [topic], sometimes)):
+        await eventually(lambda: has_handled(tables, 10))
+    assert await handled(tables) == {"counter/1": list(range(1, 11))}
+    assert await tables.fetchval("SELECT count(*) FROM parked") == 0
+
+
+async def test_a_lost_connection_loses_and_repeats_nothing(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    cut = 3
+
+    async def unlucky(batch: Sequence[Received], connection: asyncpg.Connection) -> None:
+        nonlocal cut
+        await note(batch, connection)
+        if cut:
+            cut -= 1
+            await tables.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+            await connection.execute("SELECT 1")
+
+    await send(producer, topic, "counter/1", 1, 10)
+    async with running(Consumer(tables, kafka, name, [topic], unlucky)):
+        await eventually(lambda: has_handled(tables, 10))
+    assert await handled(tables) == {"counter/1": list(range(1, 11))}
+
+
+async def test_a_consumer_waits_for_a_topic_that_is_not_there_yet(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str
+) -> None:
+    async with running(Consumer(tables, kafka, name, [f"{name}.later"], note)):
+        await asyncio.sleep(0.5)
+        await messaging.ensure(kafka, [TopicSpec(f"{name}.later")])
+        await send(producer, f"{name}.later", "counter/1", 1, 3)
+        await eventually(lambda: has_handled(tables, 3))
+
+
+async def test_a_database_without_the_tables_stops_the_consumer(
+    pool: asyncpg.Pool, kafka: str, name: str, topic: str
+) -> None:
+    with pytest.raises(asyncpg.UndefinedTableError, match="offsets"):
+        await Consumer(pool, kafka, name, [topic], note).run()
+
+
+async def test_a_consumer_that_cannot_reach_kafka_tries_again_and_stops_when_asked(
+    tables: asyncpg.Pool, name: str, topic: str
+) -> None:
+    consumer = asyncio.create_task(Consumer(tables, "127.0.0.1:1", name, [topic], note).run())
+    await asyncio.sleep(1.5)
+    assert not consumer.done()
+    consumer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consumer
+
+
+async def hinted(kafka: str, group: str, topic: str, offset: int) -> bool:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        found = await admin.list_consumer_group_offsets(group)
+        return any(found.get(TopicPartition(topic, p), (0, ""))[0] == offset for p in range(4))
+    finally:
+        await admin.close()
+
+
+async def recreate(kafka: str, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        while topic in await admin.list_topics():  # noqa: ASYNC110 - Kafka says when
+            await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
+    await messaging.ensure(kafka, [TopicSpec(topic)])

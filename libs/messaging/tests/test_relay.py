@@ -1,0 +1,237 @@
+"""The relay under kills, rivals, fences, restores and events it cannot publish."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import ConsumerRecord
+
+from eventlog import EventLog, Watermark
+from messaging import EventTooLarge, LogBehindTopics, Publication, Relay, TopicMismatch, TopicSpec, cloudevents, ensure
+from messaging.producer import TransactionalProducer
+from messaging.progress import read_progress
+from messaging.stored import decode
+from messaging.testing import CountedMessage, count, eventually, publish_to, read_all, running
+
+Spawn = Callable[..., Any]
+
+
+def numbers_by_key(records: Sequence[ConsumerRecord[bytes, bytes]]) -> dict[str, list[int]]:
+    numbers: dict[str, list[int]] = {}
+    for record in records:
+        received = cloudevents.decode(record)
+        assert isinstance(received.message, CountedMessage)
+        numbers.setdefault(received.key, []).append(received.message.number)
+    return numbers
+
+
+@pytest.mark.timeout(180)
+async def test_a_relay_killed_at_random_moments_loses_and_repeats_nothing(
+    tables: asyncpg.Pool, database: str, log: EventLog, kafka: str, name: str, topic: str, spawn: Spawn
+) -> None:
+    streams, rounds, batch = 10, 60, 20
+    random.seed(7)
+
+    async def feed() -> None:
+        for number in range(0, rounds * batch, batch):
+            for stream in range(streams):
+                await count(log, f"counter/{stream}", number + 1, number + batch)
+            await asyncio.sleep(0.1)
+
+    feeding = asyncio.create_task(feed())
+    for _ in range(10):
+        relay = await spawn("relay", database, kafka, name, topic)
+        await asyncio.sleep(random.uniform(0.5, 2.0))
+        relay.kill()
+        await relay.wait()
+    await feeding
+    last = await tables.fetchval("SELECT max(position) FROM events")
+    await spawn("relay", database, kafka, name, topic)
+
+    async def relayed() -> bool:
+        progress = await read_progress(kafka, f"{name}.relay")
+        return progress is not None and progress.position == last
+
+    await eventually(relayed, within=60)
+    expected = {f"counter/{stream}": list(range(1, rounds * batch + 1)) for stream in range(streams)}
+    assert numbers_by_key(await read_all(kafka, topic)) == expected
+    copied = [decode(record).position for record in await read_all(kafka, f"{name}.log")]
+    assert copied == [row["position"] for row in await tables.fetch("SELECT position FROM events ORDER BY position")]
+
+
+async def test_a_second_relay_stands_by_and_takes_over_within_five_seconds(
+    tables: asyncpg.Pool, database: str, log: EventLog, kafka: str, name: str, topic: str, spawn: Spawn
+) -> None:
+    await count(log, "counter/1", 1, 10)
+    first = await spawn("relay", database, kafka, name, topic)
+    await eventually(lambda: published(kafka, topic, 10))
+    await spawn("relay", database, kafka, name, topic)
+    await asyncio.sleep(2)
+    first.kill()
+    died = time.monotonic()
+    await count(log, "counter/1", 11, 20)
+    await eventually(lambda: published(kafka, topic, 20))
+    assert time.monotonic() - died < 5
+    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 21))}
+
+
+async def test_a_frozen_leader_is_replaced_and_fenced_when_it_wakes(
+    tables: asyncpg.Pool, database: str, log: EventLog, kafka: str, name: str, topic: str, spawn: Spawn
+) -> None:
+    await count(log, "counter/1", 1, 10)
+    first = await spawn("relay", database, kafka, name, topic)
+    await eventually(lambda: published(kafka, topic, 10))
+    first.send_signal(signal.SIGSTOP)
+    second = await spawn("relay", database, kafka, name, topic)
+    await count(log, "counter/1", 11, 20)
+    await eventually(lambda: published(kafka, topic, 20), within=15)
+    first.send_signal(signal.SIGCONT)
+    await count(log, "counter/1", 21, 30)
+    await asyncio.sleep(2)
+    second.kill()
+    await count(log, "counter/1", 31, 40)
+    await eventually(lambda: published(kafka, topic, 40), within=15)
+    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 41))}
+
+
+async def test_a_fenced_relay_steps_down_and_goes_on_where_the_topics_are(
+    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+) -> None:
+    async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
+        await count(log, "counter/1", 1, 10)
+        await eventually(lambda: published(kafka, topic, 10))
+        rival = TransactionalProducer(kafka, f"{name}.relay")  # fences as a zombie's successor would
+        await rival.start()
+        await rival.stop()
+        await count(log, "counter/1", 11, 20)
+        await eventually(lambda: published(kafka, topic, 20))
+    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 21))}
+
+
+async def test_what_an_aborted_transaction_held_is_neither_read_nor_lost(
+    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+) -> None:
+    async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
+        await count(log, "counter/1", 1, 10)
+        await eventually(lambda: published(kafka, topic, 10))
+    zombie = TransactionalProducer(kafka, f"{name}.relay")
+    await zombie.start()
+    await zombie.begin()
+    await zombie.add(f"{name}.relay", name.encode(), b'{"position": 99, "log": "?", "event_id": "?"}', [])
+    await zombie.add(topic, b"counter/1", b"{}", [])
+    await zombie._send((f"{name}.relay", 0))  # acknowledged by Kafka, never committed
+    await asyncio.gather(*zombie._sent)
+    async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
+        await count(log, "counter/1", 11, 20)
+        await eventually(lambda: published(kafka, topic, 20))
+    await zombie.stop()
+    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 21))}
+
+
+async def test_a_log_restored_to_an_earlier_state_stops_the_relay(
+    tables: asyncpg.Pool, log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+) -> None:
+    async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
+        await count(log, "counter/1", 1, 10)
+        await eventually(lambda: published(kafka, topic, 10))
+    await restore(tables, upto=6)
+    with pytest.raises(LogBehindTopics, match=r"expected event .* at position 10, .* found none"):
+        await Relay(log, watermark, kafka, name, publish_to(topic)).run()
+    await count(log, "counter/1", 7, 20)  # grown past the position since, with other events
+    with pytest.raises(LogBehindTopics, match=r"expected event .* at position 10, .* found [0-9a-f-]{36}"):
+        await Relay(log, watermark, kafka, name, publish_to(topic)).run()
+    assert len(await read_all(kafka, topic)) == 10
+
+
+async def test_a_log_with_a_new_identity_and_the_same_events_goes_on(
+    tables: asyncpg.Pool, log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+) -> None:
+    async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
+        await count(log, "counter/1", 1, 10)
+        await eventually(lambda: published(kafka, topic, 10))
+    before = await log.identity()
+    await tables.execute("UPDATE log_identity SET log_id = gen_random_uuid()")
+    async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
+        await count(log, "counter/1", 11, 20)
+        await eventually(lambda: published(kafka, topic, 20))
+    received = [cloudevents.decode(record) for record in await read_all(kafka, topic)]
+    assert [(r.version, r.log) for r in received] == [
+        (number, before if number <= 10 else await log.identity()) for number in range(1, 21)
+    ]
+
+
+async def test_an_event_that_cannot_be_published_stops_the_relay_and_nothing_of_its_batch_is_seen(
+    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+) -> None:
+    def refuse(recorded: Any) -> Publication:
+        if recorded.event.number == 7:
+            raise ValueError("number 7 has no public form")
+        return Publication(topic, CountedMessage(number=recorded.event.number))
+
+    await count(log, "counter/1", 1, 10)
+    await watermark.measure()
+    with pytest.raises(ValueError, match="number 7"):
+        await Relay(log, watermark, kafka, name, refuse).run()
+    assert await read_all(kafka, topic) == []
+
+
+async def test_an_event_larger_than_a_topic_takes_is_named(kafka: str, name: str, topic: str) -> None:
+    producer = TransactionalProducer(kafka, name)
+    await producer.start()
+    await producer.begin()
+    with pytest.raises(EventTooLarge, match=r"counter/1.* has 3000029 bytes, at most 2097152"):
+        await producer.add(topic, b"counter/1", b"x" * 3_000_000, [("content-type", b"")])
+    await producer.stop()
+
+
+async def test_events_of_no_interest_are_not_published_but_copied(
+    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+) -> None:
+    await count(log, "counter/1", 1, 10)
+    quiet = Relay(log, watermark, kafka, name, lambda recorded: None)
+    async with running(watermark, quiet):
+        await eventually(lambda: published(kafka, f"{name}.log", 10))
+    assert await read_all(kafka, topic) == []
+
+
+async def test_a_topic_with_other_partitions_or_settings_is_refused(kafka: str, name: str) -> None:
+    await ensure(kafka, [TopicSpec(name, 3)])
+    await ensure(kafka, [TopicSpec(name, 3)])
+    with pytest.raises(TopicMismatch, match=f"topic {name}: expected 4 partitions, found 3"):
+        await ensure(kafka, [TopicSpec(name, 4)])
+    with pytest.raises(TopicMismatch, match=rf"topic {name}: expected retention.ms=60000, found -1"):
+        await ensure(kafka, [TopicSpec(name, 3, {"retention.ms": "60000"})])
+
+
+async def test_a_relay_that_cannot_reach_kafka_tries_again_and_stops_when_asked(
+    log: EventLog, watermark: Watermark, name: str, topic: str
+) -> None:
+    relay = asyncio.create_task(Relay(log, watermark, "127.0.0.1:1", name, publish_to(topic)).run())
+    await asyncio.sleep(1.5)
+    assert not relay.done()
+    relay.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await relay
+
+
+async def published(kafka: str, topic: str, number: int) -> bool:
+    try:
+        return len(await read_all(kafka, topic)) >= number
+    except TypeError:  # aiokafka's answer while the topic is not there
+        return False
+
+
+async def restore(pool: asyncpg.Pool, upto: int) -> None:
+    """Puts the log back as a restore from a backup would: the superuser may."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute("DELETE FROM events WHERE position > $1", upto)
+        await connection.execute("UPDATE streams SET version = $1", upto)
+        await connection.execute("SELECT setval('events_position', $1)", upto)

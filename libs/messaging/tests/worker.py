@@ -1,0 +1,35 @@
+"""A relay or a consumer as a process of its own, for tests that kill it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+
+import asyncpg
+
+from eventlog import EventLog, Watermark
+from messaging import Consumer, Received, Relay
+from messaging.testing import TYPES, note, publish_to
+
+
+async def slowly(batch: Sequence[Received], connection: asyncpg.Connection) -> None:
+    await note(batch, connection)
+    await asyncio.sleep(0.05)  # most kills shall find a transaction open
+
+
+async def main(what: str, dsn: str, kafka: str, name: str, topic: str) -> None:
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=5) as pool, asyncio.TaskGroup() as workers:
+        if what == "relay":
+            watermark = Watermark(pool)
+            workers.create_task(watermark.run())
+            # Small batches: more transactions to be killed in.
+            relay = Relay(EventLog(pool, TYPES, watermark), watermark, kafka, name, publish_to(topic), max_events=200)
+            workers.create_task(relay.run())
+        else:
+            workers.create_task(Consumer(pool, kafka, name, [topic], slowly, max_records=200).run())
+
+
+logging.basicConfig(level=logging.WARNING)
+asyncio.run(main(*sys.argv[1:]))
