@@ -1,0 +1,61 @@
+"""What every service's `app.py` needs: settings, logs, metrics, health, tokens, problems, migrations, one process."""
+
+from service.auth import Caller, CurrentCaller, Verifier, caller, require
+from service.commands import Commands, Recorded, metadata_of
+from service.consistency import After, Token, await_position
+from service.database import connect_pool, connect_queries, is_transient
+from service.health import Check
+from service.idempotency import IdempotencyKey
+from service.kafka import kafka_check
+from service.logs import configure_logs, get_logger
+from service.main import main, run
+from service.migrations import find_migrations, grant_runtime, migrate, run_env, run_sql
+from service.paging import Page, PageRequest, Paging
+from service.problems import Problem
+from service.process import Service
+from service.queries import Queries, not_found
+from service.settings import ServiceSettings, env_example
+from service.trace import current_traceparent
+from service.web import create_api
+from service.workers import Worker
+
+__all__ = [
+    "After",
+    "Caller",
+    "Check",
+    "Commands",
+    "CurrentCaller",
+    "IdempotencyKey",
+    "Page",
+    "PageRequest",
+    "Paging",
+    "Problem",
+    "Queries",
+    "Recorded",
+    "Service",
+    "ServiceSettings",
+    "Token",
+    "Verifier",
+    "Worker",
+    "await_position",
+    "caller",
+    "configure_logs",
+    "connect_pool",
+    "connect_queries",
+    "create_api",
+    "current_traceparent",
+    "env_example",
+    "find_migrations",
+    "get_logger",
+    "grant_runtime",
+    "is_transient",
+    "kafka_check",
+    "main",
+    "metadata_of",
+    "migrate",
+    "not_found",
+    "require",
+    "run",
+    "run_env",
+    "run_sql",
+]

@@ -1,0 +1,156 @@
+"""Connections to PostgreSQL: an asyncpg pool for commands and workers, a read-only SQLAlchemy engine for queries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import sqlalchemy.exc
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from service.settings import ServiceSettings
+
+CONNECT_SECONDS = 10.0
+
+# Conditions that pass: a retry of the same request or batch can succeed. SQLSTATE classes and codes,
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_TRANSIENT_CLASSES = (
+    "08",  # connection exception
+    "40",  # transaction rollback: serialization failure, deadlock
+    "53",  # insufficient resources: too many connections, disk full
+    "57P",  # operator intervention: shutdown, crash, starting up
+)
+_TRANSIENT_CODES = frozenset(
+    {
+        "57014",  # query cancelled: statement timeout
+        "55P03",  # lock not available
+        "25P03",  # idle-in-transaction timeout
+        "25006",  # read-only transaction: the server became a standby
+    }
+)
+_CLOSED = ("connection is closed", "closed in the middle of operation", "pool is clos", "underlying connection")
+# Text that PostgreSQL cannot store: U+0000, or a character outside the database's encoding.
+_UNSTORABLE_TEXT = frozenset({"22021", "22P05"})
+_NOT_MADE = frozenset({"42P01", "3F000"})  # undefined table, invalid schema name
+
+
+def connect_pool(settings: ServiceSettings) -> asyncpg.Pool:
+    """A pool for commands and workers of up to `pool_max` connections; call it inside the event loop.
+
+    It isn't open yet: `Service` opens it. Opening doesn't connect, so a process starts and answers `/ready` with the
+    reason while its database is away.
+    """
+    return asyncpg.create_pool(min_size=0, max_size=settings.pool_max, **connect_options(settings))
+
+
+def connect_options(settings: ServiceSettings, *, read_only: bool = False) -> dict[str, Any]:
+    """Keyword arguments of `asyncpg.connect` with the service's name and its time limits.
+
+    A longer statement raises its limits itself: `SET LOCAL statement_timeout` and asyncpg's `timeout=`.
+    """
+    server_settings = {
+        "application_name": settings.name,
+        "statement_timeout": _milliseconds(settings.statement_seconds),
+        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_transaction_seconds),
+    }
+    if read_only:
+        server_settings["default_transaction_read_only"] = "on"
+    return {
+        "dsn": plain_dsn(settings.database_url),
+        "timeout": CONNECT_SECONDS,
+        # Also when the server no longer answers at all, so a little after the server's own limit.
+        "command_timeout": settings.statement_seconds + 5,
+        "server_settings": server_settings,
+    }
+
+
+def connect_queries(settings: ServiceSettings) -> AsyncEngine:
+    """A SQLAlchemy engine for queries: `query_pool` connections, read only, each statement its own transaction."""
+    options = connect_options(settings, read_only=True)
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(**options)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=settings.query_pool,
+        max_overflow=0,
+        pool_timeout=settings.http_request_seconds / 2,
+        pool_recycle=1800,
+        isolation_level="AUTOCOMMIT",
+    )
+
+
+def plain_dsn(url: SecretStr | str) -> str:
+    """A DSN that asyncpg takes, also from one written for SQLAlchemy (`postgresql+asyncpg://`)."""
+    text = url.get_secret_value() if isinstance(url, SecretStr) else url
+    scheme, separator, rest = text.partition("://")
+    return scheme.partition("+")[0] + separator + rest
+
+
+async def close_pool(pool: asyncpg.Pool, seconds: float) -> None:
+    """Closes `pool`; connections that are still busy after `seconds` are cut."""
+    try:
+        async with asyncio.timeout(seconds):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work can succeed later: the network, a server that is away or overloaded, a lost race.
+
+    Any `OSError` counts (an error of the world, not of the program), as does an error that says so itself with a true
+    `retriable`, as aiokafka's do. A group is transient if all its members are.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_transient(inner) for inner in error.exceptions)
+    if isinstance(error, OSError | sqlalchemy.exc.TimeoutError) or getattr(error, "retriable", False) is True:
+        return True
+    if isinstance(error, asyncpg.InternalClientError):
+        # "cannot switch to state": what asyncpg says when a server that shuts down cuts an idle connection in the
+        # moment it is used (asyncpg issue 784). The connection is lost, and its pool drops it.
+        return True
+    if isinstance(error, asyncpg.InterfaceError):
+        return any(text in str(error) for text in _CLOSED)
+    codes = set(_sqlstates(error))
+    if isinstance(error, sqlalchemy.exc.DBAPIError):
+        if "25006" in codes:
+            return False  # the query engine is read only on purpose: to write with it is an error of the program
+        if _wrapped_is_transient(error):
+            return True
+    return any(code.startswith(_TRANSIENT_CLASSES) or code in _TRANSIENT_CODES for code in codes)
+
+
+def is_unstorable_text(error: BaseException) -> bool:
+    """Whether PostgreSQL refused a text for a character it can't store, such as U+0000."""
+    return any(code in _UNSTORABLE_TEXT for code in _sqlstates(error))
+
+
+def is_not_made(error: BaseException) -> bool:
+    """Whether a table is not there: a read model is made by its worker, a moment after HTTP listens."""
+    return any(code in _NOT_MADE for code in _sqlstates(error))
+
+
+def _wrapped_is_transient(error: sqlalchemy.exc.DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    cause = error.orig.__cause__ if error.orig is not None else None
+    return cause is not None and is_transient(cause)
+
+
+def _sqlstates(error: BaseException) -> Iterator[str]:
+    """The SQLSTATE of an asyncpg error, also inside SQLAlchemy's wrapping."""
+    inner = getattr(error, "orig", None)
+    for candidate in (error, inner, getattr(inner, "__cause__", None)):
+        code = getattr(candidate, "sqlstate", None)
+        if isinstance(code, str):
+            yield code
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))

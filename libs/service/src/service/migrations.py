@@ -1,0 +1,198 @@
+"""Schema migrations: Alembic, run from here, one process at a time, by the database's owner.
+
+A service's `migrations/env.py` is two lines: `from service.migrations import run_env` and `run_env()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import asyncpg
+from alembic import command, context, op
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.util import await_only
+
+from service.database import CONNECT_SECONDS, plain_dsn
+from service.logs import get_logger
+
+_MIGRATED_SQL = "SELECT version_num FROM alembic_version"
+# One key for all: a database belongs to one service. Any constant that nobody else takes will do.
+_LOCK_KEY = 0x616E6E616C73  # "annals"
+LOCK_SECONDS = 300.0
+log = get_logger("service.migrations")
+
+
+async def migrate(service_name: str, script_location: Path, dsn: str, target: str = "head") -> str | None:
+    """Brings the database of `dsn` (its owner's) to `target` and returns the migration it is at afterwards.
+
+    Several processes may call it at once: the first takes an advisory lock and works, the others wait up to 5 minutes
+    (TimeoutError) and find nothing left to do. All migrations run in one transaction: all or nothing.
+    """
+    lock = await asyncpg.connect(plain_dsn(dsn), timeout=CONNECT_SECONDS, server_settings=_as(service_name))
+    try:
+        await lock.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY, timeout=LOCK_SECONDS)
+        await _upgrade(service_name, script_location, dsn, target)
+        # Read over the lock's connection: it is released when that closes.
+        found: str | None = await lock.fetchval(_MIGRATED_SQL)
+    finally:
+        await lock.close(timeout=CONNECT_SECONDS)
+    log.info("migrated", database_of=service_name, migration=found)
+    return found
+
+
+async def _upgrade(service_name: str, script_location: Path, dsn: str, target: str) -> None:
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(plain_dsn(dsn), timeout=CONNECT_SECONDS, server_settings=_as(service_name))
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_run_alembic, _config(script_location, service_name), target)
+    finally:
+        await engine.dispose()
+
+
+def _run_alembic(connection: Connection, config: Config, target: str) -> None:
+    config.attributes["connection"] = connection
+    command.upgrade(config, target)
+
+
+def _as(service_name: str) -> dict[str, str]:
+    return {"application_name": f"{service_name} migrate"}
+
+
+def _config(script_location: Path, service_name: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(script_location).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["service_name"] = service_name
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The migrations that this release of a service knows."""
+
+    head: str | None
+    known: frozenset[str]
+
+    @classmethod
+    def of(cls, script_location: Path) -> Release:
+        """Reads the scripts; raises Alembic's CommandError if there are two heads."""
+        scripts = ScriptDirectory.from_config(_config(script_location, ""))
+        return cls(scripts.get_current_head(), frozenset(script.revision for script in scripts.walk_revisions()))
+
+    def shortfall(self, found: str | None) -> str | None:
+        """What is wrong with a database at the migration `found`; None if this release can work with it.
+
+        A migration that this release doesn't know is a newer release's: migrations only add, so that the release before
+        goes on working while the new one is rolled out, and can be rolled back to.
+        """
+        if found == self.head or (found is not None and found not in self.known):
+            return None
+        return f"the database is at migration {found or 'none'}, expected {self.head}"
+
+
+async def migrated_to(pool: asyncpg.Pool, seconds: float) -> str | None:
+    """The migration the database is at, within `seconds` (TimeoutError); None for one that was never migrated."""
+    async with asyncio.timeout(seconds), pool.acquire() as connection:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+            return None
+        found: str | None = await connection.fetchval(_MIGRATED_SQL)
+        return found
+
+
+def find_migrations(package: str) -> Path:
+    """Where the migrations of an installed service are: in its wheel, or beside `src` in a working copy.
+
+    Raises FileNotFoundError naming both places.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(f"package {package}: not installed")
+    home = Path(spec.origin).parent
+    places = [home / "migrations", home.parent.parent / "migrations"]
+    for place in places:
+        if (place / "env.py").is_file():
+            return place
+    raise FileNotFoundError(f"migrations of {package}: expected env.py in {places[0]} or {places[1]}")
+
+
+def run_env() -> None:
+    """The body of every service's `env.py`: runs the migrations over the connection that `migrate` made."""
+    connection = context.config.attributes.get("connection")
+    if connection is None:
+        raise RuntimeError("run migrations by `python -m <service> migrate`, not by alembic itself")
+    context.configure(connection=connection, target_metadata=None)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_sql(script: str) -> None:
+    """In a migration: runs a script of many statements, such as a library's `install_sql()`."""
+    bind = op.get_bind()
+    bind.exec_driver_sql("SELECT 1")  # begins the transaction, if nothing has yet
+    driver = cast(Any, bind.connection.driver_connection)  # asyncpg's: its simple protocol takes several statements
+    await_only(driver.execute(script))
+
+
+def grant_runtime(role: str, *, append_only: Sequence[str] = ("events",), create_schemas: bool = True) -> None:
+    """In the first migration: what the service's runtime role may do in schema public.
+
+    It may append to the tables `append_only` and never change them, read `alembic_version`, and read and write all
+    other tables, also those of later migrations; with `create_schemas` it may make schemas of its own, in which
+    projections are rebuilt. The role is created (without login) if it isn't there and the owner may create roles.
+    Nothing is granted when the owner itself is the runtime role.
+    """
+    run_sql(_grant_sql(role, tuple(append_only), create_schemas))
+
+
+def _grant_sql(role: str, append_only: tuple[str, ...], create_schemas: bool) -> str:
+    name = _identifier(role)
+    tables = ", ".join(f"public.{_identifier(table)}" for table in append_only)
+    limits = f"EXECUTE $q$REVOKE UPDATE, DELETE, TRUNCATE ON {tables} FROM {name}$q$;" if tables else ""
+    schemas = f"EXECUTE format('GRANT CREATE ON DATABASE %I TO {name}', current_database());" if create_schemas else ""
+    # Names are checked by _identifier; DO takes no parameters.
+    return f"""
+DO $annals$
+BEGIN
+  IF current_user = {_literal(role)} THEN
+    RETURN;
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {_literal(role)}) THEN
+    BEGIN
+      CREATE ROLE {name} NOLOGIN;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+      NULL; -- made meanwhile by the migration of another database
+    END;
+  END IF;
+  GRANT USAGE ON SCHEMA public TO {name};
+  GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name};
+  GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {name};
+  ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {name};
+  ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {name};
+  REVOKE INSERT, UPDATE, DELETE ON public.alembic_version FROM {name};
+  {limits}
+  {schemas}
+END
+$annals$;
+"""  # noqa: S608
+
+
+def _identifier(name: str) -> str:
+    if not name.replace("_", "").isalnum() or not name.isascii():
+        raise ValueError(f"name: expected ASCII letters, digits and _, got {name!r}")
+    return f'"{name}"'
+
+
+def _literal(text: str) -> str:
+    return f"'{_identifier(text)[1:-1]}'"

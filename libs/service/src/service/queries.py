@@ -1,0 +1,53 @@
+"""From a GET to the read models: rows as dictionaries, one statement each, after the caller's own writes if asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from projections import Freshness, Projection
+from service.consistency import Token, await_position
+from service.problems import Problem
+
+Row = dict[str, Any]
+
+
+class Queries:
+    """The queries of one service, over its read-only engine."""
+
+    def __init__(self, service: str, engine: AsyncEngine, pool: asyncpg.Pool) -> None:
+        self.engine = engine
+        self._service = service
+        self._pool = pool
+
+    async def all(self, query: sa.Select[Any]) -> list[Row]:
+        """All rows."""
+        async with self.engine.connect() as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    async def first(self, query: sa.Select[Any]) -> Row:
+        """The first row, empty if there is none."""
+        return next(iter(await self.all(query)), {})
+
+    async def one(self, query: sa.Select[Any], what: str, name: str) -> Row:
+        """The first row. Raises Problem 404 that names what there isn't."""
+        if not (row := await self.first(query)):
+            raise not_found(what, name)
+        return row
+
+    async def caught_up(self, after: Token | None, *projections: type[Projection]) -> None:
+        """Return once these projections show what `after` stands for; at once without a token.
+
+        Raises Problem: see `await_position`.
+        """
+        for projection in projections if after is not None else ():
+            fresh = Freshness(self._pool, projection)
+            await await_position(after, log=self._service, checkpoint=fresh.position, parked=fresh.parked)
+
+
+def not_found(what: str, name: str) -> Problem:
+    """The 404 that names what there isn't."""
+    return Problem(404, "not-found", f"There is no such {what}.", f"{what} {name[:100]}")

@@ -1,0 +1,58 @@
+"""For tests of services: the real process wiring, in the test's own event loop, on a fresh database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import SecretStr
+
+from service.logs import configure_logs
+from service.main import settings_class
+from service.migrations import find_migrations, migrate
+from service.process import Service
+from service.settings import ServiceSettings
+from service.tokens import generate_keys, mint
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that serves at `url`, and the key that signs its tokens."""
+
+    url: str
+    private_key: str
+    service: Service
+
+    def client(self, subject: str = "tester", *roles: str) -> httpx.AsyncClient:
+        """An HTTP client that acts as `subject` with these roles."""
+        token = mint(self.private_key, subject, roles)
+        return httpx.AsyncClient(base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=30)
+
+
+@contextlib.asynccontextmanager
+async def serving(create: Callable[[S], Service], database: str, kafka: str, **settings: Any) -> AsyncIterator[Running]:
+    """Migrates `database` and runs the service inside the block; stops it gracefully at the end."""
+    private, public = generate_keys()
+    made = settings_class(create)(
+        database_url=SecretStr(database), kafka_bootstrap=kafka, http_port=0, jwt_public_key=public, **settings
+    )
+    configure_logs(made)  # structlog's own default draws every exception with all its variables, which takes seconds
+    await migrate(made.name, find_migrations(made.name), database)
+    service, stop = create(made), asyncio.Event()
+    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    process = asyncio.create_task(service.serve(stop, listening.set_result))
+    process.add_done_callback(lambda _: listening.cancel())  # what ended it before it listened is raised below
+    try:
+        async with asyncio.timeout(30):
+            await asyncio.wait([listening])
+        if not listening.cancelled():
+            yield Running(listening.result(), private, service)
+    finally:
+        stop.set()
+        await process

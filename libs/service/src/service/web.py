@@ -1,0 +1,179 @@
+"""The HTTP application: FastAPI with problem details, limits, a trace id, a log line and a measurement per request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+from time import perf_counter
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.auth import Verifier
+from service.database import is_not_made, is_transient, is_unstorable_text
+from service.logs import get_logger
+from service.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
+from service.problems import MEDIA_TYPE, Problem, ProblemDocument, http_problem, install_problems, problem_response
+from service.settings import ServiceSettings
+from service.trace import start_trace
+
+_PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
+OPERATIONAL = ("/health", "/ready", "/metrics")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_DISCARD_SECONDS = 1.0
+_DISCARD_TIMES = 4  # as much again as a body may have, and so on
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+log = get_logger("service.http")
+
+
+def create_api(
+    settings: ServiceSettings, *routers: APIRouter, title: str, version: str, description: str = ""
+) -> FastAPI:
+    """A FastAPI application that serves `routers`, with `/openapi.json` and `/docs`; every error is problem+json."""
+    problem = {"description": "A problem (RFC 9457).", "content": {MEDIA_TYPE: {"schema": _PROBLEM_REF}}}
+    api = FastAPI(
+        title=title,
+        version=version,
+        description=description,
+        redoc_url=None,
+        # Bodies and arguments may hold personal data: FastAPI's own telemetry, which sees them, stays off.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        responses={"4XX": {**problem, "model": ProblemDocument}, "5XX": {**problem, "model": ProblemDocument}},
+    )
+    api.state.verifier = Verifier.from_settings(settings)
+    install_problems(api)
+    for router in routers:
+        api.include_router(router)
+    api.add_middleware(_Requests, settings=settings)
+    return api
+
+
+def _body_too_large(limit: int) -> HTTPException:
+    # An HTTPException, for FastAPI turns any other one raised while it reads the body into a 400. The rest of the body
+    # is not read to its end, so the connection can't be used again.
+    return HTTPException(413, f"At most {limit} bytes are accepted.", {"connection": "close"})
+
+
+async def _discard(receive: Receive, size: int) -> None:
+    """Reads on for a moment: a client that is still sending would see a reset connection, and never the answer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while size > 0:
+                message = await receive()
+                size -= len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+
+
+class _Requests:
+    """One ASGI middleware around everything: trace, limits of size, time and number, log line, metric, last resort."""
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        trace = start_trace(headers.get("traceparent"))
+        scope["annals.trace_id"] = trace.trace_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace.trace_id)
+        status = 0
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        async def served(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                deadline.reschedule(None)  # a response that has started may stream for as long as it likes
+            await sent(message)
+
+        started = perf_counter()
+        self._in_flight += 1
+        HTTP_IN_FLIGHT.inc()
+        try:
+            async with asyncio.timeout(self._settings.http_request_seconds) as deadline:
+                await self._serve(scope, receive, served, headers)
+        except asyncio.CancelledError:  # the process stops and the request took too long for that
+            if not status:
+                await problem_response(Request(scope), _stopping())(scope, receive, sent)
+            raise
+        except Exception as error:
+            if status:  # too late for another answer: the server cuts the connection, so that the client notices
+                log.exception("response broken off")
+                raise
+            await problem_response(Request(scope), _unexpected(error))(scope, receive, sent)
+        finally:
+            self._in_flight -= 1
+            HTTP_IN_FLIGHT.dec()
+            _measure(scope, status, perf_counter() - started)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        if self._in_flight > self._settings.http_requests and scope["path"] not in OPERATIONAL:
+            raise Problem(503, "overloaded", "Too many requests at once.", headers={"retry-after": "1"})
+        limit = self._settings.http_body_bytes
+        declared = headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
+            await _discard(receive, _DISCARD_TIMES * limit)
+            raise _body_too_large(limit)
+        size = 0
+
+        async def received() -> Message:
+            nonlocal size
+            message = await receive()
+            if message["type"] == "http.request":
+                size += len(message.get("body", b""))
+                if size > limit:
+                    await _discard(receive, _DISCARD_TIMES * limit)
+                    raise _body_too_large(limit)
+            return message
+
+        await self._app(scope, received, send)
+
+
+def _stopping() -> Problem:
+    headers = {"retry-after": "1", "connection": "close"}
+    return Problem(503, "stopping", "The service is stopping.", "The request was cut off; repeat it.", headers)
+
+
+def _unexpected(error: Exception) -> Problem:
+    """What a caller may know about an exception that no handler took; the log has the rest, found by the trace id."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return http_problem(error)
+    if is_unstorable_text(error):
+        return Problem(422, "unstorable-text", "A text has a character that cannot be stored, such as U+0000.")
+    if is_transient(error):
+        log.warning("request failed for now", exc_info=error)
+        return Problem(503, "unavailable", "Something this service needs is away.", headers={"retry-after": "1"})
+    if is_not_made(error):
+        log.warning("asked before the tables were made", reason=str(error))
+        return Problem(503, "not-made-yet", "What this reads from is not made yet.", headers={"retry-after": "1"})
+    log.error("request failed", exc_info=error)
+    return Problem(500, "internal", "Something went wrong here.", "Quote the trace id to the operators.")
+
+
+def _measure(scope: Scope, status: int, seconds: float) -> None:
+    # The route's template, not the path: a path may name a person, and logs can't be erased.
+    route = getattr(scope.get("route"), "path", None) or "unmatched"
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    HTTP_SECONDS.labels(method, route, str(status)).observe(seconds)
+    write = log.debug if route in OPERATIONAL else log.info
+    write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2))

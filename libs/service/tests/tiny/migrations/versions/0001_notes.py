@@ -1,0 +1,17 @@
+"""Notes and ticks."""
+
+from service.migrations import grant_runtime, run_sql
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    run_sql("""
+        CREATE TABLE events (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, data jsonb NOT NULL);
+        CREATE TABLE notes (
+          id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL UNIQUE, author text NOT NULL,
+          text text NOT NULL
+        );
+    """)
+    grant_runtime("annals_test_tiny")
