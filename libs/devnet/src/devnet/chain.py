@@ -1,0 +1,264 @@
+"""The chain: accepts transactions, makes blocks, reorganises the unsolidified ones. One thread, no locks.
+
+A transaction is executed when it is broadcast, in the block that is open; making a block seals what was executed.
+So a read at the head sees it at once, as on a real node, and a block costs little when its time comes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from devnet.blocks import Block, allocations, genesis, seal
+from devnet.evm import Outcome, VirtualMachine
+from devnet.executor import Executor, Refused, invalid
+from devnet.keys import Account as ProducerKey
+from devnet.keys import producers, recover, to_base58
+from devnet.settings import MAX_EXPIRATION_MS, MAX_TRANSACTION_BYTES, Settings
+from devnet.state import Account, State
+from devnet.transactions import Transaction
+
+_PERMISSIONS = (0, 2)  # owner, and the one active permission that every account begins with
+
+
+def wall_clock_ms() -> int:
+    """Returns milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Chain:
+    """One chain from its genesis. All methods are synchronous and run in one thread."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], int] = wall_clock_ms) -> None:
+        self.settings = settings
+        self.block_time = settings.block_time
+        self._clock = clock
+        self._offset_ms = 0
+        self._fork = 0
+        first = genesis(settings)
+        self.chain_id = int.from_bytes(first.id[-4:], "big")
+        self.vm = VirtualMachine(self.chain_id)
+        self.state = State(self.vm)
+        for name, address, balance in allocations(settings):
+            self.state.credit(address, balance, 0)
+            self.state.accounts[address].created_ms = None
+            self.state.accounts[address].name = name
+        self.blocks = [first]
+        self.transactions = {transaction.id: transaction for transaction in first.transactions}
+        self.pending: dict[bytes, Transaction] = {}
+        self._executor = Executor(self.state, settings)
+        self._undo = self.state.begin()
+        self._open_timestamp: int | None = None
+
+    # ── reading ─────────────────────────────────────────────────────────────
+
+    @property
+    def head(self) -> Block:
+        """The newest block."""
+        return self.blocks[-1]
+
+    @property
+    def solid_number(self) -> int:
+        """The height below and at which nothing is ever reorganised."""
+        return max(0, self.head.number - self.settings.solid_distance)
+
+    def block(self, number: int, solid: bool = False) -> Block | None:
+        """Returns the block at a height, None above the head (or above the solidified height)."""
+        top = self.solid_number if solid else self.head.number
+        return self.blocks[number] if 0 <= number <= top else None
+
+    def block_by_id(self, identity: bytes, solid: bool = False) -> Block | None:
+        """Returns the block with this id if it is on the chain."""
+        block = self.block(int.from_bytes(identity[:8], "big"), solid)
+        return block if block is not None and block.id == identity else None
+
+    def transaction(self, identity: bytes, solid: bool = False) -> Transaction | None:
+        """Returns a mined transaction; a pending one is not found, as on a node."""
+        transaction = self.transactions.get(identity)
+        if transaction is None or (solid and transaction.block > self.solid_number):
+            return None
+        return transaction
+
+    def account(self, address: bytes, solid: bool = False) -> Account | None:
+        """Returns the account now, or as it was at the solidified height."""
+        if solid:
+            for block in self.blocks[self.solid_number + 1 :]:
+                if block.undo is not None and address in block.undo.accounts:
+                    return block.undo.accounts[address]
+            if address in self._undo.accounts:
+                return self._undo.accounts[address]
+        return self.state.accounts.get(address)
+
+    def now_ms(self) -> int:
+        """Returns the chain's clock: real time plus what `advance` added."""
+        return max(self._clock() + self._offset_ms, self.head.timestamp)
+
+    # ── transactions ────────────────────────────────────────────────────────
+
+    def broadcast(self, transaction: Transaction) -> None:
+        """Checks and executes a signed transaction in the open block.
+
+        Raises:
+            Refused: with java-tron's code and message; nothing has changed.
+        """
+        if transaction.id in self.pending or transaction.id in self.transactions:
+            raise Refused("DUP_TRANSACTION_ERROR", "Dup transaction.")
+        self._check_signatures(transaction)
+        self._check_reference(transaction)
+        if transaction.size > MAX_TRANSACTION_BYTES:
+            raise Refused("TOO_BIG_TRANSACTION_ERROR", "Transaction size is too big.")
+        expiration = transaction.fields.get("expiration", 0)
+        now = self.client_time_ms()
+        if expiration <= now or expiration > now + MAX_EXPIRATION_MS:
+            raise Refused("TRANSACTION_EXPIRATION_ERROR", "Transaction expired")
+        self._execute(transaction)
+
+    def client_time_ms(self) -> int:
+        """Returns the time that clients are expected to have: the chain's without what `advance` added."""
+        return self.now_ms() - self._offset_ms
+
+    def _check_signatures(self, transaction: Transaction) -> None:
+        def refuse(reason: str) -> Refused:
+            return Refused("SIGERROR", f"Validate signature error: {reason}")
+
+        owner = transaction.owner
+        if owner not in self.state.accounts:
+            raise invalid(f"account [{to_base58(owner)}] does not exist")
+        if not transaction.signatures:
+            raise refuse("miss sig or contract")
+        if transaction.permission_id not in _PERMISSIONS:
+            raise refuse("permission isn't exit")
+        if len(transaction.signatures) > 1:
+            raise refuse(f"Signature count is {len(transaction.signatures)} more than key counts of permission : 1")
+        signature = transaction.signatures[0]
+        try:
+            signer = recover(signature, transaction.id)
+        except ValueError as error:
+            raise refuse(f"java.lang.IllegalArgumentException: {error}") from error
+        if signer != owner:
+            text = f"{signature.hex()} is signed by {to_base58(signer)} but it is not contained of permission."
+            raise refuse(text)
+
+    def _check_reference(self, transaction: Transaction) -> None:
+        """The transaction must name one of the last 65,536 blocks of this very chain ("TaPoS")."""
+        low = int.from_bytes(transaction.fields.get("ref_block_bytes", b""), "big")
+        number = self.head.number - (self.head.number - low) % 65536
+        if number < 0 or self.blocks[number].id[8:16] != transaction.fields.get("ref_block_hash"):
+            raise Refused("TAPOS_ERROR", "Tapos check error.")
+
+    def _execute(self, transaction: Transaction) -> None:
+        timestamp = self._open()
+        self._executor.execute(transaction, timestamp)
+        self.pending[transaction.id] = transaction
+
+    def simulate(self, caller: bytes, to: bytes, data: bytes, value: int, energy_limit: int | None = None) -> Outcome:
+        """Runs a call on the newest state and undoes it.
+
+        Raises:
+            Refused: there is no such contract, or the caller does not have `value`.
+        """
+        if to not in self.state.contracts:
+            raise Refused("CONTRACT_VALIDATE_ERROR", "Smart contract is not exist.")
+        return self._simulated(caller, value, lambda limit: self.vm.call(caller, to, data, value, limit), energy_limit)
+
+    def simulate_creation(self, owner: bytes, address: bytes, code: bytes, value: int) -> Outcome:
+        """Runs a constructor on the newest state and undoes it.
+
+        Raises:
+            Refused: the owner does not have `value`.
+        """
+        outcome = self._simulated(owner, value, lambda limit: self.vm.deploy(owner, address, code, value, limit), None)
+        self.vm.remove_code(address)
+        return outcome
+
+    def _simulated(self, caller: bytes, value: int, run: Callable[[int], Outcome], limit: int | None) -> Outcome:
+        account = self.state.accounts.get(caller)
+        if value < 0 or value > (account.balance if account else 0):
+            raise invalid("Validate InternalTransfer error, balance is not sufficient.")
+        if not self.pending:
+            self.vm.set_block(self.head.number + 1, self._next_timestamp(), self._producer().raw_address)
+        mark = self.vm.checkpoint()
+        outcome = run(self.settings.constant_energy_limit if limit is None else limit)
+        self.vm.rollback(mark)
+        return outcome
+
+    # ── blocks ──────────────────────────────────────────────────────────────
+
+    def _slot_ms(self) -> int:
+        return 1 if self.block_time is None else max(1, int(self.block_time * 1000))
+
+    def _next_timestamp(self) -> int:
+        now, slot = self.now_ms(), self._slot_ms()
+        return max(now // slot * slot, (self.head.timestamp // slot + 1) * slot)
+
+    def _producer(self) -> ProducerKey:
+        keys = producers(self.settings.producers)
+        return keys[(self.head.number + 1 + self._fork) % len(keys)]
+
+    def _open(self, timestamp: int | None = None) -> int:
+        """Fixes time and producer of the next block when its first transaction comes; returns its time."""
+        if self._open_timestamp is None:
+            self._open_timestamp = self._next_timestamp() if timestamp is None else timestamp
+            self.vm.set_block(self.head.number + 1, self._open_timestamp, self._producer().raw_address)
+        return self._open_timestamp
+
+    def mine(self) -> Block:
+        """Seals the open block, empty or not, and returns it."""
+        timestamp = self._open()
+        transactions = list(self.pending.values())
+        number = self.head.number + 1
+        block = seal(number, self.head.id, timestamp, self._producer(), transactions, self._undo)
+        self.blocks.append(block)
+        self.transactions.update(self.pending)
+        self.pending = {}
+        self._open_timestamp = None
+        self._undo = self.state.begin()
+        self._offset_ms = max(self._offset_ms, timestamp - self._clock())  # blocks made early move the clock
+        solid = self.block(self.solid_number)
+        if solid is not None:
+            solid.undo = None  # solidified: there is no way back
+        return block
+
+    def due_in_seconds(self) -> float:
+        """Returns how long the next block of a chain with an interval must wait."""
+        timestamp = self._open_timestamp if self._open_timestamp is not None else self._next_timestamp()
+        return max(0.0, (timestamp - self._clock() - self._offset_ms) / 1000)
+
+    def advance(self, seconds: int) -> None:
+        """Moves the chain's clock forward; transactions that clients time by the real clock stay valid."""
+        self._offset_ms += seconds * 1000
+
+    def reorganise(self, depth: int, keep: bool) -> list[Block]:
+        """Replaces the newest `depth` blocks by `depth + 1` others and returns those.
+
+        With `keep` their transactions enter the first new block, in order (those that are still valid);
+        without, they are lost, as when they expire before a producer of the new branch has seen them.
+
+        Raises:
+            ValueError: a block to be replaced is solidified.
+        """
+        unsolid = self.head.number - self.solid_number
+        if not 1 <= depth <= unsolid:
+            raise ValueError(f"depth: expected 1 to {unsolid} (the unsolidified blocks), got {depth}")
+        gone = self.blocks[-depth:]
+        waiting = list(self.pending.values())
+        self.state.rollback([self._undo, *(block.undo for block in reversed(gone) if block.undo is not None)])
+        self._undo = self.state.undo
+        del self.blocks[-depth:]
+        for block in gone:
+            for transaction in block.transactions:
+                del self.transactions[transaction.id]
+        self.pending, self._open_timestamp = {}, None
+        self._fork += 1
+        self._open(self.head.timestamp + self._slot_ms())
+        for transaction in [*(t for block in gone if keep for t in block.transactions), *waiting]:
+            try:
+                self._check_reference(transaction)
+                self._execute(transaction)
+            except Refused:
+                continue  # not valid on this branch: it names a block that is gone, or the balance is missing
+        blocks = []
+        for _ in range(depth + 1):  # they take the slots of the blocks that are gone, and the next
+            self._open(self.head.timestamp + self._slot_ms())
+            blocks.append(self.mine())
+        return blocks

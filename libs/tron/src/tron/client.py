@@ -1,0 +1,265 @@
+"""Reading the chain from a node over HTTP, without believing it blindly.
+
+Every answer is checked against the question and against itself (see `tron.parse`), so that a lagging, broken or lying
+node becomes a typed error instead of a hole in the log. Nothing is retried here: wrap calls in `tron.retry.Retry`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import orjson
+
+from tron import parse, proof
+from tron.errors import IncompleteAnswer, NodeError, NodeLied, NodeRefused, NodeUnavailable, NotServed, RateLimited
+from tron.model import Block, TransactionInfo
+from tron.parse import Contradiction, Json
+
+BLOCKS_PER_REQUEST = 100
+"""java-tron answers at most this many blocks to `getblockbylimitnext`."""
+
+_RATE_LIMIT_WORDS = (
+    "rate limit",
+    "frequency limit",
+    "exceed the user",
+    "lack of computing resources",
+    "too many requests",
+)
+T = TypeVar("T")
+
+
+class NodeClient:
+    """A client of one node: `url` serves `/wallet`, `solid_url` (by default the same) `/walletsolidity`.
+
+    A plain java-tron has its solidity interface on another port; public gateways and the devnet have one origin.
+    With `prove`, every block of `blocks` must be what its id says (see `tron.proof`).
+    `api_key` is sent as TRON-PRO-API-KEY; there is no default key. `timeout` is seconds for a whole
+    request. All methods raise subclasses of `NodeError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        solid_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float = 10.0,
+        connections: int = 16,
+        prove: bool = False,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.solid_url = (solid_url or url).rstrip("/")
+        self._prove = prove
+        self._timeout = timeout
+        headers = {"Content-Type": "application/json"}
+        if api_key:
+            headers["TRON-PRO-API-KEY"] = api_key
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._http = httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    # -- blocks ------------------------------------------------------------------------------------------------------
+
+    async def head(self) -> Block:
+        """Return the newest block that the node has. It may still be retracted."""
+        return await self._read("wallet/getnowblock", {}, parse.block)
+
+    async def solid_head(self) -> Block:
+        """Return the newest solidified block: it is never retracted."""
+        return await self._read("walletsolidity/getnowblock", {}, parse.block)
+
+    async def blocks(self, first: int, last: int, *, solid: bool = True) -> list[Block]:
+        """Return the blocks `first` to `last`, both included, each one's parent being the one before.
+
+        Raises `IncompleteAnswer` where the node does not hold all of them (yet), `NodeLied` where they do not follow
+        each other.
+        """
+        result: list[Block] = []
+        for start in range(first, last + 1, BLOCKS_PER_REQUEST):
+            end = min(start + BLOCKS_PER_REQUEST, last + 1)
+            path = f"{'walletsolidity' if solid else 'wallet'}/getblockbylimitnext"
+            read = partial(_blocks, before=result[-1:], start=start, end=end, prove=self._prove)
+            result += await self._read(path, {"startNum": start, "endNum": end}, read)
+        return result
+
+    async def chain_id(self) -> int:
+        """Return the chain's id as contracts see it (`block.chainid`): the last 4 bytes of the genesis block's id.
+
+        Source: TIP-474; 728126428 on the main network.
+        """
+        (genesis,) = await self.blocks(0, 0, solid=False)
+        return int(genesis.hash[-8:], 16)
+
+    # -- receipts ----------------------------------------------------------------------------------------------------
+
+    async def transaction_infos(self, number: int, *, solid: bool = True) -> list[TransactionInfo]:
+        """Return the receipts of a block in the node's order. An empty list proves nothing: see `infos_of`."""
+        return await self._read(_infos_path(solid), {"num": number}, lambda answer: _infos(answer, number))
+
+    async def infos_of(self, block: Block, *, solid: bool = True) -> list[TransactionInfo]:
+        """Return the receipts of a block, one for each of its transactions and in their order.
+
+        Raises `IncompleteAnswer` where some are missing (an unsynced node answers an empty list), `NodeLied` where
+        there are others. The genesis block has transactions but no receipts.
+        """
+        if block.number == 0 or not block.transactions:
+            return []
+        return await self._read(
+            _infos_path(solid), {"num": block.number}, lambda answer: _infos(answer, block.number, block)
+        )
+
+    async def block_with_infos(self, number: int, *, solid: bool = True) -> tuple[Block, list[TransactionInfo]]:
+        """Return a block and its receipts, checked against each other."""
+        (block,) = await self.blocks(number, number, solid=solid)
+        return block, await self.infos_of(block, solid=solid)
+
+    async def transaction_info(self, tx_id: str, *, solid: bool = False) -> TransactionInfo | None:
+        """Return the receipt of one transaction, or None while it is in no (solidified) block.
+
+        Its logs are numbered from 0: their place in the block is not known here.
+        """
+        path = f"{'walletsolidity' if solid else 'wallet'}/gettransactioninfobyid"
+        return await self._read(path, {"value": tx_id}, lambda answer: _info(answer, tx_id))
+
+    # -- the wire ----------------------------------------------------------------------------------------------------
+
+    async def request(self, path: str, body: Json) -> Any:
+        """Post a request and return the JSON that answers it. Raises `NodeError` for everything that is none."""
+        try:
+            async with asyncio.timeout(self._timeout):  # httpx's own bounds each read, not a node that drips
+                response = await self._http.post(f"{self._node(path)}/{path}", content=orjson.dumps(body))
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise self._error(NodeUnavailable, path, f"{type(error).__name__} {error}".strip()) from error
+        return self._answer(path, response)
+
+    def _answer(self, path: str, response: httpx.Response) -> Any:
+        status = response.status_code
+        if status in (404, 405):
+            raise self._error(NotServed, path, f"HTTP {status}")
+        try:
+            answer = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            answer = None
+        problem = answer.get("Error") if isinstance(answer, dict) else None
+        limited = problem and any(word in str(problem).lower() for word in _RATE_LIMIT_WORDS)
+        if limited or status in (403, 429, 503):  # TronGrid says 403 for a key that is used up or suspended
+            raise RateLimited(self._node(path), path, f"HTTP {status} {problem or ''}".strip(), _retry_after(response))
+        if status >= 500 or (status == 200 and answer is None):
+            raise self._error(NodeUnavailable, path, f"HTTP {status}, {len(response.content)} bytes that are no answer")
+        if status != 200 or problem:
+            raise self._error(NodeRefused, path, f"HTTP {status} {problem or ''}".strip())
+        return answer
+
+    async def _read(self, path: str, body: Json, read: Callable[[Any], T]) -> T:
+        answer = await self.request(path, body)
+        try:
+            return read(answer)
+        except Contradiction as error:
+            raise self._error(NodeLied, path, str(error)) from error
+        except _Missing as error:
+            raise self._error(IncompleteAnswer, path, str(error)) from error
+
+    def _node(self, path: str) -> str:
+        return self.solid_url if path.startswith("walletsolidity/") else self.url
+
+    def _error(self, kind: type[NodeError], path: str, problem: str) -> NodeError:
+        return kind(self._node(path), path, problem)
+
+
+class _Missing(Exception):
+    """Something asked for is not in the answer."""
+
+
+def _infos_path(solid: bool) -> str:
+    return f"{'walletsolidity' if solid else 'wallet'}/gettransactioninfobyblocknum"
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() else None
+
+
+def _object(answer: Any) -> Json:
+    if not isinstance(answer, dict):
+        raise Contradiction(f"expected an object, got {answer!r:.80}")
+    return answer
+
+
+def _blocks(answer: Any, before: list[Block], start: int, end: int, prove: bool) -> list[Block]:
+    sources = _object(answer).get("block", [])
+    if not isinstance(sources, list):
+        raise Contradiction(f"expected blocks, got {sources!r:.80}")
+    blocks = [parse.block(_object(source)) for source in sources]
+    if [block.number for block in blocks] != list(range(start, start + len(blocks))) or len(blocks) > end - start:
+        raise Contradiction(f"expected blocks {start} to {end - 1}, got {[block.number for block in blocks]!s:.80}")
+    for parent, child in pairwise(before + blocks):
+        if child.parent_hash != parent.hash:
+            raise Contradiction(f"block {child.number} has the parent {child.parent_hash}, expected {parent.hash}")
+    if prove:
+        for source in sources:
+            _proven(source)
+    if len(blocks) < end - start:
+        raise _Missing(f"expected blocks {start} to {end - 1}, got {len(blocks)}")
+    return blocks
+
+
+def _proven(source: Json) -> None:
+    try:
+        problem = proof.mismatch(source)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"{type(error).__name__} {error}"
+    if problem:
+        raise Contradiction(f"block {source.get('blockID')!r:.80} cannot be proven: {problem}")
+
+
+def _infos(answer: Any, number: int, block: Block | None = None) -> list[TransactionInfo]:
+    if not isinstance(answer, list):
+        raise Contradiction(f"expected a list of receipts, got {answer!r:.80}")
+    sources = [_object(source) for source in answer]
+    infos = parse.infos(sources if block is None else _in_order(sources, block))
+    for info in infos:
+        if info.block_number != number:
+            raise Contradiction(f"expected receipts of block {number}, got one of {info.block_number}")
+        if block is not None and info.block_time_ms != block.time_ms:
+            raise Contradiction(
+                f"block {number} is of {block.time_ms}, its receipt {info.tx_id} of {info.block_time_ms}"
+            )
+    return infos
+
+
+def _in_order(sources: list[Json], block: Block) -> list[Json]:
+    order = {transaction.tx_id: index for index, transaction in enumerate(block.transactions)}
+    ids = [source.get("id") for source in sources]
+    if foreign := [tx_id for tx_id in ids if tx_id not in order]:
+        raise Contradiction(f"a receipt of {foreign[0]!r:.80}, which is not in the block")
+    if len(set(ids)) != len(ids):
+        raise Contradiction("two receipts of one transaction")
+    if len(ids) < len(order):
+        raise _Missing(f"{len(ids)} receipts for a block of {len(order)} transactions")
+    return sorted(sources, key=lambda source: order[source["id"]])
+
+
+def _info(answer: Any, tx_id: str) -> TransactionInfo | None:
+    if not _object(answer):
+        return None
+    info = parse.transaction_info(answer)
+    if info.tx_id != tx_id:
+        raise Contradiction(f"expected the receipt of {tx_id}, got {info.tx_id}")
+    return info

@@ -1,0 +1,108 @@
+"""What the generated contract classes build on: an address, an ABI, and calls that are bound to nothing.
+
+A method of a typed contract makes no request. It checks its arguments and returns a `Call` (to sign and send) or a
+`View` (to read); `tron.sender.Sender` takes either. So one class serves every way of sending, and a call can be
+inspected, estimated, journalled or batched before anything happens.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any, ClassVar, Generic, TypeVar
+
+from tron.abi import Abi, Function
+from tron.address import normalise
+from tron.transaction import amount, content, number, wire_address
+
+T = TypeVar("T")
+Hex = str | bytes
+"""Bytes, as such or as hex with or without 0x."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A compiled contract. `entries` is the compiler's ABI, `bytecode` the creation code (hex)."""
+
+    name: str
+    entries: list[dict[str, Any]]
+    bytecode: str
+    abi: Abi
+
+
+@cache
+def artifact(name: str) -> Artifact:
+    """Return one of the five compiled contracts that this package carries."""
+    source = json.loads(resources.files("tron").joinpath("abis", f"{name}.json").read_text())
+    return Artifact(name, source["abi"], source["bytecode"], Abi(source["abi"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that changes state, with its arguments encoded."""
+
+    contract_address: str
+    function: Function
+    data: bytes
+    abi: Abi = field(repr=False, compare=False)
+    value_sun: int = 0
+
+    def contract(self, owner: bytes) -> tuple[int, str, bytes]:
+        """See `tron.transaction.Payload`."""
+        target = wire_address(self.contract_address)
+        body = content(1, owner) + content(2, target) + number(3, self.value_sun) + content(4, self.data)
+        return 31, "TriggerSmartContract", body
+
+
+@dataclass(frozen=True, slots=True)
+class View(Generic[T]):
+    """A call that only reads; `T` is what it returns."""
+
+    contract_address: str
+    function: Function
+    data: bytes
+    abi: Abi = field(repr=False, compare=False)
+
+    def result(self, data: bytes) -> T:
+        """Return the decoded answer. Raises `tron.codec.Undecodable`."""
+        value: T = self.function.result(data)
+        return value
+
+
+class Contract:
+    """A deployed contract; the generated subclasses add its methods."""
+
+    NAME: ClassVar[str]
+
+    def __init__(self, address: str) -> None:
+        self.address = normalise(address)
+
+    @classmethod
+    def artifact(cls) -> Artifact:
+        """Return the compiled contract."""
+        return artifact(cls.NAME)
+
+    @classmethod
+    def _creation(cls, *args: Any) -> str:
+        """Return the creation code with the constructor's arguments appended (hex)."""
+        source = artifact(cls.NAME)
+        return source.bytecode + source.abi.constructor.encode(args, f"{cls.NAME}.constructor").hex()
+
+    def _call(self, signature: str, *args: Any, value_sun: int = 0) -> Call:
+        abi, function, data = self._encode(signature, args)
+        path = f"{self.NAME}.{function.name}.value_sun"
+        return Call(self.address, function, data, abi, amount(value_sun, path))
+
+    def _view(self, signature: str, *args: Any) -> View[Any]:
+        abi, function, data = self._encode(signature, args)
+        return View(self.address, function, data, abi)
+
+    def _encode(self, signature: str, args: tuple[Any, ...]) -> tuple[Abi, Function, bytes]:
+        abi = artifact(self.NAME).abi
+        function = abi.functions[signature]
+        return abi, function, function.encode(args, f"{self.NAME}.{function.name}")
+
+    def __repr__(self) -> str:
+        return f"{self.NAME}({self.address})"

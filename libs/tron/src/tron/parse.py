@@ -1,0 +1,174 @@
+"""From a node's JSON to `tron.model`, checking on the way what can be checked.
+
+A node leaves out fields that hold their default (number 0, data, fee, the result of a success), and writes addresses
+in four forms; both are evened out here. What contradicts itself raises `Contradiction`, which the client turns into
+`NodeLied` with the node's name.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import Any
+
+from tron.address import ZERO, normalise
+from tron.errors import InvalidAddress
+from tron.model import Block, InternalTransfer, Log, Transaction, TransactionInfo
+
+Json = dict[str, Any]
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
+
+
+class Contradiction(Exception):
+    """An answer that cannot be true."""
+
+
+def _get(source: Json, key: str, kind: type, default: Any) -> Any:
+    value = source.get(key, default)
+    if type(value) is not kind:
+        raise Contradiction(f"{key} should be {kind.__name__}, is {value!r:.80}")
+    return value
+
+
+def _int(source: Json, key: str) -> int:
+    value: int = _get(source, key, int, 0)
+    return value
+
+
+def _hash(source: Json, key: str) -> str:
+    value: str = _get(source, key, str, "")
+    if not _HASH.fullmatch(value):
+        raise Contradiction(f"{key} should be 64 hex digits, is {value!r:.80}")
+    return value
+
+
+def _hex(source: Json, key: str) -> str:
+    value: str = _get(source, key, str, "")
+    if not _HEX.fullmatch(value):
+        raise Contradiction(f"{key} should be hex, is {value!r:.80}")
+    return value
+
+
+def text(message: str) -> str:
+    """Return a message of the node in clear: some are hex of UTF-8, some (with `visible: true`) are not."""
+    return bytes.fromhex(message).decode("utf-8", "replace") if _HEX.fullmatch(message) else message
+
+
+def _address(source: Json, key: str) -> str | None:
+    value = source.get(key)
+    if value is None:
+        return None
+    try:
+        return normalise(value)
+    except (InvalidAddress, TypeError):
+        raise Contradiction(f"{key} should be an address, is {value!r:.80}") from None
+
+
+def _some_address(source: Json, key: str) -> str:
+    value = _address(source, key)
+    if value is None:
+        raise Contradiction(f"{key} is missing")
+    return value
+
+
+def _objects(source: Json, key: str) -> list[Json]:
+    values: list[Json] = _get(source, key, list, [])
+    for value in values:
+        if type(value) is not dict:
+            raise Contradiction(f"{key} should hold objects, holds {value!r:.80}")
+    return values
+
+
+def block(source: Json) -> Block:
+    """Read a block. The id must begin with the number; a transaction's id must be the hash of its raw data."""
+    header = _get(_get(source, "block_header", dict, {}), "raw_data", dict, {})
+    number, block_id = _int(header, "number"), _hash(source, "blockID")
+    if int(block_id[:16], 16) != number:
+        raise Contradiction(f"block {number} has the id {block_id}")
+    transactions = tuple(transaction(item, genesis=number == 0) for item in _objects(source, "transactions"))
+    return Block(number, block_id, _hash(header, "parentHash"), _int(header, "timestamp"), transactions)
+
+
+def transaction(source: Json, genesis: bool = False) -> Transaction:
+    """Read a transaction of a block, or one answered by its id."""
+    tx_id, raw_hex = _hash(source, "txID"), _hex(source, "raw_data_hex")
+    if raw_hex and sha256(bytes.fromhex(raw_hex)).hexdigest() != tx_id:
+        raise Contradiction(f"transaction {tx_id} is not the hash of its raw data")
+    raw_data = _get(source, "raw_data", dict, {})
+    contracts = _objects(raw_data, "contract")
+    if len(contracts) != 1:
+        raise Contradiction(f"transaction {tx_id} has {len(contracts)} contracts, expected 1")
+    kind: str = _get(contracts[0], "type", str, "")
+    value = _get(_get(contracts[0], "parameter", dict, {}), "value", dict, {})
+    created = kind == "CreateSmartContract"
+    called = _get(value, "new_contract", dict, {}) if created else value
+    return Transaction(
+        tx_id=tx_id,
+        kind=kind,
+        owner=(not genesis and _address(value, "owner_address")) or ZERO,
+        to=_address(value, "to_address"),
+        amount_sun=_int(value, "amount") if kind == "TransferContract" else 0,
+        call_value_sun=_int(called, "call_value"),
+        data=_hex(value, "data") if kind == "TriggerSmartContract" else "",
+        contract_address=_address(source if created else value, "contract_address"),
+        fee_limit=_int(raw_data, "fee_limit"),
+    )
+
+
+def infos(sources: list[Json]) -> list[TransactionInfo]:
+    """Read a block's receipts, which are in the order of its transactions; logs are numbered through the block."""
+    result = []
+    first_log = 0
+    for source in sources:
+        info = transaction_info(source, first_log)
+        first_log += len(info.logs)
+        result.append(info)
+    return result
+
+
+def transaction_info(source: Json, first_log: int = 0) -> TransactionInfo:
+    """Read a receipt. A failed transaction must have no logs."""
+    receipt = _get(source, "receipt", dict, {})
+    outcome = _get(source, "result", str, "SUCCESS")
+    outputs = _get(source, "contractResult", list, []) or [""]
+    info = TransactionInfo(
+        tx_id=_hash(source, "id"),
+        block_number=_int(source, "blockNumber"),
+        block_time_ms=_int(source, "blockTimeStamp"),
+        success=outcome == "SUCCESS",
+        result=_get(receipt, "result", str, outcome),
+        message=text(_get(source, "resMessage", str, "")),
+        fee_sun=_int(source, "fee"),
+        energy_used=_int(receipt, "energy_usage_total"),
+        energy_fee_sun=_int(receipt, "energy_fee"),
+        bandwidth_used=_int(receipt, "net_usage"),
+        bandwidth_fee_sun=_int(receipt, "net_fee"),
+        contract_address=_address(source, "contract_address"),
+        output=_hex({"contractResult": outputs[0]}, "contractResult"),
+        logs=tuple(_log(item, first_log + index) for index, item in enumerate(_objects(source, "log"))),
+        internal_transfers=tuple(_internal(item) for item in _objects(source, "internal_transactions")),
+    )
+    if info.logs and not info.success:
+        raise Contradiction(f"transaction {info.tx_id} failed and has logs")
+    return info
+
+
+def _log(source: Json, index: int) -> Log:
+    topics = tuple(_get(source, "topics", list, []))
+    for topic in topics:
+        if type(topic) is not str or not _HASH.fullmatch(topic):
+            raise Contradiction(f"a topic should be 64 hex digits, is {topic!r:.80}")
+    return Log(_some_address(source, "address"), topics, _hex(source, "data"), index)
+
+
+def _internal(source: Json) -> InternalTransfer:
+    values = _objects(source, "callValueInfo")
+    return InternalTransfer(
+        caller=_some_address(source, "caller_address"),
+        to=_some_address(source, "transferTo_address"),
+        value_sun=sum(_int(value, "callValue") for value in values if "tokenId" not in value),
+        note=text(_get(source, "note", str, "")),
+        rejected=_get(source, "rejected", bool, False),
+    )

@@ -1,0 +1,243 @@
+"""Sending: sign here, broadcast, wait; read and estimate without sending.
+
+A transaction costs one request, the broadcast: it is encoded, hashed and signed in this process, against a reference
+block and an energy price that are fetched once in a while. The steps are separate (`sign`, `broadcast`, `result`), so
+that a caller can journal between them; `execute` does all three.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from tron import parse
+from tron.abi import Abi
+from tron.address import ZERO, hex41
+from tron.client import NodeClient
+from tron.contract import Call, View
+from tron.errors import BroadcastRefused, CallReverted, NodeLied, NotIncluded, TransactionFailed
+from tron.keys import Key
+from tron.model import TransactionInfo
+from tron.retry import Retry
+from tron.transaction import MAX_FEE_LIMIT_SUN, Payload, Reference, Signed, sign
+
+T = TypeVar("T")
+_EMPTY_ABI = Abi([])
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a call would take: units of energy, what they cost if none are staked, and the fee limit to set."""
+
+    energy: int
+    energy_fee_sun: int
+    fee_limit_sun: int
+
+
+class Sender:
+    """Signs and sends through one node.
+
+    `margin_percent` is added to the estimated energy for the fee limit (java-tron's own estimate is 25 % above the
+    use); `expiry` is how long a transaction stays valid, in seconds (at most 24 h); `fresh` how long a reference block
+    is used. The reference is a solidified block, so no reorganisation makes it unknown.
+    """
+
+    def __init__(
+        self,
+        client: NodeClient,
+        *,
+        margin_percent: int = 25,
+        expiry: float = 60.0,
+        fresh: float = 5.0,
+        retry: Retry | None = None,
+    ) -> None:
+        self.client = client
+        self._margin_percent = margin_percent
+        self._expiry_ms = int(expiry * 1000)
+        self._fresh = fresh
+        self._retry = retry or Retry()
+        self._reference: Reference | None = None
+        self._reference_until = 0.0
+        self._price: tuple[int, float] = (0, 0.0)
+        self._lock = asyncio.Lock()
+        self._last_ms = 0
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    async def sign(self, payload: Payload, key: Key, fee_limit_sun: int | None = None) -> Signed:
+        """Return the signed transaction. Without a fee limit, a call's is estimated (one request).
+
+        Raises `CallReverted` where the estimate shows that the call would revert, and `InvalidArgument`.
+        """
+        if fee_limit_sun is None:
+            fee_limit_sun = 0
+            if isinstance(payload, Call):
+                fee_limit_sun = (await self.estimate(payload, key.address)).fee_limit_sun
+        reference = await self.reference()
+        now = self._next_ms()
+        return sign(payload, key, reference, now_ms=now, expires_ms=now + self._expiry_ms, fee_limit_sun=fee_limit_sun)
+
+    def _next_ms(self) -> int:
+        """Return a time that no transaction of this sender had before: equal calls must not become one transaction."""
+        self._last_ms = max(int(time.time() * 1000), self._last_ms + 1)
+        return self._last_ms
+
+    async def broadcast(self, signed: Signed) -> None:
+        """Hand the transaction to the node; repeating it is harmless. That it was taken does not mean it succeeds.
+
+        A duplicate is success: the node has it. Raises `BroadcastRefused` and `NodeError`.
+        """
+        path = "wallet/broadcasthex"
+        answer = await self._retry(partial(self.client.request, path, {"transaction": signed.wire.hex()}))
+        if not isinstance(answer, dict):
+            raise NodeLied(self.client.url, path, f"expected an object, got {answer!r:.80}")
+        if answer.get("result") is True or answer.get("code") == "DUP_TRANSACTION_ERROR":
+            return
+        raise BroadcastRefused(signed.tx_id, str(answer.get("code")), parse.text(str(answer.get("message", ""))))
+
+    async def send(self, payload: Payload, key: Key, fee_limit_sun: int | None = None) -> Signed:
+        """Sign and broadcast."""
+        signed = await self.sign(payload, key, fee_limit_sun)
+        await self.broadcast(signed)
+        return signed
+
+    async def execute(
+        self,
+        payload: Payload,
+        key: Key,
+        fee_limit_sun: int | None = None,
+        *,
+        within: float = 60.0,
+        solid: bool = False,
+    ) -> TransactionInfo:
+        """Send and wait until it is in a (solidified) block. Raises `TransactionFailed` with the decoded reason."""
+        signed = await self.send(payload, key, fee_limit_sun)
+        info = await self.result(signed.tx_id, within=within, solid=solid)
+        check(info, payload.abi if isinstance(payload, Call) else _EMPTY_ABI)
+        return info
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    async def result(
+        self, tx_id: str, *, within: float = 60.0, solid: bool = False, poll: float = 0.5
+    ) -> TransactionInfo:
+        """Return the receipt once there is one, successful or not. Raises `NotIncluded` after `within` seconds."""
+        deadline = time.monotonic() + within
+        while True:
+            info = await self._retry(partial(self.client.transaction_info, tx_id, solid=solid))
+            if info is not None:
+                return info
+            if time.monotonic() >= deadline:
+                raise NotIncluded([tx_id], within)
+            await asyncio.sleep(poll)
+
+    async def results(
+        self, sent: Collection[Signed], *, within: float = 120.0, solid: bool = False, poll: float = 0.5
+    ) -> dict[str, TransactionInfo]:
+        """Return the receipts of many transactions, by id, by following the blocks instead of asking one by one.
+
+        Raises `NotIncluded` for those that are in no block after `within` seconds.
+        """
+        missing = {signed.tx_id for signed in sent}
+        found: dict[str, TransactionInfo] = {}
+        after = min((signed.reference_number for signed in sent), default=0)
+        deadline = time.monotonic() + within
+        while missing:
+            head = await self._retry(self.client.solid_head if solid else self.client.head)
+            for first in range(after + 1, head.number + 1, 20):
+                last = min(first + 19, head.number)
+                new = await self._infos(first, last, missing, solid)
+                found |= new
+                missing -= new.keys()
+                after = last
+            if missing and time.monotonic() >= deadline:
+                return found | await self._last_look(missing, within, solid)
+            if missing:
+                await asyncio.sleep(poll)
+        return found
+
+    async def _last_look(self, missing: set[str], within: float, solid: bool) -> dict[str, TransactionInfo]:
+        """Ask by id: a reorganisation can move a transaction into a block that we had passed."""
+        found = {
+            tx_id: await self._retry(partial(self.client.transaction_info, tx_id, solid=solid)) for tx_id in missing
+        }
+        if lost := sorted(tx_id for tx_id, info in found.items() if info is None):
+            raise NotIncluded(lost, within)
+        return {tx_id: info for tx_id, info in found.items() if info is not None}
+
+    async def _infos(self, first: int, last: int, wanted: set[str], solid: bool) -> dict[str, TransactionInfo]:
+        found = {}
+        for block in await self._retry(partial(self.client.blocks, first, last, solid=solid)):
+            if wanted.isdisjoint(transaction.tx_id for transaction in block.transactions):
+                continue
+            for info in await self._retry(partial(self.client.infos_of, block, solid=solid)):
+                if info.tx_id in wanted:
+                    found[info.tx_id] = info
+        return found
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    async def read(self, view: View[T], caller: str | None = None) -> T:
+        """Return what a view returns at the head, asked by `caller` or by nobody. Raises `CallReverted`."""
+        answer = await self._constant(view, caller or ZERO, 0)
+        return view.result(bytes.fromhex(answer["constant_result"][0]))
+
+    async def estimate(self, call: Call, caller: str) -> Estimate:
+        """Return the energy that a call would use now, and its price. Raises `CallReverted` where it would revert."""
+        answer = await self._constant(call, caller, call.value_sun)
+        energy = int(answer["energy_used"])
+        price = await self.energy_price()
+        limit = energy * (100 + self._margin_percent) // 100 * price
+        return Estimate(energy, energy * price, min(limit, MAX_FEE_LIMIT_SUN))
+
+    async def _constant(self, call: Call | View[Any], caller: str, value_sun: int) -> dict[str, Any]:
+        body = {
+            "owner_address": hex41(caller),
+            "contract_address": hex41(call.contract_address),
+            "data": call.data.hex(),
+            "call_value": value_sun,
+        }
+        path = "wallet/triggerconstantcontract"
+        answer = await self._retry(partial(self.client.request, path, body))
+        result = answer.get("result", {}) if isinstance(answer, dict) else {}
+        if result.get("result") is not True:
+            raise CallReverted(
+                call.function.signature, f"{result.get('code')}: {parse.text(str(result.get('message')))}"
+            )
+        outputs = answer.get("constant_result") or [""]
+        if "message" in result:  # a revert says result: true, and a message
+            raise CallReverted(call.function.signature, call.abi.reason(outputs[0]))
+        return {"constant_result": outputs, "energy_used": answer.get("energy_used", 0)}
+
+    # -- what is fetched once in a while -----------------------------------------------------------------------------
+
+    async def reference(self) -> Reference:
+        """Return a recent solidified block to refer to; the same one for `fresh` seconds."""
+        async with self._lock:
+            if self._reference is None or time.monotonic() >= self._reference_until:
+                block = await self._retry(self.client.solid_head)
+                self._reference = Reference(block.number, block.hash)
+                self._reference_until = time.monotonic() + self._fresh
+            return self._reference
+
+    async def energy_price(self) -> int:
+        """Return the price of a unit of energy in sun, as the network's parameters say; asked for every ten minutes."""
+        async with self._lock:
+            price, until = self._price
+            if time.monotonic() >= until:
+                answer = await self._retry(partial(self.client.request, "wallet/getchainparameters", {}))
+                parameters = {item["key"]: item.get("value", 0) for item in answer["chainParameter"]}
+                price = int(parameters["getEnergyFee"])
+                self._price = (price, time.monotonic() + 600.0)
+            return price
+
+
+def check(info: TransactionInfo, abi: Abi = _EMPTY_ABI) -> None:
+    """Raise `TransactionFailed` if the receipt says so, with the reason decoded by the contract's ABI."""
+    if not info.success:
+        reason = abi.reason(info.output) if info.result == "REVERT" else info.message or info.result
+        raise TransactionFailed(info.tx_id, info.result, reason, info.fee_sun)
