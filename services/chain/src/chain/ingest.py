@@ -1,0 +1,239 @@
+"""The worker that reads the chain into the log.
+
+The cursor is the stream `cursor` itself: its last `BlocksIngested` says how far the chain was read. Every append ends
+with the next one and names the version the stream must have, so events and cursor are one transaction, and of two
+ingesters that read the same blocks one is refused. A session advisory lock lets only one try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chain import metrics
+from chain.domain import CURSOR, WATCH, BlocksIngested, ContractEvent, ContractsWatched, Scope, UndecodedLog
+from chain.fetch import Fetcher
+from chain.handlers import Ingested, Translator
+from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id
+from messaging.leader import Leadership, leadership
+from service import get_logger
+from tron.errors import NodeError, NodeLied
+
+MOST_BLOCKS = 1_000
+LONGEST_PAUSE_SECONDS = 30.0
+log = get_logger("chain.ingest")
+
+
+class SolidifiedFork(Exception):
+    """The node's chain is another than the one in the log. Solidified blocks never change: somebody must look."""
+
+
+class WatchConflict(Exception):
+    """The settings contradict what the log was begun with; only another log can give what they ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the log ends: the version of the stream `cursor`, the next block to read, and the last one's hash."""
+
+    version: int
+    next: int
+    last_hash: str | None = None  # None: nothing was read yet
+
+
+class Ingester:
+    """Reads solidified blocks into the log for ever; a worker.
+
+    `contracts` (name -> address) are watched in addition to those that the log was begun with. Any number of instances
+    may run: one leads, the others stand by. The node may lag, fail and lie: it is asked again, with growing pauses,
+    and nothing is recorded that isn't proven. Raises SolidifiedFork and WatchConflict, which need a person.
+    """
+
+    name = "ingester"
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        fetcher: Fetcher,
+        contracts: Mapping[str, str],
+        *,
+        transactions: Scope = "all",
+        start_block: int = 0,
+        batch_events: int = 2_000,
+        poll_seconds: float = 0.5,
+    ) -> None:
+        self._log = event_log
+        self._fetcher = fetcher
+        self._contracts = contracts
+        self._transactions: Scope = transactions
+        self._start_block = start_block
+        self._batch_events = batch_events
+        self._poll_seconds = poll_seconds
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        async with leadership(self._log.pool, f"chain:{self.name}") as lock:
+            metrics.LEADER.set(1)
+            try:
+                await self._lead(lock)
+            finally:
+                metrics.LEADER.set(0)
+
+    async def _lead(self, lock: Leadership) -> None:
+        """Ingests until the lock is lost or an error comes up."""
+        tasks = [asyncio.create_task(lock.watch()), asyncio.create_task(self.ingest())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # the first error was raised above
+
+    async def ingest(self) -> None:
+        """Runs until cancelled, without asking whether another one does: the cursor's version keeps that harmless."""
+        cursor: Cursor | None = None
+        while True:
+            try:
+                if cursor is None:
+                    cursor = await self.cursor()
+                    translator = await self._watch(cursor)
+                    await self._verify(cursor)
+                before, cursor = cursor, await self._advance(cursor, translator)
+                if cursor == before:
+                    await asyncio.sleep(self._poll_seconds)
+            except WrongExpectedVersion as error:
+                metrics.FENCED.inc()
+                log.warning("another ingester was faster, reading the cursor again", reason=str(error))
+                cursor = None
+            except NodeError as error:
+                self._failures += 1
+                longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(self._failures, 10))
+                pause = random.uniform(longest / 2, longest)  # noqa: S311  # jitter needs no secrecy
+                log.warning("no usable answer from the node", reason=str(error), next_try_seconds=round(pause, 1))
+                await asyncio.sleep(pause)
+                cursor = None  # what was appended before the failure has moved it
+
+    # ---- where the log ends ---------------------------------------------------------------------------------------
+
+    async def cursor(self) -> Cursor:
+        """The cursor as the log has it."""
+        version = await self._log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", CURSOR)
+        if version is None:
+            return Cursor(0, self._start_block)
+        (recorded,) = await self._log.read_stream(CURSOR, version - 1, limit=1)
+        done: BlocksIngested = recorded.event
+        metrics.INGESTED.set(done.last)
+        return Cursor(recorded.version, done.last + 1, done.last_hash)
+
+    async def _watch(self, cursor: Cursor) -> Translator:
+        """What to record: all that the log says, and what the settings add, which is recorded first."""
+        recorded = await self._log.read_stream(WATCH)
+        watched: dict[str, str] = {}
+        for event in (entry.event for entry in recorded):
+            watched |= event.contracts
+            if event.transactions != self._transactions:
+                raise WatchConflict(
+                    f"transactions: the log was begun with {event.transactions}, "
+                    f"the settings say {self._transactions}; start another log (an empty database)"
+                )
+        for name, address in self._contracts.items():
+            if watched.get(name, address) != address:
+                raise WatchConflict(
+                    f"{name}: the log has the events of {watched[name]}, the settings say {address}; "
+                    "start another log (an empty database)"
+                )
+        new = {name: address for name, address in self._contracts.items() if name not in watched}
+        if new or not recorded:
+            log.info("watching", contracts=new, transactions=self._transactions, first_block=cursor.next)
+            event = ContractsWatched(new, self._transactions, cursor.next)
+            await self._log.append([NewEvent(WATCH, event, datetime.now(UTC))], {WATCH: len(recorded)})
+        return Translator(watched | new, self._transactions)
+
+    async def _verify(self, cursor: Cursor) -> None:
+        """The node must hold the last block that the log has; one that lags is waited for."""
+        if cursor.last_hash is None:
+            return
+        found = await self._fetcher.block(cursor.next - 1)
+        if found.hash != cursor.last_hash:
+            raise SolidifiedFork(
+                f"block {found.number}: the log has {cursor.last_hash}, solidified; the node {self._fetcher.node.url} "
+                f"has {found.hash}: one of the two is of another chain"
+            )
+
+    # ---- on from there --------------------------------------------------------------------------------------------
+
+    async def _advance(self, cursor: Cursor, translator: Translator) -> Cursor:
+        """Appends all solidified blocks that the log lacks, in batches; returns where it ends then."""
+        _, solid = await self._fetcher.heights()
+        metrics.LAG_BLOCKS.set(max(0, solid - cursor.next + 1))
+        batch = _Batch(cursor)
+        async with aclosing(self._fetcher.blocks(cursor.next, solid)) as blocks:
+            async for block, receipts, more in blocks:
+                if batch.last_hash is not None and block.parent_hash != batch.last_hash:
+                    await self._verify(cursor)
+                    problem = f"block {block.number} has the parent {block.parent_hash}, expected {batch.last_hash}"
+                    raise NodeLied(self._fetcher.node.solid_url, "walletsolidity", problem)
+                batch.add(translator.block(block, receipts))
+                if len(batch.events) >= self._batch_events or len(batch.ingested) >= MOST_BLOCKS or not more:
+                    cursor = await self._append(batch)
+                    batch = _Batch(cursor)
+                    metrics.LAG_BLOCKS.set(max(0, solid - cursor.next + 1))
+                else:
+                    await asyncio.sleep(0)  # a block is some milliseconds of work; others want their turn
+        return cursor
+
+    async def _append(self, batch: _Batch) -> Cursor:
+        """Appends a batch and moves the cursor, all or nothing."""
+        done = batch.done()
+        event_id = derived_id(f"blocks/{done.first}/{done.last_hash}", done.last_time)
+        moved = NewEvent(CURSOR, done, done.last_time, event_id)
+        appended = await self._log.append([*batch.events, moved], {CURSOR: batch.cursor.version})
+        self._failures = 0
+        batch.measure()
+        return Cursor(appended.versions[CURSOR], done.last + 1, done.last_hash)
+
+
+class _Batch:
+    """Blocks that go into the log together, after `cursor`."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self.last_hash = cursor.last_hash
+        self.ingested: list[Ingested] = []
+        self.events: list[NewEvent] = []
+
+    def add(self, ingested: Ingested) -> None:
+        self.ingested.append(ingested)
+        self.events += ingested.events
+        self.last_hash = ingested.block.hash
+
+    def done(self) -> BlocksIngested:
+        last = self.ingested[-1]
+        return BlocksIngested(
+            first=self.cursor.next,
+            last=last.block.number,
+            last_hash=last.block.hash,
+            last_time=last.time,
+            blocks=len(self.ingested),
+            transactions=sum(ingested.transactions for ingested in self.ingested),
+            events=sum(ingested.logs for ingested in self.ingested),
+        )
+
+    def measure(self) -> None:
+        done = self.done()
+        metrics.INGESTED.set(done.last)
+        metrics.LAG_SECONDS.set(max(0.0, (datetime.now(UTC) - done.last_time).total_seconds()))
+        metrics.TRANSACTIONS.inc(done.transactions)
+        metrics.APPENDED.observe(len(self.events) + 1)
+        for kind, counter in ((ContractEvent, metrics.EVENTS), (UndecodedLog, metrics.UNDECODED)):
+            logs = (new.event for new in self.events)
+            for contract, count in Counter(event.contract for event in logs if isinstance(event, kind)).items():
+                counter.labels(contract).inc(count)

@@ -1,0 +1,293 @@
+"""A chain on which everything has happened that the five contracts know, and the service that reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import uvicorn
+
+import eventlog
+import messaging
+import projections as projections_library
+from chain import domain
+from chain.app import create
+from chain.handlers import ARTIFACTS
+from eventlog import EventLog, EventTypes, Watermark
+from local_stack import devnet as devnet_server
+from local_stack.process import blocking
+from messaging.testing import delete_topics
+from service.testing import Running, serving
+from tron.claims import authorise_claim
+from tron.client import NodeClient
+from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
+from tron.deploy import TOKEN, Deployment, Plan, Pool, deploy, role
+from tron.keys import Key
+from tron.sender import Sender
+from tron.transaction import Payload, Transfer
+
+FEE_LIMIT = 200_000_000
+FAR = 4_000_000_000  # a deadline in Unix seconds
+
+
+@dataclass
+class Town:
+    """A devnet with a history, standing still: its last block is solidified, more come by `mine`."""
+
+    url: str
+    keys: list[Key]
+    at: Deployment
+    sent: int = 0
+    addresses: list[str] = field(default_factory=list)
+
+    @property
+    def contracts(self) -> dict[str, str]:
+        """The setting CHAIN_CONTRACTS."""
+        names = {compiled: name for name, compiled in ARTIFACTS.items()}
+        return {names[contract.NAME]: contract.address for contract in self.at.contracts()}
+
+    def mine(self, blocks: int) -> None:
+        httpx.post(f"{self.url}/devnet/mine", json={"blocks": blocks}).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """Tests may add to it, but not count on what the others added."""
+    folder: Path = tmp_path_factory.mktemp("devnet")
+    process, url = blocking(devnet_server.start(folder, options=["--block-time", "0.2", "--solid-distance", "3"]))
+    try:
+        accounts = httpx.get(f"{url}/devnet/accounts").json()
+        keys = [Key.from_hex(account["private_key"]) for account in accounts]
+        town = blocking(_history(url, keys))
+        httpx.post(f"{url}/devnet/block-time", json={"seconds": None}).raise_for_status()
+        town.mine(5)
+        yield town
+    finally:
+        blocking(process.stop())
+
+
+async def _history(url: str, keys: list[Key]) -> Town:
+    admin, artist, verifier = keys[:3]
+    pools = {number: Pool(1_000 * TOKEN, 10 * TOKEN) for number in range(5)}
+    plan = Plan(artists=[artist.address, keys[3].address], verifier=verifier.address, pools=pools)
+    async with NodeClient(url) as client:
+        town = Town(url, keys, await deploy(client, admin, plan))
+        story = _Story(town, Sender(client))
+        for chapter in (story.money, story.tokens, story.music, story.rewards, story.papers, story.administration):
+            await chapter()
+        town.addresses = [key.address for key in keys] + story.strangers + [c.address for c in town.at.contracts()]
+    return town
+
+
+class _Story:
+    """What happens in the town. Each chapter sends its transactions in order, some of which fail on purpose."""
+
+    def __init__(self, town: Town, sender: Sender) -> None:
+        self.town, self.sender, self.keys, at = town, sender, town.keys, town.at
+        self.token, self.nft = DCMXToken(at.token), MusicNFT(at.nft)
+        self.distributor, self.vault = RoyaltyDistributor(at.distributor), RewardVault(at.vault)
+        self.registry = ComplianceRegistry(at.compliance)
+        self.admin, self.artist, self.verifier = self.keys[:3]
+        self.users = self.keys[4:]
+        self.strangers = [Key.random().address for _ in range(5)]
+
+    async def all(self, steps: Sequence[tuple[Key, Payload]], fails: Sequence[int] = ()) -> None:
+        """Sends in order, waits, and checks that exactly the steps in `fails` failed."""
+        signed = [await self.sender.send(payload, key, FEE_LIMIT) for key, payload in steps]
+        infos = await self.sender.results(signed)
+        failed = [number for number, one in enumerate(signed) if not infos[one.tx_id].success]
+        assert failed == list(fails), [infos[signed[number].tx_id] for number in failed]
+        self.town.sent += len(signed)
+
+    async def money(self) -> None:
+        await self.all(
+            [(user, Transfer(self.users[n - 1].address, 1_000_000 + n)) for n, user in enumerate(self.users)]
+            + [(self.users[n], Transfer(stranger, 5_000_000)) for n, stranger in enumerate(self.strangers)]
+        )
+
+    async def tokens(self) -> None:
+        token, admin, users = self.token, self.admin, self.users
+        await self.all([(admin, token.transfer(user.address, (n + 1) * TOKEN)) for n, user in enumerate(users)])
+        await self.all(
+            [(user, token.transfer(users[(n * 7 + 3) % len(users)].address, n + 1)) for n, user in enumerate(users)] * 4
+            + [(user, token.approve(users[0].address, 500)) for user in users[1:]]
+            + [(users[0], token.transfer_from(user.address, users[2].address, 100)) for user in users[1:]]
+            + [(user, token.burn(50)) for user in users[:5]]
+        )
+        await self.all(
+            [
+                (admin, token.authorize_minter(users[1].address, 1_000)),
+                (users[1], token.mint(users[3].address, 600)),
+                (users[1], token.mint(users[3].address, 600)),  # beyond its allowance
+                (admin, token.revoke_minter(users[1].address)),
+                (users[4], token.transfer(users[5].address, 10**30)),  # more than it has
+            ],
+            fails=[2, 4],
+        )
+
+    async def music(self) -> None:
+        nft, distributor, artist, other, users = self.nft, self.distributor, self.artist, self.keys[3], self.users
+        await self.all(
+            [
+                (artist, nft.release_track(f"Nachtlied {n} ♪", "Ana", f"{n:02x}" * 32, 40, 3_000_001, 1_000))
+                for n in (1, 2)
+            ]
+            + [(other, nft.release_track('"; DROP\x00 TABLE', "Bo\ufffe", "ee" * 32, 5, 7, 0))]
+        )
+        split = distributor.configure_split(
+            1, [artist.address, users[0].address, users[1].address], [500_000, 300_000, 200_000]
+        )
+        await self.all([(artist, split)])
+        await self.all([(user, nft.buy_edition(1, value_sun=3_000_001)) for user in users] * 2)
+        edition = [1_000_000 + n for n in range(33)]  # of track 1; bought by the users in order, twice
+        await self.all(
+            [(artist, nft.mint_edition(2, user.address)) for user in users[:4]]
+            + [(user, nft.list(edition[n], 5_000_003)) for n, user in enumerate(users[:8], start=1)]
+            + [(users[0], nft.cancel_listing(edition[1])), (artist, nft.set_price(2, 9))]
+            + [(users[9], nft.buy(edition[n], value_sun=5_000_003)) for n in range(2, 8)]
+            + [(users[9], nft.buy(edition[1], value_sun=5_000_003))]  # no longer listed
+            + [(users[10], nft.transfer_from(users[10].address, users[11].address, edition[11]))]
+            + [(users[12], nft.approve(users[13].address, edition[13]))]
+            + [(users[12], nft.set_approval_for_all(users[0].address, True))],
+            fails=[20],
+        )
+        await self.all(
+            [(user, distributor.pay(track, 2, value_sun=7)) for user in users for track in (1, 2)]
+            + [(artist, distributor.configure_split(1, [artist.address, users[2].address], [999_999, 1]))]
+            + [(artist, distributor.propose_split_control(1, users[3].address))]
+            + [(users[3], distributor.accept_split_control(1))]
+            + [(artist, distributor.withdraw()), (users[0], distributor.withdraw()), (users[1], nft.withdraw())]
+        )
+
+    async def rewards(self) -> None:
+        def claim(number: int, user: Key, amount: int) -> tuple[Key, Payload]:
+            ids: dict[str, Any] = {"claim_id": f"{number:064x}", "pool": number % 5, "amount": amount}
+            signature = authorise_claim(
+                self.verifier, self.vault.address, self.town.at.chain_id, claimant=user.address, deadline=FAR, **ids
+            )
+            return user, self.vault.claim(ids["claim_id"], ids["pool"], amount, FAR, signature)
+
+        claims = [claim(n, self.users[n % len(self.users)], TOKEN + n) for n in range(40)]
+        await self.all([*claims, claims[0], claim(99, self.users[0], 11 * TOKEN)], fails=[40, 41])
+
+    async def papers(self) -> None:
+        registry, admin, users = self.registry, self.admin, self.users
+        await self.all(
+            [(admin, registry.publish_document(n, f"{n + 1:02x}" * 32, f"https://x.example/{n}")) for n in range(5)]
+        )
+        await self.all(
+            [(user, registry.accept_document(n % 5, 1, f"{n % 5 + 1:02x}" * 32)) for n, user in enumerate(users)]
+        )
+        requests = [f"{n:064x}" for n in range(1, 7)]
+        await self.all(
+            [
+                (user, registry.request_deletion(request, n % 2))
+                for n, (user, request) in enumerate(zip(users, requests, strict=False))
+            ]
+        )
+        await self.all(
+            [(admin, registry.complete_deletion(requests[n], "cc" * 32)) for n in range(3)]
+            + [(admin, registry.deny_deletion(requests[3], 2)), (admin, registry.anchor_root("0a" * 32, 1, "0b" * 32))]
+        )
+
+    async def administration(self) -> None:
+        admin, users = self.admin, self.users
+        await self.all(
+            [
+                (admin, self.token.pause()),
+                (users[0], self.token.transfer(users[1].address, 1)),
+                (admin, self.token.unpause()),
+                (admin, self.vault.pause()),
+                (admin, self.nft.grant_role(role("ARTIST_ROLE"), users[5].address)),
+                (admin, self.nft.revoke_role(role("ARTIST_ROLE"), users[5].address)),
+                (admin, self.distributor.set_platform_fee(300)),
+                (admin, self.distributor.set_fee_recipient(users[6].address)),
+                (admin, self.vault.set_verifier(users[7].address)),
+                (admin, self.vault.configure_pool(4, 0, False)),
+                (admin, self.vault.sweep_pool(4, users[8].address)),
+            ],
+            fails=[1],
+        )
+
+
+# ---- the service --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def tables(pool: asyncpg.Pool) -> asyncpg.Pool:
+    """A database with the tables, and no service on it."""
+    for library in (eventlog, projections_library, messaging):
+        await pool.execute(library.install_sql())
+    return pool
+
+
+@pytest.fixture
+def watermark(tables: asyncpg.Pool) -> Watermark:
+    return Watermark(tables)
+
+
+@pytest.fixture
+def log(tables: asyncpg.Pool, watermark: Watermark) -> EventLog:
+    return EventLog(tables, EventTypes(domain.EVENTS), watermark)
+
+
+@pytest.fixture
+async def node(town: Town) -> AsyncIterator[NodeClient]:
+    async with NodeClient(town.url, prove=True) as client:
+        yield client
+
+
+@dataclass
+class Proxy:
+    """A node in front of the town's, as slow and as truthful as a test wants it.
+
+    `bend` gets path, question and true answer; it returns what is answered instead: JSON, or (status, text).
+    """
+
+    upstream: str
+    url: str = ""
+    delay: float = 0.0
+    bend: Callable[[str, Any, Any], Any] = lambda path, body, answer: answer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        question = b""
+        while (part := await receive()).get("more_body") or part.get("body"):
+            question += part.get("body", b"")
+            if not part.get("more_body"):
+                break
+        await asyncio.sleep(self.delay)
+        async with httpx.AsyncClient() as client:
+            true = await client.post(self.upstream + scope["path"], content=question)
+        answer = self.bend(scope["path"].lstrip("/"), json.loads(question or b"{}"), true.json())
+        status, text = answer if isinstance(answer, tuple) else (200, json.dumps(answer))
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": text.encode()})
+
+
+@pytest.fixture
+async def proxy(town: Town) -> AsyncIterator[Proxy]:
+    proxy = Proxy(town.url)
+    listener = socket.create_server(("127.0.0.1", 0))
+    proxy.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(proxy, lifespan="off", log_config=None, timeout_graceful_shutdown=1, interface="asgi3")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server._serve(sockets=[listener]))  # without uvicorn's signal handlers
+    yield proxy
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+async def chain(town: Town, database: str, kafka: str) -> AsyncIterator[Running]:
+    """The service as it runs in production, on an empty database and an empty Kafka."""
+    await delete_topics(kafka)
+    async with serving(create, database, kafka, node_url=town.url, contracts=json.dumps(town.contracts)) as running:
+        yield running

@@ -1,0 +1,23 @@
+"""An ingester as a process of its own, to be killed: `worker.py <dsn> <node> <contract>=<address>...`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import asyncpg
+
+from chain.domain import EVENTS
+from chain.fetch import Fetcher
+from chain.ingest import Ingester
+from eventlog import EventLog, EventTypes
+from tron.client import NodeClient
+
+
+async def main(dsn: str, url: str, *contracts: str) -> None:
+    watched = dict(contract.split("=") for contract in contracts)
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool, NodeClient(url, prove=True) as node:
+        await Ingester(EventLog(pool, EventTypes(EVENTS)), Fetcher(node, 4), watched, batch_events=1).run()
+
+
+asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The compliance service. Start reading at domain/; app.py wires it."""

@@ -1,0 +1,71 @@
+"""The audit trail: what is on record beside the events themselves, which name their actor and cause anyhow.
+
+Codes, numbers and hashes only: free text could hold personal data, and a log can't forget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from compliance.domain.refusal import Contradiction
+from contracts.chain import Source
+from contracts.values import Hash
+from eventlog import Decider
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEventLogged:
+    """Somebody else's act, reported to us. A `kind` that begins with `admin.` is an act of administration."""
+
+    kind: str
+    subject: str | None  # whom or what it was done to
+    detail: Mapping[str, str | int | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """A caller asked for what the rules don't allow; nothing else was recorded."""
+
+    command: str
+    subject: str | None
+    code: str  # of the refusal
+
+
+@dataclass(frozen=True, slots=True)
+class RootAnchored:
+    """The root of a sealed segment of a log stands on the chain."""
+
+    log_id: Hash
+    segment: int
+    root: Hash
+    source: Source
+
+
+def log(command: AuditEventLogged, logged: AuditEventLogged | None) -> list[AuditEventLogged]:
+    if logged is None:
+        return [command]
+    if logged == command:
+        return []
+    raise Contradiction("audit event: its key was used for another one")
+
+
+def refuse(command: CommandRefused, last: CommandRefused | None) -> list[CommandRefused]:
+    return [] if command == last else [command]
+
+
+def anchor(fact: RootAnchored, anchored: RootAnchored | None) -> list[RootAnchored]:
+    if anchored is None:
+        return [fact]
+    if anchored.root == fact.root:
+        return []
+    raise Contradiction(f"log {fact.log_id} segment {fact.segment}: expected the root {anchored.root}, got {fact.root}")
+
+
+audit_event: Decider[AuditEventLogged, AuditEventLogged | None, AuditEventLogged] = Decider(
+    None, log, lambda _, logged: logged
+)
+refusals: Decider[CommandRefused, CommandRefused | None, CommandRefused] = Decider(
+    None, refuse, lambda _, refused: refused
+)
+anchors: Decider[RootAnchored, RootAnchored | None, RootAnchored] = Decider(None, anchor, lambda _, anchored: anchored)

@@ -1,0 +1,213 @@
+"""The deletion requests of one subject, in one stream: so duplicates are joined by a decision, not by a lookup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import assert_never
+
+from compliance.domain.deadlines import due_at
+from compliance.domain.deletion_events import (
+    AWAITING_IDENTITY,
+    DUE,
+    OPEN,
+    CompleteDeletion,
+    DeletionCommand,
+    DeletionCompleted,
+    DeletionDenied,
+    DeletionEvent,
+    DeletionExtended,
+    DeletionJoined,
+    DeletionReceived,
+    DeletionStarted,
+    DenyDeletion,
+    ExtendDeletion,
+    ExtensionReason,
+    IdentityNotVerified,
+    IdentityVerified,
+    Method,
+    ReceiveDeletion,
+    RejectIdentity,
+    RequestIdTaken,
+    StartDeletion,
+    State,
+    Step,
+    StepTaken,
+    VerifyIdentity,
+)
+from compliance.domain.refusal import Contradiction, TooLate, WrongState
+from contracts.chain import Law
+from contracts.values import Hash
+from eventlog import Decider
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`periods` are law and receipt of the request and of those joined to it: the earliest deadline counts."""
+
+    subject: str
+    state: State
+    periods: tuple[tuple[Law, datetime], ...]
+    extension: ExtensionReason | None = None
+    joined_to: str | None = None
+    outcome: Hash | int | None = None  # certificate or reason
+
+    @property
+    def due_at(self) -> datetime:
+        return min(due_at(law, received_at, self.extension is not None) for law, received_at in self.periods)
+
+    def state_at(self, now: datetime) -> State:
+        """The state as of `now`: a request that awaits its subject's identity expires when it is due."""
+        return State.EXPIRED if self.state in AWAITING_IDENTITY and self.due_at < now else self.state
+
+
+Requests = Mapping[str, Request]
+
+
+# ---- decide ------------------------------------------------------------------------------------------------------
+
+
+def decide(command: DeletionCommand, requests: Requests) -> list[DeletionEvent]:
+    if isinstance(command, ReceiveDeletion):
+        return _receive(command, requests)
+    request = requests[command.request_id]  # the border has looked up whose it is, so it is there
+    match command:
+        case CompleteDeletion() | DenyDeletion():
+            return _close(command, request)
+        case VerifyIdentity():
+            _expect(command, request, OPEN)
+            done = request.state in DUE
+            return [] if done else [IdentityVerified(command.request_id, request.subject, command.method, None)]
+        case RejectIdentity():
+            _expect(command, request, AWAITING_IDENTITY)
+            done = request.state is State.UNVERIFIED
+            return [] if done else [IdentityNotVerified(command.request_id, request.subject, command.reason)]
+        case StartDeletion():
+            _expect(command, request, DUE)
+            done = request.state is State.IN_PROGRESS
+            return [] if done else [DeletionStarted(command.request_id, request.subject)]
+        case ExtendDeletion():
+            return _extend(command, request)
+        case never:
+            assert_never(never)
+
+
+def _receive(command: ReceiveDeletion, requests: Requests) -> list[DeletionEvent]:
+    name = f"request {command.request_id}"
+    known = requests.get(command.request_id)
+    if known is not None:
+        if known.periods[0][0] is command.law:
+            return []
+        raise Contradiction(f"{name}: expected the law {known.periods[0][0].name}, got {command.law.name}")
+    received = (command.request_id, command.subject, command.law, command.at)
+    proof = Method.WALLET_SIGNATURE
+    for open_id, request in requests.items():
+        if request.state_at(command.at) not in OPEN:
+            continue
+        joint = replace(request, periods=(*request.periods, (command.law, command.at)))
+        joined: list[DeletionEvent] = [DeletionJoined(*received, joint.due_at, open_id, command.source)]
+        if command.source is not None and request.state in AWAITING_IDENTITY:
+            joined.append(IdentityVerified(open_id, command.subject, proof, command.source))
+        return joined
+    opened: list[DeletionEvent] = [DeletionReceived(*received, due_at(command.law, command.at), command.source)]
+    if command.source is not None:
+        opened.append(IdentityVerified(command.request_id, command.subject, proof, command.source))
+    return opened
+
+
+def _extend(command: ExtendDeletion, request: Request) -> list[DeletionEvent]:
+    _expect(command, request, OPEN)
+    if request.extension is not None:
+        if request.extension is command.reason:
+            return []
+        raise WrongState(f"request {command.request_id}: extended before, for {request.extension}")
+    if request.due_at < command.at:
+        raise TooLate(f"request {command.request_id}: was due at {request.due_at.isoformat()}")
+    extended = replace(request, extension=command.reason)
+    return [DeletionExtended(command.request_id, request.subject, command.reason, extended.due_at)]
+
+
+def _close(command: CompleteDeletion | DenyDeletion, request: Request) -> list[DeletionEvent]:
+    """An officer may complete only what is due; what the chain has closed is closed."""
+    state: State
+    outcome: Hash | int
+    allowed: tuple[State, ...]
+    match command:
+        case CompleteDeletion():
+            state, outcome, allowed = State.COMPLETED, command.certificate_hash, DUE
+        case DenyDeletion():
+            state, outcome, allowed = State.DENIED, command.reason, OPEN
+    if (request.state, request.outcome) == (state, outcome):
+        return []
+    if command.source is None:
+        _expect(command, request, allowed)
+    elif request.state not in (*OPEN, State.JOINED):
+        raise Contradiction(
+            f"request {command.request_id}: {request.state} with {request.outcome}, got {state} with {outcome}"
+        )
+    name = (command.request_id, request.subject)
+    if isinstance(command, CompleteDeletion):
+        return [DeletionCompleted(*name, command.certificate_hash, request.joined_to, command.source)]
+    return [DeletionDenied(*name, command.reason, request.joined_to, command.source)]
+
+
+def _expect(command: Step, request: Request, allowed: tuple[State, ...]) -> None:
+    found = request.state_at(command.at)
+    if found not in allowed:
+        where = f"{found} to {request.joined_to}" if request.joined_to else found
+        raise WrongState(f"request {command.request_id}: expected {' or '.join(allowed)}, found {where}")
+
+
+# ---- evolve ------------------------------------------------------------------------------------------------------
+
+
+def evolve(requests: Requests, event: DeletionEvent) -> Requests:
+    match event:
+        case DeletionReceived():
+            period = (event.law, event.received_at)
+            return {**requests, event.request_id: Request(event.subject, State.RECEIVED, (period,))}
+        case DeletionJoined():
+            period = (event.law, event.received_at)
+            first = requests[event.joined_to]
+            duplicate = Request(event.subject, State.JOINED, (period,), joined_to=event.joined_to)
+            joint = replace(first, periods=(*first.periods, period))
+            return {**requests, event.joined_to: joint, event.request_id: duplicate}
+        case _:
+            return {**requests, event.request_id: _advance(requests[event.request_id], event)}
+
+
+def _advance(request: Request, event: StepTaken) -> Request:
+    match event:
+        case IdentityVerified():
+            return replace(request, state=State.VERIFIED)
+        case IdentityNotVerified():
+            return replace(request, state=State.UNVERIFIED)
+        case DeletionStarted():
+            return replace(request, state=State.IN_PROGRESS)
+        case DeletionExtended():
+            return replace(request, extension=event.reason)
+        case DeletionCompleted():
+            return replace(request, state=State.COMPLETED, outcome=event.certificate_hash)
+        case DeletionDenied():
+            return replace(request, state=State.DENIED, outcome=event.reason)
+        case never:
+            assert_never(never)
+
+
+deletions: Decider[DeletionCommand, Requests, DeletionEvent] = Decider(MappingProxyType({}), decide, evolve)
+
+
+# ---- whose a request is ------------------------------------------------------------------------------------------
+
+
+def take(command: RequestIdTaken, taken: RequestIdTaken | None) -> list[RequestIdTaken]:
+    if taken is None:
+        return [command]
+    if taken.subject == command.subject:
+        return []
+    raise Contradiction(f"request {command.request_id}: the id belongs to somebody else")
+
+
+request_id: Decider[RequestIdTaken, RequestIdTaken | None, RequestIdTaken] = Decider(None, take, lambda _, taken: taken)

@@ -1,0 +1,220 @@
+"""The border: what others say becomes commands of our own, each with the stream it concerns.
+
+Some decisions need a fact of another stream: the hash of a published version, whose a request is. Such facts never
+change once recorded, so they are looked up before the decision and handed over in the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from compliance import domain
+from contracts import chain
+from contracts.chain import DocumentType
+from contracts.values import Hash
+from eventlog import EventLog, Executor, Intent, Metadata
+from messaging import Committed, Handle, MissingPrerequisite, Received, inbox
+
+TOPICS = ("chain.compliance-registry",)
+
+MakeStep = Callable[[str, datetime], domain.Step]
+"""Makes a step for a request id, at a time."""
+
+
+# ---- facts of other streams --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Hashes of published versions, and the subjects of requests."""
+
+    hashes: Mapping[tuple[DocumentType, int], Hash]
+    subjects: Mapping[str, str]
+
+
+class Facts:
+    """Looks up facts that never change, in the log itself: what is committed is found, without any lag."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._documents: dict[str, tuple[int, domain.Versions]] = {
+            document_stream(document_type): (0, domain.document.initial) for document_type in DocumentType
+        }
+
+    async def hashes(self, connection: asyncpg.Connection | None = None) -> dict[tuple[DocumentType, int], Hash]:
+        """The hash of every published version. Reads only what was published since the last time."""
+        after = {stream: version for stream, (version, _) in self._documents.items()}
+        for recorded in await self._log.read_streams(after, connection):
+            seen, versions = self._documents[recorded.stream]
+            if recorded.version > seen:  # another look-up may have been faster
+                versions = domain.document.evolve(versions, recorded.event)
+                self._documents[recorded.stream] = (recorded.version, versions)
+        return {
+            (document_type, number): version.content_hash
+            for document_type in DocumentType
+            for number, version in self._documents[document_stream(document_type)][1].items()
+        }
+
+    async def published_hash(self, document_type: DocumentType, version: int) -> Hash:
+        """The hash of a published version; raises NotOnRecord if there is none."""
+        try:
+            return (await self.hashes())[document_type, version]
+        except KeyError:
+            name = f"{document_type.name.lower()} version {version}"
+            raise domain.NotOnRecord(f"{name}: not published") from None
+
+    async def subject_of(self, request_id: str) -> str:
+        """Whose a request is; raises NotOnRecord if there is none with this id."""
+        try:
+            return (await self.subjects([request_id]))[request_id]
+        except KeyError:
+            raise domain.NotOnRecord(f"request {request_id}: not received") from None
+
+    async def subjects(self, ids: Iterable[str], connection: asyncpg.Connection | None = None) -> dict[str, str]:
+        """Whose the requests with these ids are; unknown ids are left out."""
+        wanted = dict.fromkeys((request_id_stream(request_id) for request_id in ids), 0)
+        if not wanted:
+            return {}
+        events = [recorded.event for recorded in await self._log.read_streams(wanted, connection)]
+        return {event.request_id: event.subject for event in events}
+
+
+# ---- from the chain ----------------------------------------------------------------------------------------------
+
+
+def handle_messages(executor: Executor, facts: Facts) -> Handle:
+    """The handler of the consumer: one look-up, one execution, one append for a batch."""
+
+    async def handle(batch: Sequence[Received], connection: asyncpg.Connection) -> Committed | None:
+        known = await _known(batch, facts, connection)
+        return await inbox(lambda received: translate(received, known), executor)(batch, connection)
+
+    return handle
+
+
+def translate(received: Received, known: Known) -> Sequence[Intent]:
+    """What a message of the chain means to us; raises MissingPrerequisite for the end of a request not yet received."""
+    message = received.message
+    match message:
+        case chain.DocumentPublished():
+            return [
+                publish_document(
+                    domain.PublishDocument(
+                        message.document_type, message.version, message.content_hash, message.uri, message.source
+                    ),
+                    message.occurred_at,
+                    Metadata(),
+                )
+            ]
+        case chain.DocumentAccepted():
+            return [_acceptance(message, known)]
+        case chain.DeletionRequested():
+            receive = domain.ReceiveDeletion(
+                message.request_id, message.account, message.law, message.occurred_at, message.source
+            )
+            return receive_deletion(receive, Metadata(actor=message.account))
+        case chain.DeletionCompleted():
+            subject = _subject(message.request_id, known)
+            complete = domain.CompleteDeletion(
+                message.request_id, message.certificate_hash, message.occurred_at, message.source
+            )
+            return [deletion_step(subject, complete, Metadata())]
+        case chain.DeletionDenied():
+            subject = _subject(message.request_id, known)
+            deny = domain.DenyDeletion(message.request_id, message.reason, message.occurred_at, message.source)
+            return [deletion_step(subject, deny, Metadata())]
+        case chain.RootAnchored():
+            anchored = domain.RootAnchored(message.log_id, message.segment, message.root, message.source)
+            stream = f"anchor/{message.log_id}/{message.segment}"
+            return [Intent(stream, domain.anchors, anchored, message.occurred_at)]
+        case _:
+            return []
+
+
+def _acceptance(message: chain.DocumentAccepted, known: Known) -> Intent:
+    command = domain.RecordAcceptance(
+        message.account,
+        message.document_type,
+        message.version,
+        message.content_hash,
+        known.hashes.get((message.document_type, message.version)),
+        domain.How.CHAIN,
+        message.source,
+    )
+    return acceptance(command, message.occurred_at, Metadata(actor=message.account))
+
+
+def _subject(request_id: str, known: Known) -> str:
+    subject = known.subjects.get(request_id)
+    if subject is None:
+        raise MissingPrerequisite(f"request {request_id}: not received yet")
+    return subject
+
+
+async def _known(batch: Sequence[Received], facts: Facts, connection: asyncpg.Connection) -> Known:
+    """What is on record, and what this batch will record: it takes effect as one."""
+    hashes: dict[tuple[DocumentType, int], Hash] = {}
+    subjects: dict[str, str] = {}
+    named: set[str] = set()
+    for received in batch:
+        match received.message:
+            case chain.DocumentPublished() as published:
+                hashes[published.document_type, published.version] = published.content_hash
+            case chain.DeletionRequested() as requested:
+                subjects[requested.request_id] = requested.account
+            case chain.DeletionCompleted(request_id=request_id) | chain.DeletionDenied(request_id=request_id):
+                named.add(request_id)
+            case _:
+                pass
+    recorded = await facts.subjects(named, connection)
+    return Known(hashes | await facts.hashes(connection), subjects | recorded)
+
+
+# ---- commands and their streams ----------------------------------------------------------------------------------
+
+
+def document_stream(document_type: DocumentType) -> str:
+    return f"document/{document_type.name.lower()}"
+
+
+def request_id_stream(request_id: str) -> str:
+    return f"deletion-id/{request_id}"
+
+
+def publish_document(command: domain.PublishDocument, at: datetime, metadata: Metadata) -> Intent:
+    """A publication, for the stream of its document type."""
+    return Intent(document_stream(command.document_type), domain.document, command, at, metadata)
+
+
+def acceptance(command: domain.RecordServed | domain.RecordAcceptance, at: datetime, metadata: Metadata) -> Intent:
+    """What was served or accepted, for the stream of its subject and document type."""
+    stream = f"acceptance/{command.subject}/{command.document_type.name.lower()}"
+    return Intent(stream, domain.acceptance, command, at, metadata)
+
+
+def receive_deletion(command: domain.ReceiveDeletion, metadata: Metadata) -> list[Intent]:
+    """A request: its id is taken and it is received, both or neither."""
+    taken = domain.RequestIdTaken(command.request_id, command.subject)
+    return [
+        Intent(request_id_stream(command.request_id), domain.request_id, taken, command.at, metadata),
+        Intent(f"deletion/{command.subject}", domain.deletions, command, command.at, metadata),
+    ]
+
+
+def deletion_step(subject: str, command: domain.Step, metadata: Metadata) -> Intent:
+    """A step of a request, for the stream of its subject."""
+    return Intent(f"deletion/{subject}", domain.deletions, command, command.at, metadata)
+
+
+def log_audit_event(event: domain.AuditEventLogged, at: datetime, key: str, metadata: Metadata) -> Intent:
+    """An audit event, for a stream of its own, named by the caller's key: logging it again is recognised."""
+    return Intent(f"audit/{key}", domain.audit_event, event, at, metadata)
+
+
+def refused(command: domain.CommandRefused, at: datetime, key: str, metadata: Metadata) -> Intent:
+    """A refusal, for the record; its stream is named by the key of the command."""
+    return Intent(f"refusal/{key}", domain.refusals, command, at, metadata)

@@ -1,0 +1,62 @@
+"""What we tell the others: chosen, mapped, never leaked."""
+
+from __future__ import annotations
+
+from compliance.domain import (
+    DeletionCompleted,
+    DeletionDenied,
+    DeletionReceived,
+    DocumentAccepted,
+    DocumentPublished,
+)
+from contracts import Message, compliance
+from eventlog import RecordedEvent
+from messaging import Publication, TopicSpec
+
+TOPIC = "compliance.events"
+TOPICS = (TopicSpec(TOPIC),)
+
+
+def publish(recorded: RecordedEvent) -> Publication | None:
+    """The public message of an event of ours, None for those that stay private.
+
+    A duplicate request is private: the others hear of the one it was joined to.
+    """
+    message = _message(recorded)
+    return Publication(TOPIC, message) if message is not None else None
+
+
+def _message(recorded: RecordedEvent) -> Message | None:
+    match recorded.event:
+        case DocumentPublished() as published:
+            return compliance.DocumentVersionPublished(
+                document_type=published.document_type,
+                version=published.version,
+                content_hash=published.content_hash,
+                published_at=recorded.occurred_at,
+            )
+        case DocumentAccepted() as accepted:
+            return compliance.AcceptanceRecorded(
+                subject=accepted.subject,
+                document_type=accepted.document_type,
+                version=accepted.version,
+                content_hash=accepted.content_hash,
+                accepted_at=recorded.occurred_at,
+            )
+        case DeletionReceived() as received:
+            return compliance.DeletionOpened(
+                request_id=received.request_id,
+                subject=received.subject,
+                law=received.law,
+                due_at=received.due_at,
+            )
+        case DeletionCompleted(joined_to=None) as completed:
+            return compliance.DeletionClosed(
+                request_id=completed.request_id, outcome="completed", closed_at=recorded.occurred_at
+            )
+        case DeletionDenied(joined_to=None) as denied:
+            return compliance.DeletionClosed(
+                request_id=denied.request_id, outcome="denied", closed_at=recorded.occurred_at
+            )
+        case _:
+            return None

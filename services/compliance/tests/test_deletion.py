@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from compliance.domain import (
+    CompleteDeletion,
+    Contradiction,
+    DeletionCompleted,
+    DeletionDenied,
+    DeletionExtended,
+    DeletionJoined,
+    DeletionReceived,
+    DeletionStarted,
+    DenialReason,
+    DenyDeletion,
+    ExtendDeletion,
+    ExtensionReason,
+    IdentityNotVerified,
+    IdentityVerified,
+    Method,
+    ReceiveDeletion,
+    RejectIdentity,
+    StartDeletion,
+    State,
+    Step,
+    TooLate,
+    UnverifiedReason,
+    VerifyIdentity,
+    WrongState,
+    deletions,
+)
+from compliance.domain.deletion_events import DeletionEvent
+from contracts.chain import Law
+from contracts.testing import hash_of, source
+from eventlog.testing import given
+
+START = datetime(2026, 1, 31, 12, tzinfo=UTC)
+DUE = datetime(2026, 2, 28, 12, tzinfo=UTC)
+LATER = START + timedelta(days=1)
+CERTIFICATE, OTHER = hash_of("certificate"), hash_of("another certificate")
+
+RECEIVED = DeletionReceived("r1", "ada", Law.GDPR, START, DUE, None)
+VERIFIED = IdentityVerified("r1", "ada", Method.SIGNED_IN, None)
+STARTED = DeletionStarted("r1", "ada")
+COMPLETED = DeletionCompleted("r1", "ada", CERTIFICATE, None, None)
+NOT_VERIFIED = IdentityNotVerified("r1", "ada", UnverifiedReason.MISMATCH)
+
+
+def receive(name: str = "r1", law: Law = Law.GDPR, at: datetime = START, block: int | None = None) -> ReceiveDeletion:
+    return ReceiveDeletion(name, "ada", law, at, None if block is None else source(block))
+
+
+def test_a_request_goes_from_its_receipt_to_its_completion() -> None:
+    given(deletions).when(receive()).then(RECEIVED)
+    given(deletions, RECEIVED).when(VerifyIdentity("r1", Method.SIGNED_IN, LATER)).then(VERIFIED)
+    given(deletions, RECEIVED, VERIFIED).when(StartDeletion("r1", LATER)).then(STARTED)
+    given(deletions, RECEIVED, VERIFIED, STARTED).when(CompleteDeletion("r1", CERTIFICATE, LATER, None)).then(COMPLETED)
+    given(deletions, RECEIVED, VERIFIED).when(CompleteDeletion("r1", CERTIFICATE, LATER, None)).then(COMPLETED)
+
+
+def test_a_request_on_the_chain_is_signed_and_so_its_identity_is_verified() -> None:
+    given(deletions).when(receive(block=9)).then(
+        DeletionReceived("r1", "ada", Law.GDPR, START, DUE, source(9)),
+        IdentityVerified("r1", "ada", Method.WALLET_SIGNATURE, source(9)),
+    )
+
+
+def test_a_request_made_again_changes_nothing_and_under_another_law_contradicts_itself() -> None:
+    given(deletions, RECEIVED).when(receive(at=LATER)).then_nothing()
+    given(deletions, RECEIVED).when(receive(law=Law.CCPA)).then_refused(Contradiction, "GDPR")
+
+
+def test_a_duplicate_is_joined_to_the_open_request_and_the_earlier_deadline_counts() -> None:
+    given(deletions, RECEIVED).when(receive("r2", at=LATER)).then(
+        DeletionJoined("r2", "ada", Law.GDPR, LATER, DUE, "r1", None)
+    )
+    slow = DeletionReceived("r1", "ada", Law.CCPA, START, START + timedelta(days=45), None)
+    sooner = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    joined = DeletionJoined("r2", "ada", Law.GDPR, LATER, sooner, "r1", None)
+    given(deletions, slow).when(receive("r2", at=LATER)).then(joined)
+    assert deletions.fold([slow, joined])["r1"].due_at == sooner
+
+
+def test_a_duplicate_that_is_signed_on_the_chain_proves_the_identity_of_the_first() -> None:
+    given(deletions, RECEIVED).when(receive("r2", at=LATER, block=9)).then(
+        DeletionJoined("r2", "ada", Law.GDPR, LATER, DUE, "r1", source(9)),
+        IdentityVerified("r1", "ada", Method.WALLET_SIGNATURE, source(9)),
+    )
+
+
+@pytest.mark.parametrize("closed", [[VERIFIED, COMPLETED], [DeletionDenied("r1", "ada", 7, None, None)]])
+def test_a_request_after_a_closed_one_is_a_new_one(closed: list[object]) -> None:
+    again = receive("r2", at=LATER)
+    given(deletions, RECEIVED, *closed).when(again).then(
+        DeletionReceived("r2", "ada", Law.GDPR, LATER, datetime(2026, 3, 1, 12, tzinfo=UTC), None)
+    )
+
+
+def test_a_request_whose_identity_is_not_verified_in_time_expires() -> None:
+    after = DUE + timedelta(seconds=1)
+    histories: list[list[DeletionEvent]] = [[RECEIVED], [RECEIVED, NOT_VERIFIED]]
+    for history in histories:
+        request = deletions.fold(history)["r1"]
+        assert (request.state_at(DUE) in (State.RECEIVED, State.UNVERIFIED), request.state_at(after)) == (
+            True,
+            State.EXPIRED,
+        )
+        given(deletions, *history).when(VerifyIdentity("r1", Method.DOCUMENT, after)).then_refused(
+            WrongState, "found expired"
+        )
+        assert isinstance(deletions.decide(receive("r2", at=after), deletions.fold(history))[0], DeletionReceived)
+    assert deletions.fold([RECEIVED, VERIFIED])["r1"].state_at(after) is State.VERIFIED
+
+
+def test_an_identity_that_was_not_verified_can_still_be() -> None:
+    given(deletions, RECEIVED).when(RejectIdentity("r1", UnverifiedReason.MISMATCH, LATER)).then(NOT_VERIFIED)
+    given(deletions, RECEIVED, NOT_VERIFIED).when(VerifyIdentity("r1", Method.SIGNED_IN, LATER)).then(VERIFIED)
+    given(deletions, RECEIVED, VERIFIED).when(RejectIdentity("r1", UnverifiedReason.MISMATCH, LATER)).then_refused(
+        WrongState, "found identity-verified"
+    )
+
+
+def test_nothing_is_erased_before_the_identity_is_verified() -> None:
+    for step in (CompleteDeletion("r1", CERTIFICATE, LATER, None), StartDeletion("r1", LATER)):
+        given(deletions, RECEIVED).when(step).then_refused(
+            WrongState, "expected identity-verified or in-progress, found received"
+        )
+
+
+def test_an_extension_counts_from_the_receipt_and_is_given_once_and_in_time() -> None:
+    reason = ExtensionReason.COMPLEXITY
+    extended = DeletionExtended("r1", "ada", reason, datetime(2026, 4, 30, 12, tzinfo=UTC))
+    history = [RECEIVED, VERIFIED]
+    given(deletions, *history).when(ExtendDeletion("r1", reason, DUE)).then(extended)
+    given(deletions, *history, extended).when(ExtendDeletion("r1", reason, DUE)).then_nothing()
+    given(deletions, *history, extended).when(
+        ExtendDeletion("r1", ExtensionReason.NUMBER_OF_REQUESTS, DUE)
+    ).then_refused(WrongState, "extended before")
+    given(deletions, *history).when(ExtendDeletion("r1", reason, DUE + timedelta(seconds=1))).then_refused(TooLate)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        VerifyIdentity("r1", Method.SIGNED_IN, LATER),
+        RejectIdentity("r1", UnverifiedReason.NO_ANSWER, LATER),
+        StartDeletion("r1", LATER),
+        ExtendDeletion("r1", ExtensionReason.COMPLEXITY, LATER),
+        CompleteDeletion("r1", OTHER, LATER, None),
+        DenyDeletion("r1", DenialReason.NO_DATA, LATER, None),
+    ],
+)
+def test_a_closed_request_stays_as_it_is(step: Step) -> None:
+    given(deletions, RECEIVED, VERIFIED, COMPLETED).when(step).then_refused(WrongState, "found completed")
+
+
+def test_a_step_taken_again_changes_nothing() -> None:
+    verified, started = [RECEIVED, VERIFIED], [RECEIVED, VERIFIED, STARTED]
+    given(deletions, *verified).when(VerifyIdentity("r1", Method.SIGNED_IN, LATER)).then_nothing()
+    given(deletions, *started).when(StartDeletion("r1", LATER)).then_nothing()
+    given(deletions, RECEIVED, NOT_VERIFIED).when(RejectIdentity("r1", UnverifiedReason.MISMATCH, LATER)).then_nothing()
+    given(deletions, *started, COMPLETED).when(CompleteDeletion("r1", CERTIFICATE, LATER, None)).then_nothing()
+
+
+def test_what_the_chain_has_closed_is_closed_unless_it_contradicts_us() -> None:
+    on_chain = CompleteDeletion("r1", CERTIFICATE, LATER, source(20))
+    given(deletions, RECEIVED).when(on_chain).then(DeletionCompleted("r1", "ada", CERTIFICATE, None, source(20)))
+    given(deletions, RECEIVED, VERIFIED, COMPLETED).when(on_chain).then_nothing()
+    given(deletions, RECEIVED, VERIFIED, COMPLETED).when(CompleteDeletion("r1", OTHER, LATER, source(20))).then_refused(
+        Contradiction
+    )
+    given(deletions, RECEIVED).when(DenyDeletion("r1", 77, LATER, source(20))).then(
+        DeletionDenied("r1", "ada", 77, None, source(20))
+    )
+
+
+def test_a_joined_request_is_handled_with_the_one_it_was_joined_to() -> None:
+    joined = DeletionJoined("r2", "ada", Law.GDPR, LATER, DUE, "r1", None)
+    given(deletions, RECEIVED, joined).when(VerifyIdentity("r2", Method.SIGNED_IN, LATER)).then_refused(
+        WrongState, "joined to r1"
+    )
+    given(deletions, RECEIVED, joined).when(CompleteDeletion("r2", CERTIFICATE, LATER, source(20))).then(
+        DeletionCompleted("r2", "ada", CERTIFICATE, "r1", source(20))
+    )
+    third = deletions.decide(receive("r3", at=LATER), deletions.fold([RECEIVED, joined]))[0]
+    assert isinstance(third, DeletionJoined)
+    assert third.joined_to == "r1"

@@ -1,0 +1,1 @@
+"""The rewards service. Start reading at domain.py; app.py wires it."""

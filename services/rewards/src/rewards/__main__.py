@@ -1,0 +1,6 @@
+"""`python -m rewards`: see `--help`."""
+
+from rewards.app import create
+from service import run
+
+run(create)

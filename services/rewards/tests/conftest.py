@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from messaging.testing import delete_topics
+from rewards.app import create
+from service.testing import Running, serving
+
+
+@pytest.fixture
+async def rewards(database: str, kafka: str) -> AsyncIterator[Running]:
+    """The service as it runs in production, on an empty database and an empty Kafka."""
+    await delete_topics(kafka)
+    async with serving(create, database, kafka) as running:
+        yield running

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts import chain
+from contracts.chain import Pool
+from contracts.testing import address, hash_of, source
+from eventlog import EventLog, EventTypes, Watermark
+from messaging.testing import eventually, headers, read_all, send, send_raw
+from projections import rebuild
+from rewards import projections
+from rewards.domain import EVENTS
+from service.testing import Running
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def claimed(number: int, pool: Pool = Pool.LISTENING, claimant: int = 1) -> tuple[str, chain.RewardClaimed]:
+    message = chain.RewardClaimed(
+        claim_id=hash_of("claim", number),
+        pool=pool,
+        claimant=address(claimant),
+        amount=10**18 + number,
+        day=20_454,
+        source=source(100 + number),
+    )
+    return f"reward-vault/claim/{message.claim_id}", message
+
+
+def funded(amount: int) -> tuple[str, chain.PoolFunded]:
+    return "reward-vault/pool/1", chain.PoolFunded(
+        pool=Pool.LISTENING, funder=address(9), amount=amount, source=source(1)
+    )
+
+
+def listens(user: str, *numbers: int, seconds: int = 200) -> dict[str, Any]:
+    ended = datetime.now(UTC) - timedelta(minutes=1)
+    return {
+        "listens": [
+            {
+                "listen_id": f"l{n}",
+                "user": user,
+                "track_id": f"t{n}",
+                "listened_seconds": seconds,
+                "track_seconds": 300,
+                "ended_at": ended.isoformat(),
+            }
+            for n in numbers
+        ]
+    }
+
+
+async def post(client: httpx.AsyncClient, path: str, body: object, key: str = "k1") -> httpx.Response:
+    return await client.post(path, json=body, headers={"idempotency-key": key})
+
+
+async def test_a_claim_on_the_chain_shows_with_its_transaction_and_is_told_to_others(
+    rewards: Running, kafka: str
+) -> None:
+    await send(kafka, funded(10**20), *(claimed(n) for n in range(30)), claimed(99, claimant=2))
+    async with rewards.client("ada", "user") as client:
+
+        async def all_there() -> bool:
+            pools = (await client.get("/pools")).json()
+            return bool(pools) and pools[0]["claims"] == 31 and pools[0]["funded"] == str(10**20)
+
+        await eventually(all_there)
+        first = (await client.get("/claims", params={"claimant": address(1), "limit": 20})).json()
+        second = (await client.get("/claims", params={"claimant": address(1), "cursor": first["next"]})).json()
+        ids = [claim["claim_id"] for claim in first["items"] + second["items"]]
+        assert ids == [hash_of("claim", n) for n in reversed(range(30))]
+        assert second["next"] is None
+
+        claim = (await client.get(f"/claims/{hash_of('claim', 7)}")).json()
+        assert (claim["tx_id"], claim["block_number"], claim["amount"]) == (source(107).tx_id, 107, str(10**18 + 7))
+
+        paid = sum(10**18 + n for n in range(30))
+        totals = (await client.get(f"/totals/{address(1)}")).json()
+        assert totals == [
+            {
+                "subject": address(1),
+                "pool": "listening",
+                "earned": "0",
+                "times_earned": 0,
+                "paid": str(paid),
+                "times_paid": 30,
+            }
+        ]
+        (pool,) = (await client.get("/pools")).json()
+        assert int(pool["balance"]) == 10**20 - paid - (10**18 + 99)
+
+    async def told() -> bool:
+        return len(await read_all(kafka, "rewards.events")) >= 31
+
+    await eventually(told)
+
+
+async def test_listens_earn_once_and_are_visible_right_after_the_post(rewards: Running) -> None:
+    async with rewards.client("ada", "user") as client:
+        answer = await post(client, "/listens", listens("ada", 1, 2, 3))
+        assert answer.json()["events"] == 3
+        again = await post(client, "/listens", listens("ada", 1, 2, 3))
+        assert again.json() == {"events": 0, "token": None}
+        short = await post(client, "/listens", listens("ada", 4, seconds=10))
+
+        after = {"annals-after": short.json()["token"]}
+        shown = (await client.get("/users/ada/listening-rewards", headers=after)).json()["items"]
+        assert {(item["listen_id"], item["amount"], item["reason"]) for item in shown} == {
+            ("l1", str(10**16), None),
+            ("l2", str(10**16), None),
+            ("l3", str(10**16), None),
+            ("l4", "0", "too-short"),
+        }
+        totals = (await client.get("/totals/ada", headers=after)).json()
+        assert (totals[0]["earned"], totals[0]["times_earned"]) == (str(3 * 10**16), 3)
+
+
+async def test_a_vote_replaces_the_one_before(rewards: Running) -> None:
+    async with rewards.client("player", "service") as client:
+        for user, like in [("ada", True), ("bob", True), ("ada", False)]:
+            answer = await post(client, "/votes", {"user": user, "track_id": "t1", "like": like}, f"{user}-{like}")
+        votes = await client.get("/tracks/t1/votes", headers={"annals-after": answer.json()["token"]})
+        assert votes.json() == {"track_id": "t1", "likes": 1, "dislikes": 1}
+
+
+async def test_malformed_messages_are_put_aside_and_the_others_go_on(rewards: Running, kafka: str) -> None:
+    await send(kafka, claimed(1))
+    await send_raw(
+        kafka,
+        "chain.reward-vault",
+        b"reward-vault/pool/1",
+        b"{not json",
+        headers(ce_type=chain.PoolFunded.type.encode()),
+    )
+    await send_raw(
+        kafka,
+        "chain.reward-vault",
+        b"reward-vault/claim/bad",
+        b'{"claim_id": "00", "pool": 77, "claimant": "me", "amount": -5, "day": 1.5}',
+        headers(ce_type=chain.RewardClaimed.type.encode()),
+    )
+    await send(kafka, claimed(2))
+    pool = rewards.service.pool
+    assert pool is not None
+
+    async def settled() -> bool:
+        parked = await pool.fetchval("SELECT count(*) FROM parked")
+        return parked == 2 and await pool.fetchval("SELECT count(*) FROM events WHERE type = 'ClaimPaid'") == 2
+
+    await eventually(settled)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"listens": []}, "listens"),
+        ({"listens": [{}]}, "listen_id"),
+        (listens("ada", 1, seconds=-1), "listened_seconds"),
+        (listens("ada", 1, seconds=1.5), "listened_seconds"),  # type: ignore[arg-type]  # a float, on purpose
+        ({"listens": [{**listens("ada", 1)["listens"][0], "ended_at": 7}]}, "ended_at"),
+        ({"listens": [{**listens("ada", 1)["listens"][0], "ended_at": "7"}]}, "ended_at"),
+        (listens("x" * 101, 1), "user"),
+        ({**listens("ada", 1), "extra": 1}, "extra"),
+    ],
+)
+async def test_bad_input_is_a_problem_that_names_the_field(rewards: Running, body: object, named: str) -> None:
+    async with rewards.client("player", "service") as client:
+        answer = await post(client, "/listens", body)
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert named in answer.text
+
+
+async def test_nobody_acts_without_a_token_or_for_somebody_else(rewards: Running) -> None:
+    async with httpx.AsyncClient(base_url=rewards.url) as nobody, rewards.client("bob", "user") as bob:
+        assert (await nobody.get("/pools")).status_code == 401
+        assert (await nobody.get("/pools", headers={"authorization": "Bearer forged"})).status_code == 401
+        refused = await post(bob, "/listens", listens("ada", 1))
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:annals:problem:not-yourself")
+        assert (await bob.post("/listens", json=listens("bob", 1))).status_code == 400
+
+        async def absent() -> bool:
+            return (await bob.get("/claims/none")).status_code == 404
+
+        await eventually(absent)  # its table is made while the first requests come
+
+
+async def test_the_service_says_what_it_needs_and_that_it_is_ready(rewards: Running, kafka: str) -> None:
+    async with httpx.AsyncClient(base_url=rewards.url) as client:
+        missing = (await client.get("/ready")).json()["checks"]["kafka"]
+        assert not missing["ok"]
+        assert "chain.reward-vault" in missing["detail"]
+        await send(kafka, claimed(1))
+
+        async def ready() -> bool:
+            return (await client.get("/ready")).status_code == 200
+
+        await eventually(ready)
+        assert (await client.get("/health")).json()["workers"]["projections"] == "running"
+        assert "annals_" in (await client.get("/metrics")).text
+
+
+async def test_live_rows_equal_rebuilt_rows(rewards: Running, kafka: str) -> None:
+    await send(kafka, funded(5), *(claimed(n, Pool(n % 5)) for n in range(20)))
+    async with rewards.client("player", "service") as client:
+        await post(client, "/listens", listens("ada", 1, 2))
+        await post(client, "/votes", {"user": "ada", "track_id": "t1", "like": True})
+
+        async def all_there() -> bool:
+            return sum(pool["claims"] for pool in (await client.get("/pools")).json()) == 20
+
+        await eventually(all_there)
+    pool = rewards.service.pool
+    assert pool is not None
+    log = EventLog(pool, EventTypes(EVENTS))
+    for projection in projections.ALL:
+        rebuilt = await rebuild(pool, log, Watermark(pool), projection, compare=True)
+        assert rebuilt.comparison is not None
+        assert rebuilt.comparison.equal, rebuilt.comparison
+        assert all(table.first_rows > 0 for table in rebuilt.comparison.tables), rebuilt.comparison

@@ -1,0 +1,1 @@
+"""The royalties service. Start reading at domain/books.py; app.py wires it."""

@@ -1,0 +1,37 @@
+"""All wiring of the royalties service, top to bottom."""
+
+from __future__ import annotations
+
+from eventlog import EventLog, EventTypes, Executor, Watermark
+from messaging import Consumer, Relay, inbox
+from projections import Freshness, Runner
+from royalties import api, domain, handlers, projections, publish
+from royalties.settings import RoyaltiesSettings
+from service import Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
+
+
+def create(settings: RoyaltiesSettings) -> Service:
+    """The service, ready to run: nothing is connected or started yet."""
+    pool = connect_pool(settings)
+    engine = connect_queries(settings)
+    watermark = Watermark(pool)
+    log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
+
+    kafka = settings.kafka_options()
+    runner = Runner(pool, log, watermark, projections.ALL)
+    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
+    # Offsets commit with the events that the messages led to; records of one key come in order.
+    handle = inbox(handlers.translate, Executor(log))
+    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle)
+
+    routes = api.routes(Queries(settings.name, engine, pool))
+    return Service(
+        settings,
+        create_api(settings, routes, title="Annals royalties", version="0.1.0"),
+        pool=pool,
+        queries=engine,
+        migrations=find_migrations("royalties"),
+        workers=[watermark, runner, relay, consumer],
+        checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC])],
+        lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
+    )

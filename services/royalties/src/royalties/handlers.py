@@ -1,0 +1,85 @@
+"""The border: what others say becomes commands of our own, each with the stream it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts import chain
+from contracts.chain import PaymentKind
+from eventlog import Intent
+from messaging import Received
+from royalties import domain
+from royalties.domain.books import DISTRIBUTOR, MUSIC_NFT
+from royalties.domain.track import TrackCommand
+
+TOPICS = ("chain.music-nft", "chain.royalty-distributor")
+
+
+def translate(received: Received) -> Sequence[Intent]:
+    """What a message of the chain means to us; nothing, for messages that move no money and set no split."""
+    match received.message:
+        case chain.PrimarySale() as sale:
+            kind = PaymentKind.PRIMARY
+            return [
+                _of_token(
+                    domain.RecordSale(
+                        sale.token_id, sale.track_id, sale.artist, sale.buyer,
+                        sale.price_sun, sale.price_sun, kind, sale.source,
+                    )
+                )
+            ]  # fmt: skip
+        case chain.SecondarySale() as sale:
+            kind = PaymentKind.SECONDARY
+            return [
+                _of_token(
+                    domain.RecordSale(
+                        sale.token_id, sale.track_id, sale.seller, sale.buyer,
+                        sale.price_sun, sale.royalty_sun, kind, sale.source,
+                    )
+                )
+            ]  # fmt: skip
+        case chain.SellerWithdrawn() as out:
+            return [_of_account(domain.PostWithdrawal(out.account, MUSIC_NFT, out.amount_sun, out.source))]
+        case chain.RoyaltyWithdrawn() as out:
+            return [_of_account(domain.PostWithdrawal(out.account, DISTRIBUTOR, out.amount_sun, out.source))]
+        case chain.PlatformFeeChanged() as fee:
+            fact = domain.PlatformFeeSet(fee.old_bps, fee.new_bps, fee.source)
+            return [Intent("platform", domain.platform, fact, fee.occurred_at)]
+        case message:
+            command = _track_command(message)
+            return [] if command is None else [_of_track(command)]
+
+
+def _track_command(message: object) -> TrackCommand | None:
+    match message:
+        case chain.TrackReleased() as track:
+            return domain.TrackRegistered(
+                track.track_id, track.artist, track.title, track.artist_name, track.royalty_bps, track.source
+            )
+        case chain.SplitControlAccepted() as control:
+            return domain.SplitControlAccepted(control.track_id, control.controller, control.source)
+        case chain.SplitConfigured() as split:
+            return domain.SetSplit(split.track_id, split.version, split.recipients, split.shares_ppm, split.source)
+        case chain.PaymentReceived() as payment:
+            return domain.PostPayment(
+                payment.track_id, payment.payment_id, payment.payer, payment.kind,
+                payment.amount_sun, payment.fee_sun, payment.split_version, payment.source,
+            )  # fmt: skip
+        case chain.RoyaltyCredited() as part:
+            return domain.PostRoyalty(part.track_id, part.payment_id, part.recipient, part.amount_sun, part.source)
+        case chain.CarrySettled() as part:
+            return domain.SettleCarry(part.track_id, part.version, part.recipient, part.amount_sun, part.source)
+        case _:
+            return None
+
+
+def _of_token(sale: domain.RecordSale) -> Intent:
+    return Intent(f"token/{sale.token_id}", domain.token, sale, sale.source.block_time)
+
+
+def _of_track(command: TrackCommand) -> Intent:
+    return Intent(f"track/{command.track_id}", domain.track, command, command.source.block_time)
+
+
+def _of_account(withdrawal: domain.PostWithdrawal) -> Intent:
+    return Intent(f"account/{withdrawal.account}", domain.account, withdrawal, withdrawal.source.block_time)

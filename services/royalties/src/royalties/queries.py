@@ -1,0 +1,192 @@
+"""What can be asked of the read models. Each query is one statement, so it sees one state of its rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from royalties.projections import (
+    ArtistEarnings,
+    Balances,
+    PlatformFees,
+    Royalties,
+    Sales,
+    Splits,
+    Statements,
+    artist_earnings,
+    balances,
+    nft_royalties,
+    nft_sales,
+    platform_fees,
+    split_differences,
+    splits,
+    statement_lines,
+    track_payments,
+    tracks,
+)
+
+Query = sa.Select[Any]
+Place = tuple[int, int]  # block number, log index
+
+
+def sales(after: Place | None, limit: int, *, token_id: int | None = None, track_id: int | None = None) -> Query:
+    """Sales, newest first, each with the payment at RoyaltyDistributor that it led to."""
+    sale = Sales.live(nft_sales)
+    payment = Royalties.live(track_payments)
+    # The first payment after the sale in its transaction: a contract can buy several editions in one.
+    payment_id = (
+        sa.select(payment.c.payment_id)
+        .where(
+            payment.c.tx_id == sale.c.tx_id,
+            payment.c.track_id == sale.c.track_id,
+            payment.c.kind == sale.c.kind,
+            payment.c.amount_sun == sale.c.forwarded_sun,
+            payment.c.log_index > sale.c.log_index,
+        )
+        .order_by(payment.c.log_index)
+        .limit(1)
+        .correlate(sale)
+        .scalar_subquery()
+        .label("payment_id")
+    )
+    query = sa.select(sale, payment_id)
+    if token_id is not None:
+        query = query.where(sale.c.token_id == token_id)
+    if track_id is not None:
+        query = query.where(sale.c.track_id == track_id)
+    return _newest_first(query, sale, after, limit)
+
+
+def payments(track_id: int, after: Place | None, limit: int) -> Query:
+    """A track's payments, newest first, each with the parts that were credited."""
+    payment = Royalties.live(track_payments)
+    part = Royalties.live(nft_royalties)
+    described = sa.func.jsonb_build_object(
+        "recipient", part.c.recipient, "amount", sa.cast(part.c.amount_sun, sa.Text), "log_index", part.c.log_index
+    )
+    credited = (
+        sa.select(sa.func.jsonb_agg(sa.text("described ORDER BY log_index")))
+        .select_from(
+            sa.select(described.label("described"), part.c.log_index)
+            .where(part.c.track_id == payment.c.track_id, part.c.payment_id == payment.c.payment_id)
+            .correlate(payment)
+            .subquery()
+        )
+        .scalar_subquery()
+    )
+    parts = sa.func.coalesce(credited, sa.cast("[]", JSONB), type_=JSONB).label("parts")
+    query = sa.select(payment, parts).where(payment.c.track_id == track_id)
+    return _newest_first(query, payment, after, limit)
+
+
+def track(track_id: int) -> Query:
+    table = Splits.live(tracks)
+    return sa.select(table).where(table.c.track_id == track_id)
+
+
+def splits_of(track_id: int) -> Query:
+    """All versions of a track's split, oldest first."""
+    table = Splits.live(splits)
+    return sa.select(table).where(table.c.track_id == track_id).order_by(table.c.version)
+
+
+def differences(after: Place | None, limit: int) -> Query:
+    """Where the chain credited something else than the split says, newest first."""
+    table = Splits.live(split_differences)
+    return _newest_first(sa.select(table), table, after, limit)
+
+
+def fees() -> Query:
+    """The platform's fees, oldest first."""
+    table = PlatformFees.live(platform_fees)
+    return sa.select(table).order_by(table.c.block_number, table.c.log_index)
+
+
+def balance(account: str) -> Query:
+    table = Balances.live(balances)
+    return sa.select(table).where(table.c.account == account).order_by(table.c.asset)
+
+
+def trial_balance() -> Query:
+    """Debits and credits of each class of accounts, by asset."""
+    table = Balances.live(balances)
+    account_class = sa.func.split_part(table.c.account, ":", 1).label("account_class")
+    return (
+        sa.select(
+            account_class,
+            table.c.asset,
+            sa.func.sum(table.c.debits).label("debits"),
+            sa.func.sum(table.c.credits).label("credits"),
+        )
+        .group_by(account_class, table.c.asset)
+        .order_by(table.c.asset, account_class)
+    )
+
+
+def earnings(recipient: str) -> Query:
+    """What a collaborator has earned: in total, by month, by track and by kind, told apart by `dimension`."""
+    table = ArtistEarnings.live(artist_earnings)
+    c = table.c
+    sets = sa.func.grouping_sets(
+        sa.tuple_(c.asset), sa.tuple_(c.asset, c.month), sa.tuple_(c.asset, c.track_id), sa.tuple_(c.asset, c.kind)
+    )
+    by = sa.func.grouping(c.month, c.track_id, c.kind)  # a bit for each column that is summed over
+    dimension = sa.case((by == 0b011, "month"), (by == 0b101, "track"), (by == 0b110, "kind"), else_="total")
+    return (
+        sa.select(
+            dimension.label("dimension"),
+            c.asset,
+            c.month,
+            c.track_id,
+            c.kind,
+            sa.func.sum(c.amount).label("amount"),
+            sa.cast(sa.func.sum(c.times), sa.BigInteger).label("times"),
+        )
+        .where(c.recipient == recipient)
+        .group_by(sets)
+        .order_by("dimension", c.asset, c.month, c.track_id, c.kind)
+    )
+
+
+def statement(
+    party: str, asset: str, since: datetime | None, until: datetime | None, after: Place | None, limit: int
+) -> Query:
+    """A page of the lines with since <= at < until, in the chain's order, and the balances around them.
+
+    Every row carries the period's `opening`, `closing` and `count`; without lines it is one row of just these.
+    `balance` is the running balance after its line.
+    """
+    table = Statements.live(statement_lines)
+    mine = sa.select(table).where(table.c.party == party, table.c.asset == asset)
+    if until is not None:
+        mine = mine.where(table.c.at < until)
+    history = mine.cte("history")
+    order = (history.c.block_number, history.c.log_index)
+    within = history.c.at >= since if since is not None else sa.true()
+    bounds = sa.select(
+        sa.func.coalesce(sa.func.sum(history.c.amount).filter(sa.not_(within)), 0).label("opening"),
+        sa.func.coalesce(sa.func.sum(history.c.amount), 0).label("closing"),
+        sa.func.count().filter(within).label("count"),
+    ).cte("bounds")
+    running = sa.select(history, sa.func.sum(history.c.amount).over(order_by=order).label("balance")).subquery()
+    page = sa.select(running)
+    if since is not None:
+        page = page.where(running.c.at >= since)
+    if after is not None:
+        page = page.where(sa.tuple_(running.c.block_number, running.c.log_index) > sa.tuple_(*after))
+    ordered = page.order_by(running.c.block_number, running.c.log_index).limit(limit).subquery()
+    return (
+        sa.select(bounds, ordered)
+        .select_from(bounds.outerjoin(ordered, sa.true()))
+        .order_by(ordered.c.block_number, ordered.c.log_index)
+    )
+
+
+def _newest_first(query: Query, table: sa.FromClause, after: Place | None, limit: int) -> Query:
+    place = (table.c.block_number, table.c.log_index)
+    if after is not None:
+        query = query.where(sa.tuple_(*place) < sa.tuple_(*after))
+    return query.order_by(*(column.desc() for column in place)).limit(limit)

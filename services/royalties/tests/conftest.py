@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from contracts.chain import ChainMessage
+from eventlog import EventLog, EventTypes, Executor, Watermark
+from local_stack.postgres import PostgresServer
+from messaging import Received, inbox
+from messaging.testing import delete_topics, eventually
+from projections import Runner
+from royalties import domain, handlers, projections
+from royalties.app import create
+from royalties.settings import RoyaltiesSettings
+from service import find_migrations, migrate
+from service.testing import Running, serving
+from service.tokens import generate_keys, mint
+
+sys.path.append(str(Path(__file__).parent))  # for royalties_chain
+
+from royalties_chain import Keyed
+
+PRIVATE, PUBLIC = generate_keys()
+
+
+@pytest.fixture
+async def royalties(database: str, kafka: str) -> AsyncIterator[Running]:
+    """The service as it runs in production, on an empty database and an empty Kafka."""
+    await delete_topics(kafka)
+    async with serving(create, database, kafka) as running:
+        yield running
+
+
+@dataclass
+class Ledger:
+    """The service without Kafka: messages go to its handler in a transaction, as the consumer hands them over."""
+
+    pool: asyncpg.Pool
+    client: httpx.AsyncClient
+    log: EventLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watermark = Watermark(self.pool, poll_seconds=0.05)
+        self.log = EventLog(self.pool, EventTypes(domain.EVENTS), self.watermark)
+        self.handle = inbox(handlers.translate, Executor(self.log))
+        self._offset = 0
+
+    async def receive(self, keyed: Sequence[Keyed]) -> None:
+        """One batch, one transaction."""
+        batch = [self._received(key, message) for key, message in keyed]
+        async with self.pool.acquire() as connection, connection.transaction():
+            committed = await self.handle(batch, connection)
+        if committed is not None:
+            committed()
+
+    async def shown(self) -> None:
+        """Waits until the read models show all there is."""
+        end = await self.pool.fetchval("SELECT max(position) FROM events")
+
+        async def all_there() -> bool:
+            behind = "SELECT count(*) FROM checkpoints WHERE position < $1"
+            return not await self.pool.fetchval(behind, end)
+
+        await eventually(all_there)
+        assert await self.pool.fetchval("SELECT count(*) FROM dead_letters") == 0
+
+    def _received(self, key: str, message: object) -> Received:
+        self._offset += 1
+        assert isinstance(message, ChainMessage)
+        return Received(message, f"id-{self._offset}", "/chain", message.topic, 0, self._offset, key)
+
+
+@asynccontextmanager
+async def opened_ledger(database: str) -> AsyncIterator[Ledger]:
+    await migrate("royalties", find_migrations("royalties"), database)
+    service = create(RoyaltiesSettings(database_url=SecretStr(database), jwt_public_key=PUBLIC))
+    async with service.opened():
+        transport = httpx.ASGITransport(service.api)
+        token = {"authorization": f"Bearer {mint(PRIVATE, 'tester', ['user'])}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://royalties", headers=token) as client:
+            made = Ledger(service.pool, client)
+            runner = Runner(made.pool, made.log, made.watermark, projections.ALL)
+            await runner.create_missing()
+            workers = [asyncio.create_task(worker.run()) for worker in (made.watermark, runner)]
+            yield made
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+
+@pytest.fixture
+async def ledger(database: str) -> AsyncIterator[Ledger]:
+    async with opened_ledger(database) as made:
+        yield made
+
+
+@pytest.fixture
+async def other_ledger(postgres: PostgresServer) -> AsyncIterator[Ledger]:
+    """Another one, on a database of its own."""
+    database = postgres.create_database()
+    async with opened_ledger(database) as made:
+        yield made
+    postgres.drop_database(database)

@@ -1,0 +1,112 @@
+"""The service as it runs: Kafka in, HTTP and Kafka out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import httpx
+import pytest
+from royalties_chain import PEOPLE, Chain, busy_chain
+
+from contracts import chain as messages
+from contracts.testing import source
+from messaging.testing import eventually, headers, read_all, send, send_raw
+from service.testing import Running
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def earned(client: httpx.AsyncClient, person: str) -> int | None:
+    """What a person is owed; None while the read model is not made yet."""
+    answer = await client.get(f"/artists/{person}/earnings")
+    if answer.status_code == 503:
+        return None
+    total = answer.json()["total"]
+    return int(total[0]["owed"]) if total else 0
+
+
+async def test_what_happens_on_the_chain_is_on_the_books_and_told_to_others(royalties: Running, kafka: str) -> None:
+    chain = busy_chain()
+    await send(kafka, *chain.messages)
+    async with royalties.client("ada", "user") as client:
+
+        async def all_there() -> bool:
+            return {who: await earned(client, who) for who in PEOPLE} == {who: chain.earnings[who] for who in PEOPLE}
+
+        await eventually(all_there)
+        assert (await client.get("/trial-balance")).json()["balanced"]
+        assert (await client.get("/ready")).status_code == 200
+
+    said = Counter(message.type.split(".")[2] for _, message in chain.messages)
+    wanted = {
+        "SaleRecorded": said["PrimarySale"] + said["SecondarySale"],
+        "RoyaltyEarned": said["RoyaltyCredited"],
+        "RoyaltyPaidOut": sum(isinstance(message, messages.RoyaltyWithdrawn) for _, message in chain.messages),
+    }
+
+    async def told() -> bool:
+        records = await read_all(kafka, "royalties.events")
+        types = Counter(dict(record.headers)["ce_type"].decode().split(".")[2] for record in records)
+        return dict(types) == wanted
+
+    await eventually(told)
+    records = await read_all(kafka, "royalties.events")
+    paid_out = [json.loads(r.value) for r in records if b"RoyaltyPaidOut" in dict(r.headers)["ce_type"]]
+    assert sum(int(message["amount_sun"]) for message in paid_out) == chain.withdrawn_sun
+
+
+async def test_a_contradiction_is_put_aside_with_its_key_behind_it_and_others_go_on(
+    royalties: Running, kafka: str
+) -> None:
+    chain = Chain(fee_bps=0)
+    good, bad = chain.release(PEOPLE[0]), chain.release(PEOPLE[1])
+    chain.pay(bad, 10)
+    first = len(chain.messages)
+    chain.pay(bad, 20)
+    chain.pay(good, 30)
+    chain.buy_edition(good, PEOPLE[4], 40)
+    contradiction = messages.RoyaltyCredited(
+        track_id=bad, payment_id=77, recipient=PEOPLE[5], amount_sun=5, source=source(4, 7)
+    )
+    key = f"royalty-distributor/track/{bad}"
+    await send(kafka, *chain.messages[:first], (key, contradiction), *chain.messages[first:])
+    pool = royalties.service.pool
+    assert pool is not None
+
+    async def others_went_on() -> bool:
+        async with royalties.client("ada", "user") as client:
+            return await earned(client, PEOPLE[0]) == 70 and await pool.fetchval("SELECT count(*) FROM parked") == 3
+
+    await eventually(others_went_on)
+    parked = await pool.fetch('SELECT key, reason, error FROM parked ORDER BY "offset"')
+    assert [(row["key"].decode(), row["reason"]) for row in parked] == [
+        (key, "failed"),
+        (key, "behind"),
+        (key, "behind"),
+    ]
+    assert "payment 77: a credit" in parked[0]["error"]
+    async with royalties.client("ada", "user") as client:
+        assert await earned(client, PEOPLE[1]) == 10
+        assert await earned(client, PEOPLE[5]) == 0
+        assert (await client.get("/trial-balance")).json()["balanced"]
+
+
+async def test_malformed_messages_are_put_aside_and_the_others_go_on(royalties: Running, kafka: str) -> None:
+    chain = Chain(fee_bps=0)
+    chain.pay(chain.release(PEOPLE[0]), 10)
+    await send(kafka, *chain.messages)
+    payment = next(message for _, message in chain.messages if isinstance(message, messages.PaymentReceived))
+    for number, amount in enumerate(("-5", "1.5", str(2**256), 0.5)):
+        body = json.dumps({**json.loads(payment.model_dump_json()), "amount_sun": amount})
+        named = headers(ce_type=payment.type.encode())
+        await send_raw(kafka, payment.topic, f"royalty-distributor/track/9{number}".encode(), body.encode(), named)
+    pool = royalties.service.pool
+    assert pool is not None
+
+    async def settled() -> bool:
+        async with royalties.client("ada", "user") as client:
+            parked = await pool.fetchval("SELECT count(*) FROM parked WHERE reason = 'malformed'")
+            return parked == 4 and await earned(client, PEOPLE[0]) == 10
+
+    await eventually(settled)
