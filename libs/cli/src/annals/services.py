@@ -1,0 +1,102 @@
+"""The installed services, found by the entry points of group `annals.services`; nothing here names one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any
+
+from eventlog import EventLog, EventTypes, RecordedEvent
+from messaging import Publication
+from projections import Projection
+from service import Service, ServiceSettings, connect_pool
+from service.main import settings_class
+
+GROUP = "annals.services"
+
+
+class UnknownName(Exception):
+    """No service, or no projection, has this name; the message lists those there are."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A service of this environment. All services have the same files, so its parts are found by their names."""
+
+    name: str
+    package: str
+
+    @cached_property
+    def create(self) -> Callable[[Any], Service]:
+        """`create(settings)` of its app.py."""
+        found: Callable[[Any], Service] = self._part("app").create
+        return found
+
+    @cached_property
+    def projections(self) -> Sequence[Projection]:
+        found: Sequence[Projection] = self._part("projections").ALL
+        return found
+
+    @cached_property
+    def types(self) -> EventTypes:
+        domain = self._part("domain")
+        return EventTypes(domain.EVENTS, getattr(domain, "UPCASTERS", None))
+
+    @cached_property
+    def publish(self) -> Callable[[RecordedEvent], Publication | None]:
+        """What it tells the others of an event of its log."""
+        found: Callable[[RecordedEvent], Publication | None] = self._part("publish").publish
+        return found
+
+    @cached_property
+    def topics(self) -> list[str]:
+        """The names of the topics that it publishes to."""
+        return [topic.name for topic in self._part("publish").TOPICS]
+
+    def settings(self) -> ServiceSettings:
+        """Its settings, from the environment."""
+        found: ServiceSettings = settings_class(self.create)()
+        return found
+
+    def projection(self, name: str) -> Projection:
+        for projection in self.projections:
+            if projection.name == name:
+                return projection
+        names = ", ".join(f"{self.name}.{projection.name}" for projection in self.projections)
+        raise UnknownName(f"{self.name} has no projection {name!r}; there are: {names}")
+
+    @contextlib.asynccontextmanager
+    async def log(self) -> AsyncIterator[EventLog]:
+        """Its event log, over a pool that is open inside the block."""
+        async with connect_pool(self.settings()) as pool:
+            yield EventLog(pool, self.types)
+
+    def _part(self, module: str) -> Any:
+        return importlib.import_module(f"{self.package}.{module}")
+
+
+def installed() -> dict[str, Installed]:
+    """All services of this environment, sorted by name."""
+    found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    return {entry.name: Installed(entry.name, entry.value) for entry in found}
+
+
+def find(name: str) -> Installed:
+    """The service `name`. Raises UnknownName."""
+    services = installed()
+    if name not in services:
+        raise UnknownName(f"no service {name!r} is installed; there are: {', '.join(services) or 'none'}")
+    return services[name]
+
+
+def find_projection(name: str) -> tuple[Installed, Projection]:
+    """The projection named `service.projection`. Raises UnknownName."""
+    service_name, dot, projection = name.partition(".")
+    if not dot:
+        raise UnknownName(f"{name!r}: expected service.projection, such as rewards.pool_status")
+    service = find(service_name)
+    return service, service.projection(projection)

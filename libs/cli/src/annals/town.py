@@ -1,0 +1,217 @@
+"""A town: the local servers, the deployed contracts, and one process per service, under one name.
+
+`annals up` and the demo build one. Whoever builds it owns it: when the owner ends, however suddenly, all of it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import devnet
+from annals.services import installed
+from local_stack.paths import local
+from local_stack.process import ServerProcess, free_port, run_program
+from local_stack.stack import SERVERS, Addresses, Report, Stack, running
+from service.tokens import generate_keys
+from tron.client import NodeClient
+from tron.deploy import Deployment, Plan, deploy
+from tron.keys import Key
+
+READY_SECONDS = 60.0
+LOOK_SECONDS = 0.1
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Whatever the shell says: without compiled modules a service takes twice as long to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Where everything in a town is: what other commands need to talk to it."""
+
+    name: str
+    environment: Mapping[str, str]
+    urls: Mapping[str, str]
+    private_key: str = field(repr=False)
+    deployment: Mapping[str, Any]
+
+    def save(self) -> None:
+        """Write it beside the stack's own file, readable by its owner only: it holds passwords and a key."""
+        path = _path(self.name)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(asdict(self), file, indent=2)
+
+
+def directory(name: str | None = None) -> Directory | None:
+    """The town `name`, None if it isn't there; without a name `local` or else the only one that runs."""
+    if name is None:
+        names = [path.parent.name for path in local().glob("*/town.json") if running(path.parent.name)]
+        name = "local" if "local" in names or len(names) != 1 else names[0]
+    path = _path(name)
+    if running(name) is None or not path.is_file():
+        return None
+    return Directory(**json.loads(path.read_text()))
+
+
+def _path(name: str) -> Path:
+    return local() / name / "town.json"
+
+
+class Town:
+    """Builds a town and takes it down again."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        services: Iterable[str] | None = None,
+        block_seconds: float = 1.0,
+        accounts: int = 20,
+        durable: bool = True,
+        devnet_options: Iterable[str] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Without `services` it has all that are installed. `settings` are more variables for their environment."""
+        options = ("--block-time", str(block_seconds), "--accounts", str(accounts), *devnet_options)
+        self._stack = Stack(name, fresh=True, durable=durable, devnet_options=options)
+        self._name = name
+        self._settings = settings or {}
+        self.services = tuple(services if services is not None else installed())
+        self._processes: dict[str, ServerProcess] = {}
+        self.directory: Directory
+        self.deployment: Deployment
+
+    async def start(self, report: Report, plan: Plan | None = None) -> Directory:
+        """Start the servers, then deploy the contracts while the databases are migrated, then start the services.
+
+        Raises LocalStackError; then nothing is left running.
+        """
+        try:
+            addresses = await self._stack.start(report)
+            async with asyncio.TaskGroup() as together:
+                deploying = together.create_task(self._deploy(addresses, plan, report))
+                for name in self.services:
+                    together.create_task(self._migrate(name, addresses.environment()))
+            self.deployment = deploying.result()
+            self.directory = self._direct(addresses)
+            self.directory.save()
+            await asyncio.gather(*(self.start_service(name, report) for name in self.services))
+            await asyncio.gather(*(self.until_ready(name, report) for name in self.services))
+        except BaseException:
+            await self.stop()
+            raise
+        return self.directory
+
+    async def _deploy(self, addresses: Addresses, plan: Plan | None, report: Report) -> Deployment:
+        report("contracts", "starting", "deploying five contracts with tronpy")
+        admin = Key.from_hex(devnet.accounts(1)[0].private_key)
+        async with NodeClient(addresses.devnet_url) as client:
+            deployment = await deploy(client, admin, plan)
+        report("contracts", "ready", f"deployed for {deployment.fee_sun / 1_000_000:.0f} TRX")
+        return deployment
+
+    async def _migrate(self, name: str, environment: Mapping[str, str]) -> None:
+        await run_program([sys.executable, "-m", name, "migrate"], timeout_seconds=60, env={**COMPILED, **environment})
+
+    def _direct(self, addresses: Addresses) -> Directory:
+        private, public = generate_keys()
+        ports = {name: free_port() for name in self.services}
+        contracts = {contract.NAME: contract.address for contract in self.deployment.contracts()}
+        environment = {
+            **addresses.environment(),
+            "ANNALS_JWT_PUBLIC_KEY": public.replace("\n", "\\n"),
+            "CHAIN_NODE_URL": addresses.devnet_url,
+            "CHAIN_CONTRACTS": json.dumps({topic_name(name): address for name, address in contracts.items()}),
+            **{f"{name.upper()}_HTTP_PORT": str(port) for name, port in ports.items()},
+            **self._settings,
+        }
+        urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        return Directory(self._name, environment, urls, private, self.deployment.to_dict())
+
+    async def start_service(self, name: str, report: Report = lambda *_: None) -> None:
+        """Start one service's process, as `python -m <name>`; the logs of its predecessors are kept."""
+        report(name, "starting", "")
+        log = local() / self._name / f"{name}.log"
+        if log.is_file():
+            log.rename(log.with_suffix(f".{len(list(log.parent.glob(f'{name}.*log')))}.log"))
+        self._processes[name] = ServerProcess(
+            name, [sys.executable, "-m", name], log=log, env={**COMPILED, **self.directory.environment}
+        )
+
+    async def until_ready(self, name: str, report: Report = lambda *_: None) -> None:
+        """Wait until the service says that it is ready. Raises LocalStackError with the reason that it gives."""
+        url, process = self.directory.urls[name], self._processes[name]
+
+        async with httpx.AsyncClient(timeout=5) as client:
+
+            async def ready() -> None:
+                answer = await client.get(f"{url}/ready")
+                if answer.status_code != 200:
+                    failing = {check: r["detail"] for check, r in answer.json()["checks"].items() if not r["ok"]}
+                    await asyncio.sleep(LOOK_SECONDS)  # it looks at everything it needs each time it is asked
+                    raise NotReady(str(failing))
+
+            await process.until_ready(ready, retry_on=(httpx.TransportError, NotReady), timeout_seconds=READY_SECONDS)
+        report(name, "ready", url)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to a service, or to `PostgreSQL` or `Kafka`: what a crash does."""
+        if name in SERVERS:
+            self._stack.kill(name)
+        else:
+            self._processes[name].kill()
+
+    def terminate(self, name: str) -> None:
+        """SIGTERM to a service: it is to end by itself."""
+        self._processes[name].send_signal(signal.SIGTERM)
+
+    async def ended(self, name: str, timeout_seconds: float) -> int:
+        """Wait until a service has ended by itself; returns its exit status. Raises TimeoutError."""
+        return await self._processes[name].ended(timeout_seconds)
+
+    async def restart(self, name: str) -> None:
+        """Start a service, `PostgreSQL` or `Kafka` again after `kill`."""
+        if name in SERVERS:
+            await self._stack.restart(name)
+            return
+        await self._processes[name].stop()
+        await self.start_service(name)
+        await self.until_ready(name)
+
+    async def stop(self, report: Report = lambda *_: None) -> None:
+        """Stop the services, then the servers."""
+        await asyncio.gather(*(process.stop() for process in self._processes.values()))
+        self._processes.clear()
+        _path(self._name).unlink(missing_ok=True)
+        await self._stack.stop(report)
+
+    def failed(self) -> str | None:
+        """What happened if a process has ended by itself."""
+        for name, process in self._processes.items():
+            if not process.alive:
+                return f"{name} has ended; {process.log} says:\n{process.tail()}"
+        return self._stack.failed()
+
+
+class NotReady(Exception):
+    """A service answers and says what it is still missing."""
+
+
+def topic_name(contract: str) -> str:
+    """`MusicNFT` → `music-nft`: the name that a contract has in topics and streams."""
+    return {
+        "DCMXToken": "dcmx-token",
+        "MusicNFT": "music-nft",
+        "RoyaltyDistributor": "royalty-distributor",
+        "RewardVault": "reward-vault",
+        "ComplianceRegistry": "compliance-registry",
+    }[contract]
