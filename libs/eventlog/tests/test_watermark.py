@@ -154,3 +154,4 @@ async def test_a_watcher_that_loses_its_connection_says_so_and_can_be_run_again(
     assert await watermark.beyond(0, 5) == appended.position
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)
+    assert pool.get_idle_size() == pool.get_size()  # whatever was cut, the pool has all its places back

@@ -44,17 +44,17 @@ class Watermark:
         Raises BrokenLog, and ConnectionError or PostgresError when the database goes away: run it again then.
         """
         async with self._pool.acquire() as conn:
-            await self._check(conn)
-            await conn.add_listener(CHANNEL, self._heard)
             try:
+                await self._check(conn)
+                await conn.add_listener(CHANNEL, self._heard)
                 while True:
                     await self._advance(await _measure(conn))
                     await self._pause(conn)
-            except asyncpg.InterfaceError as error:  # what asyncpg's pool makes of a connection that was cut
+            except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:  # asyncpg's words for a cut one
                 raise ConnectionResetError(f"the watcher lost its connection: {error}") from error
             finally:
-                with contextlib.suppress(asyncpg.InterfaceError):  # lost already, and its listener with it
-                    await conn.remove_listener(CHANNEL, self._heard)
+                with contextlib.suppress(asyncpg.InterfaceError):  # cut already
+                    conn.terminate()  # the listener ends with it, and the pool makes a new one
 
     async def measure(self) -> int:
         """One fenced measurement now; for scripts and tests that run no watcher."""
