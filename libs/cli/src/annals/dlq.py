@@ -16,7 +16,8 @@ from rich.table import Table
 
 import messaging
 import projections
-from annals.services import Installed, UnknownName, find, installed
+from annals.errors import UnknownName
+from annals.services import Installed, find, installed
 from eventlog import EventLog
 from messaging import Parked
 

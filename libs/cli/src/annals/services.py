@@ -10,6 +10,7 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
+from annals.errors import UnknownName
 from eventlog import EventLog, EventTypes, RecordedEvent
 from messaging import Publication
 from projections import Projection
@@ -17,10 +18,6 @@ from service import Service, ServiceSettings, connect_pool
 from service.main import settings_class
 
 GROUP = "annals.services"
-
-
-class UnknownName(Exception):
-    """No service, or no projection, has this name; the message lists those there are."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,7 @@ class Installed:
         for projection in self.projections:
             if projection.name == name:
                 return projection
-        names = ", ".join(f"{self.name}.{projection.name}" for projection in self.projections)
-        raise UnknownName(f"{self.name} has no projection {name!r}; there are: {names}")
+        raise UnknownName.among(f"{self.name} has no projection", name, [known.name for known in self.projections])
 
     @contextlib.asynccontextmanager
     async def log(self) -> AsyncIterator[EventLog]:
@@ -89,7 +85,7 @@ def find(name: str) -> Installed:
     """The service `name`. Raises UnknownName."""
     services = installed()
     if name not in services:
-        raise UnknownName(f"no service {name!r} is installed; there are: {', '.join(services) or 'none'}")
+        raise UnknownName.among("no service", name, services)
     return services[name]
 
 

@@ -1,0 +1,1 @@
+"""The subcommands: their arguments, options and help, and how results are printed."""

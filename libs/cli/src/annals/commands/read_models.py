@@ -1,0 +1,66 @@
+"""What SREs do to read models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from annals import maintenance, shell
+from annals.shell import Json, StackName, Yes, console, errors
+
+
+def rebuild(
+    projection: Annotated[str, typer.Argument(help="service.projection, such as rewards.pool_status")],
+    compare: Annotated[bool, typer.Option("--compare", help="Compare the rows before the swap.")] = False,
+    rate: Annotated[float | None, typer.Option(min=1, help="Most events a second, to spare live traffic.")] = None,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Build a read model anew from the log, beside the live one, and swap them.
+
+    $ annals rebuild rewards.pool_status --compare
+    $ annals rebuild rewards.pool_status --rate 5000
+    """
+    shell.use(stack)
+    outcome = shell.run(maintenance.rebuild(projection, compare=compare, rate=rate, console=errors))
+    if as_json:
+        shell.print_json(outcome.to_dict())
+    else:
+        console.print(outcome.sentence())
+    shell.end(good=outcome.equal is not False)
+
+
+def rollback(
+    projection: Annotated[str, typer.Argument(help="service.projection")],
+    yes: Yes = False,
+    stack: StackName = None,
+) -> None:
+    """Swap a rebuilt read model back for the one before; it catches up by itself.
+
+    $ annals rollback rewards.pool_status
+    """
+    shell.use(stack)
+    shell.ask(f"Serve the former rows of {projection} again?", yes)
+    shell.run(maintenance.rollback(projection))
+    console.print(f"{projection}: the former rows serve again.")
+
+
+def audit(
+    name: Annotated[str, typer.Argument(help="A service, or service.projection.")],
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Compute read models anew beside the live ones and say what differs.
+
+    $ annals audit rewards
+    $ annals audit rewards.pool_status --json
+    """
+    shell.use(stack)
+    comparisons = shell.run(maintenance.audit(name, console=errors))
+    if as_json:
+        shell.print_json([maintenance.comparison_dict(one) for one in comparisons])
+    else:
+        for comparison in comparisons:
+            console.print(str(comparison), highlight=False)
+    shell.end(good=all(comparison.equal for comparison in comparisons))

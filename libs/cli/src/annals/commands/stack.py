@@ -1,0 +1,194 @@
+"""Start, stop, and run: a local stack, and single services."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from annals import services, shell, town
+from annals.errors import NothingRuns
+from annals.shell import Json, StackName, console, errors
+from local_stack.display import display
+from local_stack.paths import local
+from local_stack.process import LocalStackError
+from local_stack.stack import running
+from service.main import main as service_main
+from service.tokens import mint
+
+LOOK_SECONDS = 0.5
+READY = "The stack is ready to use."
+
+Name = Annotated[str, typer.Option(metavar="NAME", help="Name of the stack; several run side by side.")]
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Leave it running at the end.")] = False,
+    transactions: Annotated[int, typer.Option(min=500, help="About how many transactions to send.")] = 5_000,
+) -> None:
+    """Start a stack, send thousands of real transactions through it, show what came of them.
+
+    $ annals demo
+    $ annals demo --keep --transactions 1000
+    """
+    from annals.demo.play import play  # it needs the devnet and the contracts, which no other command does
+
+    raise typer.Exit(shell.run(play(console, keep=keep, transactions=transactions)))
+
+
+def up(
+    name: Name = "local",
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay here until Ctrl-C.")] = False,
+    block_seconds: Annotated[float, typer.Option(min=0.05, help="Seconds between the devnet's blocks.")] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Start PostgreSQL, Kafka, a TRON devnet with the contracts, and all services.
+
+    $ annals up
+    $ annals up --name second --block-seconds 0.5
+    """
+    if foreground:
+        shell.run(_serve(name, block_seconds))
+        return
+    if (found := town.directory(name)) is None:
+        found = _in_background(name, block_seconds)
+    if as_json:
+        shell.print_json({"name": found.name, "urls": found.urls})
+    else:
+        _say_where(found)
+
+
+def down(name: Name = "local") -> None:
+    """Stop a stack that `up` started.
+
+    $ annals down
+    """
+    if running(name) is None:
+        console.print(f"No stack `{name}` is running.")
+        return
+    command = [sys.executable, "-m", "local_stack", "down", "--name", name]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+def run(
+    service: Annotated[str, typer.Argument(help="Name of the service, such as rewards.")],
+    stack: StackName = None,
+) -> None:
+    """Run one service in this process: its HTTP API and its workers.
+
+    $ annals run rewards
+    """
+    shell.use(stack, needed=False)
+    raise typer.Exit(service_main(services.find(service).create, ["run"]))
+
+
+def migrate(
+    names: Annotated[list[str] | None, typer.Argument(help="Services; all if none is named.")] = None,
+    stack: StackName = None,
+) -> None:
+    """Bring the databases of services to the newest schema, as their owners.
+
+    $ annals migrate rewards royalties
+    """
+    shell.use(stack, needed=False)
+    for service in [services.find(name) for name in names or services.installed()]:
+        if code := service_main(service.create, ["migrate"]):
+            raise typer.Exit(code)
+
+
+def token(
+    subject: Annotated[str, typer.Argument(help="Who it is for: an opaque id or an address.")],
+    role: Annotated[list[str] | None, typer.Option(help="A role; may be given several times.")] = None,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Print a bearer token that the services of the local stack accept for an hour.
+
+    $ annals token alice --role user
+    $ curl -H "Authorization: Bearer $(annals token root --role admin)" …
+    """
+    roles = role or ["user"]
+    minted = mint(_running(stack).private_key, subject, roles)
+    if as_json:
+        shell.print_json({"subject": subject, "roles": roles, "token": minted})
+    else:
+        print(minted)
+
+
+def env(as_json: Json = False, stack: StackName = None) -> None:
+    """Print a local stack's environment as shell exports.
+
+    $ eval "$(annals env)"
+    """
+    found = _running(stack)
+    variables = {**found.environment, **{f"{name.upper()}_URL": url for name, url in found.urls.items()}}
+    if as_json:
+        shell.print_json(variables)
+        return
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def _running(stack: str | None) -> town.Directory:
+    if (found := town.directory(stack)) is None:
+        raise NothingRuns(stack)
+    return found
+
+
+async def _serve(name: str, block_seconds: float) -> None:
+    """Build the town and keep it until a signal, or until one of its processes ends by itself."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    built = town.Town(name, block_seconds=block_seconds)
+    with display(console) as report:
+        await built.start(report)
+    console.print(READY)
+    try:
+        while not stop.is_set():
+            if problem := built.failed():
+                raise LocalStackError(problem)
+            with contextlib.suppress(TimeoutError):  # then it is time to look at the processes again
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await stop.wait()
+    finally:
+        await built.stop()
+
+
+def _in_background(name: str, block_seconds: float) -> town.Directory:
+    folder = local() / name
+    folder.mkdir(exist_ok=True)
+    log = folder / "stack.log"
+    command = [sys.executable, "-m", "annals", "up", "--foreground", "--name", name]
+    with log.open("wb") as output:
+        owner = subprocess.Popen(
+            [*command, "--block-seconds", str(block_seconds)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    shown = 0
+    while (found := town.directory(name)) is None or READY not in log.read_text():
+        lines = log.read_text().splitlines()
+        for line in lines[shown:]:
+            errors.print(line, highlight=False)
+        shown = len(lines)
+        if owner.poll() is not None:
+            raise LocalStackError(f"the stack did not start; {log} says the rest")
+        time.sleep(LOOK_SECONDS)
+    return found
+
+
+def _say_where(found: town.Directory) -> None:
+    console.print(f"\nThe stack `{found.name}` runs.")
+    for name, url in found.urls.items():
+        console.print(f"  {name:<11} {url}/docs")
+    console.print("\nTry: annals status · annals token alice --role admin · annals down", highlight=False)
