@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eventlog import EventLog, EventTypes, InvalidEvent, UnknownEventType, derived_id, uuid7
+from eventlog import EventLog, EventTypes, InvalidEvent, MessageDiscarded, UnknownEventType, derived_id, uuid7
 from eventlog.testing import EXAMPLE_TYPES, NOW, Credited
 
 
@@ -34,6 +34,14 @@ def test_a_chain_that_leads_nowhere_and_a_class_named_twice_are_refused_at_start
         EventTypes({"Moved.v1": Moved, "Went.v1": Moved})
     with pytest.raises(ValueError, match=r"expected Name\.v<number>"):
         EventTypes({"Moved": Moved})
+
+
+def test_every_log_knows_the_decisions_of_its_operators() -> None:
+    event = MessageDiscarded("shop", "orders.events", 2, 17, "order/1", "id", "Ordered.v1", "boom", "a prank", "ann")
+    name, version, data = EventTypes({}).encode(event)
+    assert (name, version, EXAMPLE_TYPES.decode(name, version, data)) == ("MessageDiscarded", 1, event)
+    with pytest.raises(ValueError, match=r"MessageDiscarded\.v1: every log has these events already"):
+        EventTypes({"MessageDiscarded.v1": Moved})
 
 
 def test_stored_data_that_no_class_fits_are_an_error_with_the_name() -> None:

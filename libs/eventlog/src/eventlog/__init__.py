@@ -11,6 +11,7 @@ from eventlog.errors import (
 )
 from eventlog.ids import derived_id, uuid7
 from eventlog.log import ANY, NO_STREAM, Appended, EventLog, Metadata, NewEvent, RecordedEvent, install_sql
+from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
 from eventlog.types import MAX_EVENT_BYTES, EventTypes
 from eventlog.watermark import Watermark
 
@@ -18,8 +19,10 @@ __all__ = [
     "ANY",
     "MAX_EVENT_BYTES",
     "NO_STREAM",
+    "OPERATIONS",
     "Appended",
     "BrokenLog",
+    "DeadLetterDiscarded",
     "Decider",
     "DuplicateEvent",
     "EventLog",
@@ -29,12 +32,14 @@ __all__ = [
     "Executor",
     "Intent",
     "InvalidEvent",
+    "MessageDiscarded",
     "Metadata",
     "NewEvent",
     "RecordedEvent",
     "UnknownEventType",
     "Watermark",
     "WrongExpectedVersion",
+    "dead_letters_stream",
     "derived_id",
     "install_sql",
     "uuid7",

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from eventlog.errors import InvalidEvent, UnknownEventType
+from eventlog.operations import OPERATIONS
 
 MAX_EVENT_BYTES = 900_000  # stays below Kafka's max.message.bytes of 1 MiB with its headers
 
@@ -23,14 +24,16 @@ class EventTypes:
     """Maps stored names such as ``RewardCredited.v1`` to frozen dataclasses, and old versions to current ones.
 
     `types` names the current version of each class. `upcasters` maps the stored name of an old version to a function
-    that turns its JSON object into that of the next version.
+    that turns its JSON object into that of the next version. The `OPERATIONS` of every log are always among them.
     """
 
     def __init__(self, types: Mapping[str, type], upcasters: Mapping[str, Upcaster] | None = None) -> None:
         self._names: dict[type, tuple[str, int]] = {}
         self._adapters: dict[tuple[str, int], TypeAdapter[Any]] = {}
         self._upcasters: dict[tuple[str, int], Upcaster] = {}
-        for stored, cls in types.items():
+        if taken := OPERATIONS.keys() & types.keys():
+            raise ValueError(f"{', '.join(sorted(taken))}: every log has these events already; choose another name")
+        for stored, cls in {**OPERATIONS, **types}.items():
             name, version = _split(stored)
             if cls in self._names:
                 raise ValueError(f"{cls.__name__} is named twice: {self._names[cls]} and {stored}")
