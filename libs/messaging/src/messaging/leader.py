@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import asyncpg
 
@@ -23,12 +26,15 @@ class Leadership:
 
     def __init__(self, connection: asyncpg.Connection, name: str) -> None:
         self._connection = connection
-        self._key = int.from_bytes(hashlib.sha256(f"leader {name}".encode()).digest()[:8], "big", signed=True)
+        self._name = name
+        self._key = _key(name)
 
     async def acquire(self) -> None:
         """Waits until no other session holds the lock."""
         # A frozen or cut-off leader says nothing: PostgreSQL ends its session, and with it the lock.
         await self._connection.execute(f"SET idle_session_timeout = '{SILENT_SECONDS}s'", timeout=5)
+        session = f"{self._name} {instance()}"  # for `instances`, and for people who look at the server's sessions
+        await self._connection.execute("SELECT set_config('application_name', $1, false)", session, timeout=5)
         while True:
             if await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", self._key, timeout=5):
                 return
@@ -39,6 +45,41 @@ class Leadership:
         while True:
             await asyncio.sleep(CHECK_EVERY_SECONDS)
             await self._connection.execute("SELECT 1", timeout=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """Who leads and who would take over, each as `host:pid`."""
+
+    leader: str | None
+    standing_by: tuple[str, ...]
+
+
+async def instances(pool: asyncpg.Pool, name: str) -> Instances:
+    """Returns the instances that hold or wait for the lock `name`, as PostgreSQL sees their sessions."""
+    key = _key(name)
+    rows = await pool.fetch(
+        """SELECT substr(a.application_name, length($1) + 2) AS instance, l.pid IS NOT NULL AS leads
+           FROM pg_stat_activity AS a
+           LEFT JOIN pg_locks AS l ON l.pid = a.pid AND l.database = a.datid AND l.locktype = 'advisory' AND l.granted
+                AND l.objsubid = 1 AND l.classid::bigint = $2 AND l.objid::bigint = $3
+           WHERE a.datname = current_database() AND starts_with(a.application_name, $1 || ' ')
+           ORDER BY instance""",
+        name,
+        (key >> 32) & 0xFFFFFFFF,  # PostgreSQL shows the lock's 64 bits in halves, without a sign
+        key & 0xFFFFFFFF,
+    )
+    leader = next((row["instance"] for row in rows if row["leads"]), None)
+    return Instances(leader, tuple(row["instance"] for row in rows if not row["leads"]))
+
+
+def instance() -> str:
+    """Returns how this process is called: `host:pid`; short enough for PostgreSQL, which cuts names at 63 bytes."""
+    return f"{socket.gethostname()[:24]}:{os.getpid()}"
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"leader {name}".encode()).digest()[:8], "big", signed=True)
 
 
 @asynccontextmanager

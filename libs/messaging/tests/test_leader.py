@@ -1,0 +1,33 @@
+"""Who leads, and who would take over, as everybody can see it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from messaging.leader import Instances, instance, instances, leadership
+from messaging.testing import eventually
+
+
+async def test_the_leader_and_those_that_stand_by_are_seen_from_outside(pool: asyncpg.Pool) -> None:
+    over = asyncio.Event()
+
+    async def lead() -> None:
+        async with leadership(pool, "relay:shop"):
+            await over.wait()
+
+    async def found() -> Instances:
+        return await instances(pool, "relay:shop")
+
+    assert await found() == Instances(None, ())
+    both = [asyncio.create_task(lead()), asyncio.create_task(lead())]
+
+    async def settled() -> bool:
+        return await found() == Instances(instance(), (instance(),))
+
+    await eventually(settled)
+    assert await instances(pool, "relay") == Instances(None, ())  # another name
+    over.set()
+    await asyncio.gather(*both)
+    assert await found() == Instances(None, ())  # its connections are the pool's again
