@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from importlib.resources import files
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from eventlog import metrics, tracing
 from eventlog.errors import DuplicateEvent, WrongExpectedVersion
 from eventlog.ids import uuid7
 from eventlog.types import EventTypes
@@ -92,6 +94,15 @@ class RecordedEvent:
         return Metadata(**json.loads(self.metadata_json))
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One of `count` shares of all streams, dealt by PostgreSQL's hash of their names; `index` counts from 0."""
+
+    index: int
+    count: int
+
+
+_SHARE_OF_STREAM = "(hashtextextended(stream, 0) & 2147483647) % ${}::bigint"
 _COLUMNS = "position, stream, version, event_id, type, type_version, data, metadata, occurred_at, recorded_at"
 
 
@@ -125,7 +136,24 @@ class EventLog:
         """
         if not events:
             raise ValueError("append: no events")
-        batch = _Batch(events, expected or {}, self.types)
+        started = perf_counter()
+        try:
+            with tracing.appending(events) as traced:
+                appended = await self._append(traced, expected or {}, conn)
+        except WrongExpectedVersion:
+            metrics.conflicts.inc()
+            raise
+        metrics.append_seconds.observe(perf_counter() - started)
+        if appended.repeated:
+            metrics.repeats.inc()
+        else:
+            metrics.appended.inc(len(events))
+        return appended
+
+    async def _append(
+        self, events: Sequence[NewEvent], expected: Mapping[str, int], conn: asyncpg.Connection | None
+    ) -> Appended:
+        batch = _Batch(events, expected, self.types)
         if conn is not None:
             return await batch.write(conn)
         async with self.pool.acquire() as own:
@@ -150,19 +178,22 @@ class EventLog:
         limit: int = 5_000,
         types: Iterable[str] | None = None,
         conn: asyncpg.Connection | None = None,
+        share: Share | None = None,
     ) -> list[RecordedEvent]:
         """Events with after < position <= upto in order of position, at most `limit`, optionally only of some types.
 
-        Nothing is missed provided `upto` is at most the horizon of a Watermark.
+        `share` leaves out streams of other shares. Nothing is missed provided `upto` is at most the horizon of a
+        Watermark.
         """
-        if types is None:
-            sql = f"SELECT {_COLUMNS} FROM events WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3"  # noqa: S608 - constant columns
-            rows = await (conn or self.pool).fetch(sql, after, upto, limit)
-        else:
-            sql = f"""SELECT {_COLUMNS} FROM events WHERE position > $1 AND position <= $2 AND type = ANY ($4)
-                      ORDER BY position LIMIT $3"""  # noqa: S608 - constant columns
-            rows = await (conn or self.pool).fetch(sql, after, upto, limit, list(types))
-        return self._recorded(rows)
+        where, arguments = "position > $1 AND position <= $2", [after, upto, limit]
+        if types is not None:
+            arguments.append(list(types))
+            where += f" AND type = ANY (${len(arguments)})"
+        if share is not None:
+            arguments += [share.count, share.index]
+            where += f" AND {_SHARE_OF_STREAM.format(len(arguments) - 1)} = ${len(arguments)}"
+        sql = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position LIMIT $3"  # noqa: S608 - constant parts
+        return self._recorded(await (conn or self.pool).fetch(sql, *arguments))
 
     async def read_stream(
         self, stream: str, after_version: int = 0, limit: int | None = None, conn: asyncpg.Connection | None = None

@@ -1,18 +1,24 @@
-"""For tests: sentences such as ``given(decider, Credited(50)).when(Debit(20)).then(Debited(20))``; example events."""
+"""For tests: sentences such as ``given(decider, Credited(50)).when(Debit(20)).then(Debited(20))``; events; spans."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
+from opentelemetry import trace
 
 from eventlog.decider import Decider
 from eventlog.log import NewEvent
 from eventlog.types import EventTypes
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 
 @dataclass(frozen=True)
@@ -72,3 +78,37 @@ EXAMPLE_TYPES = EventTypes(
 def credited(stream: str, amount: int = 1) -> NewEvent:
     """An example event for `stream`."""
     return NewEvent(stream, Credited(amount), NOW)
+
+
+class Spans:
+    """The spans that ended while tracing was on, in the order in which they ended."""
+
+    def __init__(self) -> None:
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+        self._exporter = InMemorySpanExporter()
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+
+    def all(self) -> Sequence[ReadableSpan]:
+        return self._exporter.get_finished_spans()
+
+    def named(self, name: str) -> list[ReadableSpan]:
+        return [span for span in self.all() if span.name == name]
+
+    def below(self, parent: ReadableSpan) -> list[ReadableSpan]:
+        """The spans whose parent is this one."""
+        assert parent.context is not None
+        return [span for span in self.all() if span.parent and span.parent.span_id == parent.context.span_id]
+
+
+@contextmanager
+def tracing_on() -> Iterator[Spans]:
+    """Inside the block an OpenTelemetry SDK keeps every sampled span in memory (needs `opentelemetry-sdk`)."""
+    spans = Spans()
+    # A process can set its provider only once; tests need it gone afterwards.
+    with patch.object(trace, "get_tracer_provider", lambda: spans.provider):
+        yield spans
+    spans.provider.shutdown()

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from time import perf_counter
 from typing import Any
 
 import asyncpg
 
+from eventlog import metrics
 from eventlog.errors import BrokenLog
 
 CHANNEL = "events"
@@ -86,6 +88,7 @@ class Watermark:
             async with self._moved:
                 self.position = horizon
                 self._moved.notify_all()
+            metrics.watermark.set(horizon)
 
     async def _pause(self, conn: asyncpg.Connection) -> None:
         """Sleep until woken or until the next poll; pass the news on, coalesced."""
@@ -117,9 +120,12 @@ class Watermark:
 
 async def _measure(conn: asyncpg.Connection) -> int:
     horizon, writers = await conn.fetchrow("SELECT horizon, writers FROM events_horizon()")
-    pause = 0.001
+    if not writers:
+        return int(horizon)
+    pause, started = 0.001, perf_counter()
     while writers:
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         writers = await conn.fetchval("SELECT events_writers($1)", writers)
+    metrics.fence_wait_seconds.observe(perf_counter() - started)
     return int(horizon)
