@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from bank_sample import Balances, Mended, caught_up, credited, eventually, renamed, rows_of, running
 
-from eventlog import EventLog, Watermark
+from eventlog import DeadLetterDiscarded, EventLog, Watermark
 from projections import Freshness, Runner, dead_letters, discard, retry, retry_all, status
 
 
@@ -98,8 +98,11 @@ async def test_a_discarded_event_is_recorded_and_left_out_of_a_replay(
             await discard(pool, log, Balances(), "a", reason=reason, by=by)
     assert (await discard(pool, log, Balances(), "a", reason="a prank", by="ann")).applied == 1
     assert await balances(pool) == {"a": 11}
-    record = await pool.fetchrow("SELECT position, reason, discarded_by, error FROM discarded_events")
-    assert record == (2, "a prank", "ann", "RuntimeError: boom")
+    [decided] = await log.read_stream("dead-letters/balances_v1")
+    assert decided.metadata.actor == "ann"
+    assert decided.event == DeadLetterDiscarded(
+        "balances_v1", 2, "a", (await log.read(1, 2))[0].event_id, "Renamed", "RuntimeError: boom", "a prank", "ann"
+    )
     with pytest.raises(LookupError, match="nothing is parked under key a"):
         await discard(pool, log, Balances(), "a", reason="again", by="ann")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
 
-from eventlog import RecordedEvent
+from eventlog import RecordedEvent, dead_letters_stream
 from projections.errors import EventFailed, Fenced, blames_event
 from projections.generation import Generation
 from projections.rows import Key, Rows
@@ -34,9 +34,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What must not take effect now: events of parked keys, and discarded events (by position)."""
+    """What must not take effect now: events of a parked key from its first parked position on, and discarded events."""
 
-    keys: frozenset[str] = frozenset()
+    keys: Mapping[str, int] = field(default_factory=dict)
     positions: frozenset[int] = frozenset()
 
 
@@ -71,7 +71,7 @@ async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncp
                 continue
             try:
                 key = projection.key(recorded)
-                if key in held.keys:
+                if key in held.keys and recorded.position >= held.keys[key]:
                     prepared.behind.append((key, recorded))
                     continue
                 rows.owned_by(key)
@@ -158,21 +158,24 @@ async def move(conn: asyncpg.Connection, generation: Generation, batch: Batch, *
 
 
 async def what_is_held(conn: asyncpg.Connection, generation: Generation, batch: Batch) -> Held:
-    """The parked keys of a generation, and the discarded positions within a batch."""
+    """The parked keys of a generation, and the discarded positions within a batch, as the log itself tells them."""
     records = await conn.fetch(
-        """SELECT DISTINCT key, NULL::bigint AS position FROM dead_letters WHERE subscription = $1
+        """SELECT key, min(position) AS position FROM dead_letters WHERE subscription = $1 GROUP BY key
            UNION ALL
-           SELECT NULL, position FROM discarded_events WHERE projection = $2 AND position > $3 AND position <= $4""",
+           SELECT NULL, discarded FROM (
+               SELECT (data ->> 'position')::bigint AS discarded FROM events
+               WHERE stream = $2 AND type = 'DeadLetterDiscarded' OFFSET 0) AS decisions  -- OFFSET: filter, then cast
+           WHERE discarded BETWEEN $3 + 1 AND $4""",
         generation.schema,
-        generation.projection.schema,
+        dead_letters_stream(generation.projection.schema),
         batch.after,
         batch.upto,
     )
     if not records:
         return NOTHING_HELD
     return Held(
-        frozenset(record["key"] for record in records if record["position"] is None),
-        frozenset(record["position"] for record in records if record["position"] is not None),
+        {record["key"]: record["position"] for record in records if record["key"] is not None},
+        frozenset(record["position"] for record in records if record["key"] is None),
     )
 
 
@@ -187,7 +190,8 @@ async def park(
     await conn.execute(
         """INSERT INTO dead_letters (subscription, position, key, event_id, type, error, attempts)
            SELECT $1, position, key, event_id, type, $6, CASE WHEN $6::text IS NULL THEN 0 ELSE 1 END
-           FROM unnest($2::bigint[], $3::text[], $4::uuid[], $5::text[]) AS l(position, key, event_id, type)""",
+           FROM unnest($2::bigint[], $3::text[], $4::uuid[], $5::text[]) AS l(position, key, event_id, type)
+           ON CONFLICT DO NOTHING  -- an audit starts with the letters of the live rows""",
         generation.schema,
         [recorded.position for _, recorded in letters],
         [key for key, _ in letters],

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
-from eventlog import EventLog
+from eventlog import DeadLetterDiscarded, EventLog, Metadata, NewEvent, dead_letters_stream
 from projections.batch import NOTHING_HELD, Batch, describe_error, prepare, write_rows
 from projections.errors import EventFailed, NoGeneration, SchemaChanged, blames_event
-from projections.generation import Generation
+from projections.generation import Generation, Suffix
 from projections.projection import Projection
+from projections.swap import not_while_rebuilding
 
 _AT_ONCE = 1_000  # letters of one key retried in one transaction
 _SPAN = 5_000  # positions read at once to find them
@@ -98,29 +99,32 @@ async def discard(
 ) -> Retried:
     """Decide that the event that failed first of a key shall never take effect; then retry those behind it.
 
-    The decision is recorded with its reason and holds for rebuilds of this version, too. Raises LookupError if
-    nothing is parked under the key.
+    The decision is an event of the log, appended in the transaction that removes the letter, so that it holds for every
+    rebuild of this version, also in a database brought back from the log alone. What a broken-off rebuild has left was
+    built without it and is dropped. Raises LookupError if nothing is parked under the key, RebuildRunning.
     """
-    if not reason.strip() or not by.strip():
+    reason, by = reason.strip(), by.strip()
+    if not reason or not by:
         raise ValueError("discard: a reason and a name are required")
     generation = Generation(projection, log.types)
+    schema = generation.schema
     async with pool.acquire() as conn, conn.transaction():
+        await not_while_rebuilding(conn, schema)
         await _lock(conn, generation)
-        discarded = await conn.fetchval(
-            """WITH head AS (
-                   DELETE FROM dead_letters WHERE subscription = $1 AND position = (
-                       SELECT min(position) FROM dead_letters WHERE subscription = $1 AND key = $2)
-                   RETURNING position, key, event_id, type, error)
-               INSERT INTO discarded_events (projection, position, key, event_id, type, error, reason, discarded_by)
-               SELECT $1, position, key, event_id, type, error, $3, $4 FROM head
-               ON CONFLICT (projection, position) DO NOTHING RETURNING position""",
-            generation.schema,
+        letter = await conn.fetchrow(
+            """DELETE FROM dead_letters WHERE subscription = $1 AND position = (
+                   SELECT min(position) FROM dead_letters WHERE subscription = $1 AND key = $2)
+               RETURNING subscription, position, key, event_id, type, coalesce(error, '') AS error""",
+            schema,
             key,
-            reason.strip(),
-            by.strip(),
         )
-        if discarded is None:
-            raise LookupError(f"{generation.schema}: nothing is parked under key {key}")
+        if letter is None:
+            raise LookupError(f"{schema}: nothing is parked under key {key}")
+        await Generation(projection, log.types, Suffix.NEW).drop(conn)
+        decision = DeadLetterDiscarded(**dict(letter), reason=reason, by=by)
+        stream, now = dead_letters_stream(schema), datetime.now(UTC)
+        await log.append([NewEvent(stream, decision, now, metadata=Metadata(actor=by))], conn=conn)
+    log.wake()
     return await retry(pool, log, projection, key)
 
 

@@ -114,4 +114,4 @@ async def _park_alone(
         key,
         exc_info=cause,
     )
-    return Held(held.keys | {key})
+    return Held({**held.keys, key: recorded.position})

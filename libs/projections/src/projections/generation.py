@@ -78,10 +78,11 @@ class Generation:
             return int(row["position"])
 
     async def drop(self, conn: asyncpg.Connection) -> bool:
-        """Remove schema, checkpoint and dead letters; returns whether there was one."""
+        """Remove schema, checkpoint, dead letters and controls; returns whether there was one."""
         async with conn.transaction():
             await conn.execute(f"DROP SCHEMA IF EXISTS {quote(self.schema)} CASCADE", timeout=LONG_SECONDS)
-            await conn.execute("DELETE FROM dead_letters WHERE subscription = $1", self.schema)
+            for table in ("dead_letters", "controls"):
+                await conn.execute(f"DELETE FROM {table} WHERE subscription = $1", self.schema)  # noqa: S608 - constant
             status = await conn.execute("DELETE FROM checkpoints WHERE subscription = $1", self.schema)
         return str(status) != "DELETE 0"
 

@@ -23,16 +23,12 @@ CREATE TABLE dead_letters (
 );
 CREATE INDEX dead_letters_key ON dead_letters (subscription, key, position);
 
--- Events that somebody decided shall never take effect in a projection; a rebuild leaves them out as well.
-CREATE TABLE discarded_events (
-    projection   text        NOT NULL,
-    position     bigint      NOT NULL,
-    key          text        NOT NULL,
-    event_id     uuid        NOT NULL,
-    type         text        NOT NULL,
-    error        text,
-    reason       text        NOT NULL CHECK (reason <> ''),
-    discarded_by text        NOT NULL CHECK (discarded_by <> ''),
-    discarded_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (projection, position)
+-- What people asked of a generation: to stand still, or, of one being built, to go slower.
+CREATE TABLE controls (
+    subscription      text             PRIMARY KEY,
+    paused_at         timestamptz,
+    paused_by         text,
+    why               text,
+    events_per_second double precision CHECK (events_per_second > 0),
+    CHECK ((paused_at IS NULL) = (paused_by IS NULL))
 );

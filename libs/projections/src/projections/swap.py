@@ -41,14 +41,23 @@ async def exclusively(pool: asyncpg.Pool, name: str) -> AsyncIterator[asyncpg.Co
     Work is done on this very connection: if it is lost, so are the lock and the right to write.
     """
     async with pool.acquire() as conn:
-        if not await conn.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", f"projections {name}"):
-            raise RebuildRunning(f"{name}: another process is at work on it; wait for it or stop it")
+        await _claim(conn, "pg_try_advisory_lock", name)
         try:
             await conn.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
             yield conn
         finally:
             if not conn.is_closed():
                 await conn.execute("SELECT pg_advisory_unlock_all(); RESET ALL")
+
+
+async def not_while_rebuilding(conn: asyncpg.Connection, name: str) -> None:
+    """Keep rebuilds of `name` from starting until the caller's transaction ends. Raises RebuildRunning if one is."""
+    await _claim(conn, "pg_try_advisory_xact_lock", name)
+
+
+async def _claim(conn: asyncpg.Connection, lock: str, name: str) -> None:
+    if not await conn.fetchval(f"SELECT {lock}(hashtextextended($1, 0))", f"rebuilding {name}"):
+        raise RebuildRunning(f"{name}: another process is at work on it; wait for it or stop it")
 
 
 async def swap(
