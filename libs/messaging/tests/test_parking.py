@@ -104,8 +104,8 @@ async def test_a_retry_applies_a_key_in_order_once_the_cause_is_mended(
     assert await numbers(tables, "counter/1") == list(range(1, 10))
 
 
-async def test_a_discarded_message_stays_on_record_and_frees_its_key(
-    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+async def test_a_discarded_message_stays_on_record_in_the_log_and_frees_its_key(
+    tables: asyncpg.Pool, log: EventLog, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
 ) -> None:
     await send(producer, topic, "counter/1", 1, 2, 3)
     async with running(Consumer(tables, kafka, name, [topic], Handler(poison={2}))):
@@ -114,14 +114,23 @@ async def test_a_discarded_message_stays_on_record_and_frees_its_key(
         with pytest.raises(LookupError, match=r"behind another of its key"):
             await messaging.retry(tables, second.id)
         with pytest.raises(ValueError, match="expected a reason"):
-            await messaging.discard(tables, first.id, " ")
-        await messaging.discard(tables, first.id, "sent twice by the bank")
+            await messaging.discard(log, first.id, reason=" ", by="ann")
+        await messaging.discard(log, first.id, reason="sent twice by the bank", by="ann")
         await eventually(lambda: has(tables, 2))
     assert await numbers(tables, "counter/1") == [1, 3]
     [discarded] = await messaging.list_parked(tables, discarded=True)
     assert (discarded.id, discarded.discarded_because) == (first.id, "sent twice by the bank")
     with pytest.raises(LookupError):
-        await messaging.discard(tables, first.id, "again")
+        await messaging.discard(log, first.id, reason="again", by="ann")
+    [decided] = await log.read_stream(f"dead-letters/{name}")
+    decision = decided.event
+    assert (decision.topic, decision.offset, decision.key, decision.type) == (
+        topic, first.offset, "counter/1", "testing.events.Counted.v1",
+    )  # fmt: skip
+    assert (decision.error, decision.reason, decision.by) == (
+        "ValueError: number 2 is refused", "sent twice by the bank", "ann",
+    )  # fmt: skip
+    assert (decided.metadata.actor, decided.metadata.causation_id) == ("ann", decision.message_id)
 
 
 async def test_a_missing_prerequisite_waits_and_is_applied_by_itself_when_it_arrives(

@@ -78,7 +78,7 @@ async def discard(name: str, why: str) -> str:
     service, projection, rest = _parse(name)
     async with service.log() as log:
         if projection is None:
-            await messaging.discard(log.pool, int(rest), why)
+            await messaging.discard(log, int(rest), reason=why, by=getpass.getuser())
             return f"{name}: discarded; those behind it go on"
         retried = await _discard_event(log, projection, rest, why)
         return f"discarded; {_outcome(name, retried)}"

@@ -11,12 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import asyncpg
 from aiokafka import ConsumerRecord, TopicPartition
 
+from eventlog import EventLog, MessageDiscarded, Metadata, NewEvent, dead_letters_stream
 from messaging.cloudevents import Headers
 
 Reason = Literal["malformed", "unknown", "failed", "waiting", "behind"]
@@ -56,6 +57,10 @@ class Parked:
     retry_at: datetime | None
     discarded_at: datetime | None
     discarded_because: str | None
+
+    def header(self, name: str) -> bytes | None:
+        """Returns the last header of this name, None when there is none."""
+        return dict(self.headers).get(name)
 
     def record(self) -> ConsumerRecord[bytes, bytes]:
         """Returns the record as Kafka delivered it (without its timestamp and checksum)."""
@@ -219,14 +224,15 @@ async def retry(pool: asyncpg.Pool, parked_id: int | None = None, *, group: str 
     return marked
 
 
-async def discard(pool: asyncpg.Pool, parked_id: int, why: str) -> None:
-    """Gives a message up for good; the reason and the message stay on record, those behind it go on.
+async def discard(log: EventLog, parked_id: int, *, reason: str, by: str) -> None:
+    """Gives a message up for good; the decision is an event of `log`, the message stays, those behind it go on.
 
-    Raises ValueError without a reason, LookupError when the message is not put aside.
+    Raises ValueError without a reason or a name, LookupError when the message is not put aside.
     """
-    if not why.strip():
-        raise ValueError(f"parked message {parked_id}: expected a reason to discard it, found none")
-    async with pool.acquire() as connection, connection.transaction():
+    reason, by = reason.strip(), by.strip()
+    if not reason or not by:
+        raise ValueError(f"parked message {parked_id}: expected a reason and a name to discard it, found none")
+    async with log.pool.acquire() as connection, connection.transaction():
         # Not while the consumer puts another message behind this one.
         await connection.execute(
             """SELECT FROM offsets AS o JOIN parked AS p USING (consumer_group, topic, partition)
@@ -237,13 +243,41 @@ async def discard(pool: asyncpg.Pool, parked_id: int, why: str) -> None:
             f"""UPDATE parked SET discarded_at = clock_timestamp(), discarded_because = $2
                 WHERE id = $1 AND discarded_at IS NULL RETURNING {_COLUMNS}""",  # noqa: S608 - constant columns
             parked_id,
-            why,
+            reason,
         )
         if row is None:
             raise LookupError(f"parked message {parked_id}: expected one put aside, found none or one discarded before")
         discarded = _parked(row)
         if discarded.key is not None:
             await promote(connection, discarded.group, discarded.topic, discarded.key)
+        decision = NewEvent(
+            dead_letters_stream(discarded.group),
+            _decision(discarded, reason, by),
+            datetime.now(UTC),
+            metadata=Metadata(causation_id=text(discarded.header("ce_id")), actor=by),
+        )
+        await log.append([decision], conn=connection)
+    log.wake()
+
+
+def _decision(parked: Parked, reason: str, by: str) -> MessageDiscarded:
+    return MessageDiscarded(
+        group=parked.group,
+        topic=parked.topic,
+        partition=parked.partition,
+        offset=parked.offset,
+        key=text(parked.key),
+        message_id=text(parked.header("ce_id")),
+        type=text(parked.header("ce_type")),
+        error=parked.error,
+        reason=reason,
+        by=by,
+    )
+
+
+def text(found: bytes | None) -> str | None:
+    """Bytes from Kafka as text that PostgreSQL and a terminal take, whatever they are."""
+    return None if found is None else found.decode(errors="backslashreplace").replace("\0", "\\0")
 
 
 _COLUMNS = """id, consumer_group, topic, partition, "offset", key, value, headers, reason, error, attempts, parked_at,
