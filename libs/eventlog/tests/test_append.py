@@ -14,6 +14,7 @@ from eventlog import (
     InvalidEvent,
     Metadata,
     NewEvent,
+    Share,
     UnknownEventType,
     WrongExpectedVersion,
 )
@@ -139,3 +140,15 @@ async def test_events_of_some_types_can_be_selected_and_pages_follow_each_other(
     assert await log.read(0, last, types=["Debited"]) == []
     assert [e.version for e in await log.read_stream("a", after_version=8)] == [9, 10]
     assert [e.stream for e in await log.read_streams({"a": 9, "b": 0, "none": 0})] == ["a", "b"]
+
+
+async def test_shares_deal_the_streams_and_keep_their_order(log: EventLog) -> None:
+    last = (await log.append([credited(f"s{i % 20}", i) for i in range(100)])).position
+    shares = [await log.read(0, last, share=Share(index, 3), types=["Credited"]) for index in range(3)]
+    streams = [{event.stream for event in share} for share in shares]
+    assert all(streams)
+    assert sum(map(len, streams)) == 20
+    assert sorted(event.position for share in shares for event in share) == [
+        e.position for e in await log.read(0, last)
+    ]
+    assert all(share == sorted(share, key=lambda event: event.position) for share in shares)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,15 @@ def test_every_log_knows_the_decisions_of_its_operators() -> None:
     assert (name, version, EXAMPLE_TYPES.decode(name, version, data)) == ("MessageDiscarded", 1, event)
     with pytest.raises(ValueError, match=r"MessageDiscarded\.v1: every log has these events already"):
         EventTypes({"MessageDiscarded.v1": Moved})
+
+
+def _longer(old: dict[str, Any]) -> dict[str, Any]:
+    return {"distance": old["x"] * 10}
+
+
+def test_types_travel_to_another_process() -> None:
+    types = pickle.loads(pickle.dumps(EventTypes({"Moved.v2": Moved}, {"Moved.v1": _longer})))  # noqa: S301 - our own bytes
+    assert types.decode("Moved", 1, '{"x": 4}') == Moved(40)
 
 
 def test_stored_data_that_no_class_fits_are_an_error_with_the_name() -> None:

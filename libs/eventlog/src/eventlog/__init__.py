@@ -10,7 +10,7 @@ from eventlog.errors import (
     WrongExpectedVersion,
 )
 from eventlog.ids import derived_id, uuid7
-from eventlog.log import ANY, NO_STREAM, Appended, EventLog, Metadata, NewEvent, RecordedEvent, install_sql
+from eventlog.log import ANY, NO_STREAM, Appended, EventLog, Metadata, NewEvent, RecordedEvent, Share, install_sql
 from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
 from eventlog.types import MAX_EVENT_BYTES, EventTypes
 from eventlog.watermark import Watermark
@@ -36,6 +36,7 @@ __all__ = [
     "Metadata",
     "NewEvent",
     "RecordedEvent",
+    "Share",
     "UnknownEventType",
     "Watermark",
     "WrongExpectedVersion",

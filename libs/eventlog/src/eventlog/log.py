@@ -185,7 +185,8 @@ class EventLog:
         `share` leaves out streams of other shares. Nothing is missed provided `upto` is at most the horizon of a
         Watermark.
         """
-        where, arguments = "position > $1 AND position <= $2", [after, upto, limit]
+        where = "position > $1 AND position <= $2"
+        arguments: list[Any] = [after, upto, limit]
         if types is not None:
             arguments.append(list(types))
             where += f" AND type = ANY (${len(arguments)})"

@@ -44,6 +44,11 @@ class EventTypes:
         for name, version in self._upcasters:
             if (name, version + 1) not in self._adapters | self._upcasters:
                 raise ValueError(f"upcaster {name}.v{version} leads nowhere: no {name}.v{version + 1}")
+        self._given = types, upcasters
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it was made from, so classes and upcasters must be importable by name."""
+        return EventTypes, self._given
 
     def __contains__(self, cls: type) -> bool:
         return cls in self._names
