@@ -29,3 +29,15 @@ class InvalidEvent(EventLogError):
 
 class BrokenLog(EventLogError):
     """The database isn't set up as the log needs it; starting would risk lost events."""
+
+
+class BrokenSeal(EventLogError):
+    """A seal does not fit the seal before it, itself, or the events it stands for."""
+
+
+class InvalidProof(EventLogError):
+    """A proof of inclusion proves nothing: a field is missing or wrong, or its hashes don't meet."""
+
+
+class RestoreRefused(EventLogError):
+    """What was to be written back doesn't fit the log, or somebody else is writing to it."""

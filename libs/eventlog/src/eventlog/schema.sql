@@ -32,10 +32,40 @@ INSERT INTO log_identity DEFAULT VALUES;
 -- Append-only.
 CREATE FUNCTION events_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'events is append-only: % refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'insufficient_privilege';
 END $$;
 CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON events
     FOR EACH STATEMENT EXECUTE FUNCTION events_refuse_change();
+
+-- Merkle roots of segments of the log, each chained to the one before: what was sealed can't change unnoticed.
+CREATE TABLE seals (
+    number         bigint      PRIMARY KEY CHECK (number > 0),
+    first_position bigint      NOT NULL UNIQUE,
+    last_position  bigint      NOT NULL CHECK (last_position BETWEEN first_position AND first_position + 65535),
+    events         bigint      NOT NULL,
+    root           bytea       NOT NULL CHECK (octet_length(root) = 32),
+    previous       bytea       NOT NULL UNIQUE CHECK (octet_length(previous) = 32),
+    hash           bytea       NOT NULL CHECK (octet_length(hash) = 32),
+    sealed_at      timestamptz NOT NULL
+);
+CREATE TRIGGER seals_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON seals
+    FOR EACH STATEMENT EXECUTE FUNCTION events_refuse_change();
+
+-- A log that is being restored takes no other appends (see restore.py). The trigger sleeps until then, so it costs none.
+CREATE TABLE log_restore (
+    one            boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    after_position bigint      NOT NULL,  -- where the log ended when its restoration began
+    begun_at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE FUNCTION events_refuse_append() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('eventlog.restoring', true) IS DISTINCT FROM 'on' THEN
+        RAISE EXCEPTION 'the log is closed while it is restored' USING ERRCODE = 'cannot_connect_now';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER events_closed BEFORE INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION events_refuse_append();
+ALTER TABLE events DISABLE TRIGGER events_closed;
 
 -- The fence. A statement trigger runs before the first default is drawn, so every writer holds the shared lock
 -- before it holds a position; readers wait for the holders they have seen (see events_horizon).

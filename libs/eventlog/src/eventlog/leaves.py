@@ -1,0 +1,147 @@
+"""What of an event is sealed: every column as it is stored, in an encoding that can be read in one way only.
+
+The encoding exists twice, for two purposes. PostgreSQL computes leaves while sealing: 3 µs an event of its time, and
+only 32 bytes travel. Python computes them while verifying, from the rows themselves, so that nobody has to believe the
+database, and so that each of the two is checked by the other.
+
+Numbers are big-endian: position and version 8 bytes, type_version 4, event_id its 16 bytes, times 8 bytes of
+microseconds since 2000-01-01 UTC. Texts are UTF-8 behind 4 bytes of length; data and metadata are what PostgreSQL
+prints for jsonb.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import asyncpg
+from pydantic import BeforeValidator, PlainSerializer
+
+from eventlog import merkle
+
+MAX_POSITIONS = 65_536  # of one segment; what one seal may ask of a verifier
+COLUMNS = (
+    "position, stream, version, event_id, type, type_version, data, metadata, "
+    "timestamptz_send(occurred_at) AS occurred_at, timestamptz_send(recorded_at) AS recorded_at"
+)
+"""To be selected from `events`, in the order of SealedEvent. Times come raw: a forged one may fit no datetime."""
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNREADABLE = bytes(merkle.HASH_BYTES)  # a leaf that nothing hashes to
+
+
+def raw_time(time: datetime) -> bytes:
+    """A time as PostgreSQL sends it: microseconds since 2000-01-01 UTC."""
+    return struct.pack(">q", (time - _EPOCH) // _MICROSECOND)
+
+
+def read_time(raw: bytes) -> datetime:
+    """The inverse of `raw_time`. Raises OverflowError for a time outside the years 1 to 9999, such as infinity."""
+    return _EPOCH + int.from_bytes(raw, "big", signed=True) * _MICROSECOND
+
+
+def _shown(raw: bytes) -> str | int:
+    try:
+        return read_time(raw).isoformat()
+    except OverflowError:
+        return int.from_bytes(raw, "big", signed=True)
+
+
+def _understood(shown: object) -> object:
+    try:
+        if isinstance(shown, str):
+            return raw_time(datetime.fromisoformat(shown))
+        return struct.pack(">q", shown) if isinstance(shown, int) else shown
+    except (TypeError, struct.error) as error:  # pydantic makes an error of its own of a ValueError only
+        raise ValueError(f"expected a time with its zone, got {shown!r}") from error
+
+
+RawTime = Annotated[bytes, BeforeValidator(_understood), PlainSerializer(_shown, when_used="json")]
+"""8 bytes as PostgreSQL sends them; in JSON RFC 3339, or the number of microseconds where no calendar reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedEvent:
+    """A row of `events` to the last bit; times are the 8 bytes that PostgreSQL sends."""
+
+    position: int
+    stream: str
+    version: int
+    event_id: UUID
+    type: str
+    type_version: int
+    data: str
+    metadata: str
+    occurred_at: RawTime
+    recorded_at: RawTime
+
+    def leaf(self) -> bytes:
+        return merkle.event_leaf(
+            b"".join(
+                (
+                    struct.pack(">q", self.position),
+                    _text(self.stream),
+                    struct.pack(">q", self.version),
+                    self.event_id.bytes,
+                    _text(self.type),
+                    struct.pack(">i", self.type_version),
+                    _text(self.data),
+                    _text(self.metadata),
+                    self.occurred_at,
+                    self.recorded_at,
+                )
+            )
+        )
+
+
+def leaves(rows: Iterable[asyncpg.Record], first: int, last: int) -> list[bytes]:
+    """The leaves of the positions from `first` to `last`, of rows of COLUMNS within them in order of position."""
+    found: list[bytes] = []
+    for row in rows:
+        found.extend(merkle.hole_leaf(position) for position in range(first + len(found), row["position"]))
+        found.append(
+            _UNREADABLE  # NULL, which a forger may have allowed, is in no event
+            if None in row.values()
+            else SealedEvent(*row).leaf()
+        )
+    found.extend(merkle.hole_leaf(position) for position in range(first + len(found), last + 1))
+    return found
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack(">I", len(encoded)) + encoded
+
+
+_TEXT = "int4send(octet_length({0})) || convert_to({0}, 'UTF8')"
+_EVENT = " || ".join(
+    (
+        "int8send(e.position)",
+        _TEXT.format("e.stream"),
+        "int8send(e.version)",
+        "uuid_send(e.event_id)",
+        _TEXT.format("e.type"),
+        "int4send(e.type_version)",
+        _TEXT.format("e.data::text"),
+        _TEXT.format("e.metadata::text"),
+        "timestamptz_send(e.occurred_at)",
+        "timestamptz_send(e.recorded_at)",
+    )
+)
+# Of each segment from firsts[i] to lasts[i]: how many events it has, and its leaves one behind the other.
+LEAVES_SQL = rf"""
+    SELECT s.events, s.leaves
+    FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS segment(first, last, i)
+    CROSS JOIN LATERAL (
+        SELECT count(e.position) AS events,
+               string_agg(CASE WHEN e.position IS NULL THEN sha256('\x02'::bytea || int8send(p))
+                               ELSE sha256('\x00'::bytea || {_EVENT}) END, ''::bytea ORDER BY p) AS leaves
+        FROM generate_series(segment.first, segment.last) AS p
+        LEFT JOIN events AS e ON e.position = p AND e.position BETWEEN segment.first AND segment.last
+    ) AS s
+    ORDER BY segment.i"""  # noqa: S608 - constant columns

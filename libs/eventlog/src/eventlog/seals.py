@@ -1,0 +1,269 @@
+"""Seals: each is the Merkle root of a segment of the log, chained to the seal before.
+
+Whoever keeps one seal's hash in a place that the database can't reach (a topic, a chain, a newspaper) can prove later
+that nothing sealed until then was changed, removed, moved or put in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import takewhile
+from typing import Annotated, ClassVar
+
+import asyncpg
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
+
+from eventlog import merkle, metrics
+from eventlog.errors import BrokenLog, BrokenSeal
+from eventlog.leaves import LEAVES_SQL, MAX_POSITIONS, raw_time, read_time
+from eventlog.watermark import Watermark
+
+SEGMENTS_AT_ONCE = 64  # of one transaction while there is a backlog: about 0.2 s of PostgreSQL's time
+PAUSE_SECONDS = 0.25  # between two transactions, so that a burst of appends makes few of them
+IDLE_SECONDS = 60.0
+LOCK = 0x616E6E616C73_02  # "annals" 2: one sealer at a time in a database
+
+_COLUMNS = """number, first_position, last_position, events, root, previous,
+              timestamptz_send(sealed_at) AS sealed_at, hash"""
+
+Number = Annotated[int, Field(ge=0, lt=2**63)]
+Hash = Annotated[bytes, Field(min_length=merkle.HASH_BYTES, max_length=merkle.HASH_BYTES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """One row of `seals`. Its hash covers every other field, and through `previous` all seals before it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex", strict=True)
+
+    number: Number
+    first_position: Number
+    last_position: Number
+    events: Number
+    root: Hash
+    previous: Hash
+    sealed_at: AwareDatetime
+    hash: Hash
+    """As it was stored or published."""
+
+    def to_json(self) -> str:
+        """One JSON object; hashes are hexadecimal, the time is RFC 3339."""
+        return _json().dump_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Seal:
+        """The inverse of `to_json`; the hashes are not checked. Raises BrokenSeal."""
+        try:
+            return _json().validate_json(text)
+        except ValidationError as error:
+            raise BrokenSeal(f"expected a seal, found {text[:200]!r}: {error.errors()[0]['msg']}") from error
+
+    def computed_hash(self) -> bytes:
+        """What the hash must be: all numbers as 8 bytes, big-endian, with root and previous between them."""
+        numbers = struct.pack(">4q", self.number, self.first_position, self.last_position, self.events)
+        return merkle.seal_hash(numbers + self.root + self.previous + raw_time(self.sealed_at))
+
+    def faults(self, before: Seal | None) -> list[str]:
+        """Why this can't be the seal after `before`, in sentences; none if it can."""
+        wanted = (before.number + 1, before.last_position + 1, before.hash) if before else (1, 1, GENESIS)
+        checks = (
+            ("number", wanted[0], self.number),
+            ("first position", wanted[1], self.first_position),
+            ("previous", wanted[2].hex(), self.previous.hex()),
+            ("hash", self.computed_hash().hex(), self.hash.hex()),
+        )
+        found = [
+            f"seal {self.number}: {name}: expected {wish}, found {got}" for name, wish, got in checks if wish != got
+        ]
+        size = self.last_position - self.first_position + 1
+        if not 1 <= size <= MAX_POSITIONS:
+            found.append(f"seal {self.number}: expected 1 to {MAX_POSITIONS} positions, found {size}")
+        return found
+
+
+GENESIS = bytes(merkle.HASH_BYTES)
+"""What the first seal has as `previous`."""
+
+
+@cache
+def _json() -> TypeAdapter[Seal]:
+    return TypeAdapter(Seal)
+
+
+async def read_seals(conn: asyncpg.Connection | asyncpg.Pool, after: int = 0, limit: int | None = None) -> list[Seal]:
+    """Seals with a number above `after`, in order, as they are stored. Raises BrokenSeal for one that is no seal."""
+    sql = f"SELECT {_COLUMNS} FROM seals WHERE number > $1 ORDER BY number LIMIT $2"  # noqa: S608 - constant columns
+    return [_seal(row) for row in await conn.fetch(sql, after, limit)]
+
+
+def _seal(row: asyncpg.Record) -> Seal:
+    fields = {name: row[name] for name in Seal.__slots__}
+    try:
+        return Seal(**fields | {"sealed_at": read_time(row["sealed_at"])})
+    except (OverflowError, TypeError) as error:
+        raise BrokenSeal(f"seal {row['number']}: sealed_at: expected a time, found {row['sealed_at']!r}") from error
+
+
+class Sealer:
+    """Seals the log behind its safe horizon; a worker.
+
+    Every `positions` positions become a segment, and after `seconds` whatever there is. Any number of instances may
+    run: one at a time seals. Seals are written in one transaction with what they were computed from, so a crash
+    leaves either a seal or nothing.
+    """
+
+    name = "sealer"
+
+    def __init__(
+        self, pool: asyncpg.Pool, watermark: Watermark, *, positions: int = 1_024, seconds: float = IDLE_SECONDS
+    ) -> None:
+        if not 1 <= positions <= MAX_POSITIONS:
+            raise ValueError(f"positions of a segment: expected 1 to {MAX_POSITIONS}, got {positions}")
+        self._pool = pool
+        self._watermark = watermark
+        self._positions = positions
+        self._patience = timedelta(seconds=seconds)
+
+    async def run(self) -> None:
+        """Seal until cancelled. Raises BrokenLog, and ConnectionError or PostgresError when the database is away."""
+        while True:
+            last, age = await _last(self._pool)
+            sealed_to = last.last_position if last else 0
+            if await self._watermark.beyond(sealed_to, IDLE_SECONDS) <= sealed_to:
+                continue
+            left = (self._patience - age).total_seconds()
+            await self._watermark.beyond(sealed_to + self._positions - 1, max(0.0, left))
+            await self.seal(self._watermark.position)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def seal(self, horizon: int) -> list[Seal]:
+        """Seal what is due up to a safe `horizon`, at most 64 segments; returns the new seals.
+
+        Returns none when nothing is due or another instance is sealing. Raises BrokenLog when the database has drawn
+        fewer positions than the horizon says: then it is not the one that was measured.
+        """
+        async with self._pool.acquire() as conn, conn.transaction():
+            if not await conn.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
+                return []
+            drawn = await conn.fetchval("SELECT last_value FROM events_position")
+            if horizon > drawn:
+                raise BrokenLog(f"horizon {horizon}: expected at most the last position drawn, found {drawn}")
+            last, age = await _last(conn)
+            segments = self._due(last.last_position if last else 0, horizon, age)
+            sealed = await _sealed(conn, last, segments)
+            await _insert(conn, sealed)
+        metrics.seals.inc(len(sealed))
+        newest = sealed[-1] if sealed else last
+        metrics.seal_lag.set(max(0, horizon - newest.last_position) if newest else horizon)
+        return sealed
+
+    def _due(self, sealed_to: int, horizon: int, age: timedelta) -> list[tuple[int, int]]:
+        """First and last positions of the segments to seal now: whole ones, or else the rest if it is time."""
+        whole = min((horizon - sealed_to) // self._positions, SEGMENTS_AT_ONCE)
+        if whole:
+            starts = range(sealed_to + 1, sealed_to + whole * self._positions, self._positions)
+            return [(first, first + self._positions - 1) for first in starts]
+        return [(sealed_to + 1, horizon)] if horizon > sealed_to and age >= self._patience else []
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What `restore` did: seals put back, and seals of the table that had to give way to published ones."""
+
+    added: int
+    replaced: int
+
+
+async def restore(conn: asyncpg.Connection, published: Sequence[Seal]) -> Restored:
+    """Make the table say what was published, after the events have been recovered; all of it or nothing.
+
+    `published` are all seals of the topic, in order. Each that the table lacks is held against the events first.
+    Seals that a restored log has made on its own, beside published ones, give way to those; they were never
+    published. Positions that are sealed will not be drawn again. Run it as the owner of the tables, with the service
+    stopped. Raises BrokenSeal, naming the seal and what differs, when the seals don't fit each other or the events.
+    """
+    async with conn.transaction():
+        await conn.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+        check_chain(published)
+        stored = await read_seals(conn)
+        kept = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(stored, published, strict=False))))
+        missing = published[kept:]
+        if not missing:
+            return Restored(0, 0)
+        for start in range(0, len(missing), SEGMENTS_AT_ONCE):
+            await _check_events(conn, missing[start : start + SEGMENTS_AT_ONCE])
+        if stored[kept:]:
+            await conn.execute("ALTER TABLE seals DISABLE TRIGGER seals_append_only")
+            await conn.execute("DELETE FROM seals WHERE number > $1", kept)
+            await conn.execute("ALTER TABLE seals ENABLE TRIGGER seals_append_only")
+        await _insert(conn, missing)
+        await conn.execute(
+            "SELECT setval('events_position', greatest(last_value, $1)) FROM events_position",
+            published[-1].last_position,
+        )
+        return Restored(len(missing), len(stored) - kept)
+
+
+def check_chain(seals: Iterable[Seal], before: Seal | None = None) -> None:
+    """Raises BrokenSeal, with everything that is wrong, unless each seal follows the one before."""
+    faults = []
+    for seal in seals:
+        faults += seal.faults(before)
+        before = seal
+    if faults:
+        raise BrokenSeal("; ".join(faults))
+
+
+async def _last(conn: asyncpg.Connection | asyncpg.Pool) -> tuple[Seal | None, timedelta]:
+    """The last seal and its age, by the database's clock."""
+    sql = f"""SELECT {_COLUMNS}, clock_timestamp() - seals.sealed_at AS age
+              FROM seals ORDER BY number DESC LIMIT 1"""  # noqa: S608 - constant columns
+    row = await conn.fetchrow(sql)
+    return (_seal(row), row["age"]) if row else (None, timedelta.max)
+
+
+async def _sealed(conn: asyncpg.Connection, last: Seal | None, segments: Sequence[tuple[int, int]]) -> list[Seal]:
+    sealed: list[Seal] = []
+    now = datetime.now(UTC)
+    for (first, last_position), (events, root) in zip(segments, await _roots(conn, segments), strict=True):
+        number, previous = (last.number + 1, last.hash) if last else (1, GENESIS)
+        unsigned = Seal(number, first, last_position, events, root, previous, now, hash=b"")
+        last = replace(unsigned, hash=unsigned.computed_hash())
+        sealed.append(last)
+    return sealed
+
+
+async def _roots(conn: asyncpg.Connection, segments: Sequence[tuple[int, int]]) -> list[tuple[int, bytes]]:
+    """How many events each segment has, and its root."""
+    found, size = [], merkle.HASH_BYTES
+    firsts, lasts = [first for first, _ in segments], [last for _, last in segments]
+    for events, leaves in await conn.fetch(LEAVES_SQL, firsts, lasts):
+        found.append((events, merkle.root([leaves[i : i + size] for i in range(0, len(leaves), size)])))
+        await asyncio.sleep(0)  # a root takes half a millisecond; others may want the event loop
+    return found
+
+
+async def _check_events(conn: asyncpg.Connection, seals: Sequence[Seal]) -> None:
+    roots = await _roots(conn, [(seal.first_position, seal.last_position) for seal in seals])
+    for seal, found in zip(seals, roots, strict=True):
+        if found != (seal.events, seal.root):
+            raise BrokenSeal(
+                f"seal {seal.number}: expected {seal.events} events with root {seal.root.hex()} at positions "
+                f"{seal.first_position} to {seal.last_position}, found {found[0]} with root {found[1].hex()}"
+            )
+
+
+async def _insert(conn: asyncpg.Connection, seals: Sequence[Seal]) -> None:
+    await conn.executemany(
+        "INSERT INTO seals (number, first_position, last_position, events, root, previous, sealed_at, hash) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        [
+            (s.number, s.first_position, s.last_position, s.events, s.root, s.previous, s.sealed_at, s.hash)
+            for s in seals
+        ],
+    )
