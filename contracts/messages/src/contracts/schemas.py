@@ -1,29 +1,25 @@
 """`python -m contracts.schemas`: writes a JSON Schema for every public message, and refuses changes that break readers.
 
-Topics keep every record for ever and services are released one by one. So a message of a type must be readable by
-every release that knows the type, older or newer: it may gain optional fields, and nothing else. Any other change is
-a new type version beside the old one.
+The classes are compared with the committed files and with every version of these that was ever published
+(`contracts.history`): what breaks is a new type version beside the old one. `contracts.compatibility` has the rules.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import contracts
-
-Schema = Mapping[str, Any]
+from contracts.compatibility import Schema, changes
+from contracts.history import published
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_EDITORIAL = {"$schema", "$id", "$defs", "title", "description", "examples"}
-_LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems")
-_UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
-_COMPARED_APART = {"properties", "required", "type", "items", "anyOf", "enum", "const", *_LOWER_BOUNDS, *_UPPER_BOUNDS}
+_AS = ", as published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +51,9 @@ def compare(old: Mapping[str, Schema], new: Mapping[str, Schema]) -> list[Differ
         elif name not in old:
             found.append(Difference(name, "the message is new", False))
         elif old[name] != new[name]:
-            changes = list(_compare(_resolved(old[name], old[name]), _resolved(new[name], new[name]), ""))
-            found += [Difference(name, sentence, breaking) for sentence, breaking in changes]
-            if not changes:
+            said = changes(old[name], new[name])
+            found += [Difference(name, change.sentence, change.breaking) for change in said]
+            if not said:
                 found.append(Difference(name, "only titles or descriptions changed", False))
     return found
 
@@ -69,145 +65,144 @@ def text(schema: Schema) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Writes or checks the files. Returns 0 if they are (now) right, 1 if not, 2 if there is no place for them."""
-    parser = argparse.ArgumentParser(prog="python -m contracts.schemas", description="JSON Schemas of the messages.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the files differ")
-    parser.add_argument(
-        "--directory", type=Path, default=Path("contracts/schemas"), help="where (default: %(default)s)"
-    )
-    arguments = parser.parse_args(argv)
+    arguments = _arguments(argv)
     directory: Path = arguments.directory
     if not directory.parent.is_dir():
         print(f"{directory.parent}: no such directory; run this where the repository is, or say --directory")
         return 2
 
-    wanted = {name: text(schema) for name, schema in schemas().items()}
-    found = {path.name.removesuffix(".json"): path.read_text() for path in sorted(directory.glob("*.json"))}
-    differences = compare(
-        {name: json.loads(content) for name, content in found.items()},
-        {name: json.loads(content) for name, content in wanted.items()},
-    )
-    for difference in differences:
-        print(difference)
-    if any(difference.breaking for difference in differences):
-        print(f"Nothing was written: give the changed message a new type version beside the old one ({_HOW}).")
+    gate = Gate(directory)
+    for difference in gate.differences:
+        print(gate.told(difference))
+    if gate.breaks and arguments.accept_breaking:
+        gate.accept(arguments.accept_breaking)
+    elif gate.breaks:
+        print("Nothing was written. README.md of contracts/messages says what may change, and how.")
         return 1
-    stale = [name for name in wanted if found.get(name) != wanted[name]]
-    if arguments.check:
-        print(f"{len(stale)} of {len(wanted)} schemas differ; `make schemas` writes them" if stale else _count(wanted))
-        return 1 if stale else 0
-    directory.mkdir(exist_ok=True)
-    for name in stale:
-        (directory / f"{name}.json").write_text(wanted[name])
-    print(f"{_count(wanted)}, {len(stale)} written")
-    return 0
+    return gate.check() if arguments.check else gate.write()
 
 
-_HOW = "README.md of contracts/messages"
+class Gate:
+    """The classes of this release held against the files in `directory`, and against all versions published."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._wanted = schemas()
+        self._found = {path.name.removesuffix(".json"): path.read_text() for path in sorted(directory.glob("*.json"))}
+        self._accepted_file = directory.parent / "accepted-breaks.json"
+        self._accepted = json.loads(self._accepted_file.read_text()) if self._accepted_file.is_file() else []
+        self._history = published(directory if directory.is_dir() else directory.parent)
+
+        given_up = {(item["message"], item["schema"]) for item in self._accepted}
+        self.breaks: list[tuple[str, str]] = []
+        """Messages and the digests of those of their earlier schemas that the classes break; accepted ones are not."""
+        self.differences: list[Difference] = []
+        for name, schema, since in self._earlier():
+            new = {name: self._wanted[name]} if name in self._wanted else {}
+            differences = compare({name: schema}, new)
+            if not any(difference.breaking for difference in differences):
+                self.differences += differences if since is None else []
+            elif (key := (name, _digest(schema))) not in given_up:
+                self.breaks.append(key)
+                self._tell(differences, since)
+        self.differences += compare({}, {name: new for name, new in self._wanted.items() if name not in self._found})
+
+    def told(self, difference: Difference) -> str:
+        """The difference in a sentence; if it breaks something, with who is hurt and what to do instead."""
+        if not difference.breaking:
+            return str(difference)
+        consumers = ", ".join(self._consumers(difference.message)) or "no service here, others may"
+        gone = difference.message not in self._wanted
+        advice = "Keep its class" if gone else f"Publish {self._next(difference.message)} beside it instead"
+        return f"{difference}; consumed by {consumers}. {advice}."
+
+    def check(self) -> int:
+        """Says which files are not those of the classes. Returns 1 if there are any."""
+        if stale := self._stale():
+            print(f"{len(stale)} of {len(self._wanted)} schemas differ: commit what `make schemas` writes")
+            return 1
+        print(self._compared())
+        return 0
+
+    def write(self) -> int:
+        """Writes the files that differ from the classes, and deletes those of no class. Returns 0."""
+        self._directory.mkdir(exist_ok=True)
+        stale = self._stale()
+        for name in stale:
+            (self._directory / f"{name}.json").write_text(text(self._wanted[name]))
+        for name in self._found.keys() - self._wanted.keys():
+            (self._directory / f"{name}.json").unlink()
+        print(f"{self._compared()}; {len(stale)} written")
+        return 0
+
+    def accept(self, why: str) -> None:
+        """Records, for the review to see, that nobody needs to read these schemas any more."""
+        self._accepted += [{"message": name, "schema": digest, "why": why} for name, digest in self.breaks]
+        self._accepted_file.write_text(json.dumps(self._accepted, indent=2, ensure_ascii=False) + "\n")
+        print(f"{self._accepted_file}: {len(self.breaks)} accepted: {why}")
+
+    def _earlier(self) -> Iterator[tuple[str, Schema, str | None]]:
+        """Message, schema and commit of all there was, each schema once; the files first, without a commit."""
+        seen = set()
+        files = [(name, json.loads(content), None) for name, content in self._found.items()]
+        versions = [(version.message, version.schema, version.commit) for version in self._history.versions]
+        for name, schema, since in [*files, *versions]:
+            if (key := (name, _digest(schema))) not in seen:
+                seen.add(key)
+                yield name, schema, since
+
+    def _tell(self, differences: Iterable[Difference], since: str | None) -> None:
+        """Adds what has not been said yet: the same change breaks many versions."""
+        said = {(known.message, known.sentence.partition(_AS)[0]) for known in self.differences}
+        for difference in differences:
+            if since is None:
+                self.differences.append(difference)
+            elif difference.breaking and (difference.message, difference.sentence) not in said:
+                sentence = f"{difference.sentence}{_AS} in {since}"
+                self.differences.append(Difference(difference.message, sentence, True))
+
+    def _stale(self) -> list[str]:
+        return [name for name, schema in self._wanted.items() if self._found.get(name) != text(schema)] + [
+            name for name in self._found if name not in self._wanted
+        ]
+
+    def _compared(self) -> str:
+        published = f"{len(self._history.versions)} published versions"
+        gap = f" (not all there may be: {self._history.gap})" if self._history.gap else ""
+        return f"{len(self._wanted)} schemas of public messages, compared with their files and {published}{gap}"
+
+    def _consumers(self, message: str) -> list[str]:
+        """The services that subscribe to the topic of a message, by their AsyncAPI documents."""
+        topic = message.rsplit(".", 2)[0]
+        documents = sorted((self._directory.parent / "asyncapi").glob("*.json"))
+        return [path.stem for path in documents if f"receive:{topic}" in json.loads(path.read_text())["operations"]]
+
+    def _next(self, message: str) -> str:
+        name = message.rpartition(".v")[0]
+        known = {*self._wanted, *(earlier for earlier, _, _ in self._earlier())}
+        versions = [int(other.rpartition(".v")[2]) for other in known if other.rpartition(".v")[0] == name]
+        return f"{name}.v{max(versions) + 1}"
 
 
-def _count(wanted: Mapping[str, str]) -> str:
-    return f"{len(wanted)} schemas of public messages"
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m contracts.schemas", description="JSON Schemas of the messages.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the files differ")
+    parser.add_argument(
+        "--directory", type=Path, default=Path("contracts/schemas"), help="where (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--accept-breaking",
+        metavar="WHY",
+        help="write breaking changes, too, and record why that hurts nobody, such as 'v1 was never deployed'",
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.check and arguments.accept_breaking:
+        parser.error("--check writes nothing, so it cannot accept anything")
+    return arguments
 
 
-def _resolved(node: Any, root: Schema) -> Any:
-    """The schema without references, titles and descriptions: what decides whether a record is accepted."""
-    if isinstance(node, list):
-        return [_resolved(item, root) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        target = root["$defs"][node["$ref"].removeprefix("#/$defs/")]
-        node = target | {key: value for key, value in node.items() if key != "$ref"}
-    return {
-        key: {name: _resolved(field, root) for name, field in value.items()}
-        if key == "properties"  # whose keys are names of fields, also fields named `title`
-        else _resolved(value, root)
-        for key, value in node.items()
-        if key not in _EDITORIAL
-    }
-
-
-Change = tuple[str, bool]
-"""A sentence, and whether it is breaking."""
-
-
-def _compare(old: Schema, new: Schema, path: str) -> Iterator[Change]:
-    if old == new:
-        return
-    name = f"field {path}" if path else "the message"
-    if old.get("type") != new.get("type") or len(old.get("anyOf", ())) != len(new.get("anyOf", ())):
-        yield f"{name} was retyped from {_kind(old)} to {_kind(new)}", True
-        return
-    yield from _fields(old, new, path)
-    yield from _values(old, new, name)
-    if "items" in old and "items" in new:
-        yield from _compare(old["items"], new["items"], f"{path}[]")
-    for one, other in zip(old.get("anyOf", ()), new.get("anyOf", ()), strict=True):
-        yield from _compare(one, other, path)
-    for keyword in sorted((old.keys() | new.keys()) - _COMPARED_APART):
-        if old.get(keyword) != new.get(keyword):
-            yield f"{name} changed its {keyword} from {_shown(old, keyword)} to {_shown(new, keyword)}", True
-
-
-def _fields(old: Schema, new: Schema, path: str) -> Iterator[Change]:
-    before, after = old.get("properties", {}), new.get("properties", {})
-    was_required, is_required = set(old.get("required", ())), set(new.get("required", ()))
-    for field in [*before, *(field for field in after if field not in before)]:
-        where = f"{path}.{field}" if path else field
-        if field not in after:
-            yield f"field {where} was removed", True
-        elif field not in before:
-            if field in is_required:
-                yield f"field {where} is new and required, but records without it exist", True
-            else:
-                yield f"field {where} is new and optional", False
-        else:
-            if field in is_required - was_required:
-                yield f"field {where} is newly required, but records without it exist", True
-            if field in was_required - is_required:
-                yield f"field {where} became optional, but readers of today require it", True
-            yield from _compare(before[field], after[field], where)
-
-
-def _values(old: Schema, new: Schema, name: str) -> Iterator[Change]:
-    before, after = _allowed(old), _allowed(new)
-    if before != after:
-        if before is None or (after is not None and before - after):
-            lost = "values outside its new list" if before is None else _listed(before - (after or set()))
-            yield f"{name} was narrowed: {lost} no longer allowed", True
-        if after is None or (before is not None and after - before):
-            gained = "any value" if after is None else _listed(after - (before or set()))
-            yield f"{name} was widened: {gained} now allowed, which readers of today refuse", True
-    for bounds, narrower_when_greater in ((_LOWER_BOUNDS, True), (_UPPER_BOUNDS, False)):
-        for bound in bounds:
-            if old.get(bound) == new.get(bound):
-                continue
-            if bound not in old or bound not in new:
-                narrowed = bound in new
-            else:
-                narrowed = (new[bound] > old[bound]) is narrower_when_greater
-            change = "narrowed" if narrowed else "widened"
-            yield f"{name} was {change}: {bound} from {_shown(old, bound)} to {_shown(new, bound)}", True
-
-
-def _allowed(schema: Schema) -> set[str] | None:
-    if "const" in schema:
-        return {json.dumps(schema["const"])}
-    return {json.dumps(value) for value in schema["enum"]} if "enum" in schema else None
-
-
-def _listed(values: set[str]) -> str:
-    return f"{', '.join(sorted(values))} {'is' if len(values) == 1 else 'are'}"
-
-
-def _kind(schema: Schema) -> str:
-    if "anyOf" in schema:
-        return " or ".join(_kind(option) for option in schema["anyOf"])
-    return str(schema.get("type", "anything"))
-
-
-def _shown(schema: Schema, keyword: str) -> str:
-    return json.dumps(schema[keyword], ensure_ascii=False) if keyword in schema else "none"
+def _digest(schema: Schema) -> str:
+    return hashlib.sha256(text(schema).encode()).hexdigest()
 
 
 if __name__ == "__main__":
