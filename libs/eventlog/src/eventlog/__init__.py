@@ -1,5 +1,6 @@
 """An append-only event log in PostgreSQL. The README of this library explains the mechanism."""
 
+from eventlog.append import ANY, NO_STREAM, Appended, Metadata, NewEvent
 from eventlog.decider import Decider, Execution, Executor, Intent
 from eventlog.errors import (
     BrokenLog,
@@ -10,7 +11,7 @@ from eventlog.errors import (
     WrongExpectedVersion,
 )
 from eventlog.ids import derived_id, uuid7
-from eventlog.log import ANY, NO_STREAM, Appended, EventLog, Metadata, NewEvent, RecordedEvent, Share, install_sql
+from eventlog.log import EventLog, RecordedEvent, Share, install_sql
 from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
 from eventlog.types import MAX_EVENT_BYTES, EventTypes
 from eventlog.watermark import Watermark

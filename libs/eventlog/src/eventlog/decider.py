@@ -12,9 +12,10 @@ from typing import Any, Generic, TypeVar
 
 import asyncpg
 
+from eventlog.append import Appended, Metadata, NewEvent
 from eventlog.errors import WrongExpectedVersion
 from eventlog.ids import derived_id, uuid7
-from eventlog.log import Appended, EventLog, Metadata, NewEvent
+from eventlog.log import EventLog
 
 Command = TypeVar("Command")
 State = TypeVar("State")

@@ -15,58 +15,10 @@ from uuid import UUID
 import asyncpg
 
 from eventlog import metrics, tracing
-from eventlog.errors import DuplicateEvent, WrongExpectedVersion
-from eventlog.ids import uuid7
+from eventlog.append import COPY_FROM, Append, Appended, Metadata, NewEvent, Shared, commit, write
+from eventlog.errors import WrongExpectedVersion
 from eventlog.types import EventTypes
 from eventlog.watermark import Watermark
-
-ANY = -1
-"""Expected version: whatever the stream has."""
-NO_STREAM = 0
-"""Expected version: the stream must not exist yet."""
-
-COPY_FROM = 200  # events in one append from which COPY beats the function with arrays
-COPY_ROWS = 5_000  # rows of one COPY: bounds how long the fence is held between two statements
-WRONG_VERSION = "AN001"  # the SQLSTATE raised by take_streams
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What is known about an event beside its content. Never personal data: `actor` is an opaque subject id."""
-
-    causation_id: str | None = None
-    correlation_id: str | None = None
-    traceparent: str | None = None
-    actor: str | None = None
-
-    def to_json(self) -> str:
-        if self is _NOTHING:
-            return "{}"
-        return json.dumps({name: value for name in self.__slots__ if (value := getattr(self, name)) is not None})
-
-
-_NOTHING = Metadata()
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event to be appended. `occurred_at` is when the fact happened, timezone-aware."""
-
-    stream: str
-    event: object
-    occurred_at: datetime
-    event_id: UUID = field(default_factory=uuid7)
-    metadata: Metadata = _NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What an append did: the position of its last event and the version each stream has now."""
-
-    position: int
-    versions: Mapping[str, int]
-    repeated: bool = False
-    """Nothing was written: these very events were in the log already."""
 
 
 @dataclass(eq=False)  # not frozen: tens of thousands are made a second, and frozen ones cost twice as much
@@ -117,6 +69,7 @@ class EventLog:
         self.pool = pool
         self.types = types
         self._watermark = watermark
+        self._shared = Shared(pool)
 
     async def append(
         self,
@@ -153,17 +106,13 @@ class EventLog:
     async def _append(
         self, events: Sequence[NewEvent], expected: Mapping[str, int], conn: asyncpg.Connection | None
     ) -> Appended:
-        batch = _Batch(events, expected, self.types)
+        append = Append(events, expected, self.types)
         if conn is not None:
-            return await batch.write(conn)
-        async with self.pool.acquire() as own:
-            try:
-                appended = await batch.write(own)
-            except (WrongExpectedVersion, DuplicateEvent):
-                if (first := await self._first_result(own, events)) is None:
-                    raise
-                return first
-        self.wake()
+            return (await write(conn, [append]))[0]
+        small = len(events) < COPY_FROM
+        appended = await self._shared.append(append) if small else (await commit(self.pool, [append]))[0]
+        if not appended.repeated:
+            self.wake()
         return appended
 
     def wake(self) -> None:
@@ -214,102 +163,18 @@ class EventLog:
         rows = await (conn or self.pool).fetch(sql, list(after_versions), list(after_versions.values()))
         return self._recorded(rows)
 
+    async def waiting_seconds(self, after: int, upto: int) -> float:
+        """Seconds since the first event with after < position <= upto was recorded; 0 when there is none."""
+        sql = """SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8 FROM events
+                 WHERE position > $1 AND position <= $2 ORDER BY position LIMIT 1"""
+        return max(0.0, await self.pool.fetchval(sql, after, upto) or 0.0) if upto > after else 0.0
+
     async def identity(self) -> UUID:
         """The id of this log; a restored or recreated log has another."""
         return UUID(str(await self.pool.fetchval("SELECT log_id FROM log_identity")))
 
     def _recorded(self, rows: Iterable[Any]) -> list[RecordedEvent]:
         return [RecordedEvent(*row, types=self.types) for row in rows]
-
-    async def _first_result(self, conn: asyncpg.Connection, events: Sequence[NewEvent]) -> Appended | None:
-        """What an earlier append of exactly these event ids to these streams returned; None if there was none."""
-        rows = await conn.fetch(
-            "SELECT event_id, position, stream, version FROM events WHERE event_id = ANY ($1)",
-            [event.event_id for event in events],
-        )
-        streams = {row["event_id"]: row["stream"] for row in rows}
-        if any(streams.get(event.event_id) != event.stream for event in events):
-            return None
-        versions: dict[str, int] = {}
-        for row in rows:
-            versions[row["stream"]] = max(versions.get(row["stream"], 0), row["version"])
-        return Appended(max(row["position"] for row in rows), versions, repeated=True)
-
-
-class _Batch:
-    """The events of one append in the shape that PostgreSQL takes: streams sorted by name, events in order."""
-
-    def __init__(self, events: Sequence[NewEvent], expected: Mapping[str, int], types: EventTypes) -> None:
-        counts: dict[str, int] = {}
-        self.offsets: list[int] = []
-        for event in events:
-            counts[event.stream] = counts.get(event.stream, 0) + 1
-            self.offsets.append(counts[event.stream])
-        if strangers := expected.keys() - counts.keys():
-            raise ValueError(f"append: expected versions of streams without events: {', '.join(sorted(strangers))}")
-        self.events = events
-        self.names = sorted(counts)
-        self.counts = [counts[name] for name in self.names]
-        self.expected = [expected.get(name, ANY) for name in self.names]
-        self.index = {name: i for i, name in enumerate(self.names)}
-        self.encoded = [types.encode(event.event) for event in events]
-
-    async def write(self, conn: asyncpg.Connection) -> Appended:
-        try:
-            if len(self.events) < COPY_FROM:
-                position, before = await self._call(conn)  # one statement, so one round trip when it stands alone
-            else:
-                async with conn.transaction():
-                    position, before = await self._copy(conn)
-        except asyncpg.UniqueViolationError as error:
-            if error.constraint_name not in ("events_event_id", "events_stream_version"):
-                raise
-            raise DuplicateEvent(f"append refused: {error.detail}") from error
-        except asyncpg.PostgresError as error:
-            if error.sqlstate != WRONG_VERSION:
-                raise
-            raise WrongExpectedVersion(*json.loads(error.detail)) from error
-        return Appended(position, {name: before[i] + self.counts[i] for name, i in self.index.items()})
-
-    async def _call(self, conn: asyncpg.Connection) -> tuple[int, list[int]]:
-        types, versions, data = zip(*self.encoded, strict=True)
-        row = await conn.fetchrow(
-            "SELECT * FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-            self.names,
-            self.expected,
-            self.counts,
-            [self.index[event.stream] + 1 for event in self.events],
-            self.offsets,
-            [event.event_id for event in self.events],
-            types,
-            versions,
-            data,
-            [event.metadata.to_json() for event in self.events],
-            [event.occurred_at for event in self.events],
-        )
-        return row["last_position"], row["before"]
-
-    async def _copy(self, conn: asyncpg.Connection) -> tuple[int, list[int]]:
-        before = await conn.fetchval("SELECT take_streams($1, $2, $3)", self.names, self.expected, self.counts)
-        rows = [
-            (
-                event.stream,
-                before[self.index[event.stream]] + offset,
-                event.event_id,
-                type_name,
-                type_version,
-                data,
-                event.metadata.to_json(),
-                event.occurred_at,
-            )
-            for event, offset, (type_name, type_version, data) in zip(
-                self.events, self.offsets, self.encoded, strict=True
-            )
-        ]
-        columns = ("stream", "version", "event_id", "type", "type_version", "data", "metadata", "occurred_at")
-        for start in range(0, len(rows), COPY_ROWS):
-            await conn.copy_records_to_table("events", records=rows[start : start + COPY_ROWS], columns=columns)
-        return await conn.fetchval("SELECT currval('events_position')"), before
 
 
 def install_sql() -> str:

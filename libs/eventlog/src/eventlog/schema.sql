@@ -91,47 +91,49 @@ CREATE FUNCTION events_writers(known text[]) RETURNS text[] LANGUAGE sql VOLATIL
       AND (known IS NULL OR virtualtransaction = ANY (known))
 $$;
 
--- Compare-and-set of the streams of one append, given sorted by name. Returns the version each had before.
+-- Compare-and-set of the streams of one append, given sorted by name. Returns the version each has now.
 -- A mismatch is error AN001 (wrong expected version) with the stream, the expected and the found in the detail.
 CREATE FUNCTION take_streams(names text[], expected bigint[], counts integer[]) RETURNS bigint[]
 LANGUAGE plpgsql AS $$
 DECLARE
-    before bigint[];
-    wrong  integer;
+    versions bigint[];  -- in the order of the names, in which the rows are taken
+    wrong    integer;
 BEGIN
     WITH taken AS (
         INSERT INTO streams AS s (stream, version)
         SELECT n, c FROM unnest(names, counts) AS wanted(n, c)
         ON CONFLICT (stream) DO UPDATE SET version = s.version + excluded.version
-        RETURNING s.stream, s.version
+        RETURNING s.version
     )
-    SELECT array_agg(t.version - w.count ORDER BY w.i) INTO before
-    FROM taken t JOIN unnest(names, counts) WITH ORDINALITY AS w(stream, count, i) USING (stream);
+    SELECT array_agg(version) INTO versions FROM taken;
 
     SELECT i INTO wrong FROM generate_subscripts(names, 1) AS i
-    WHERE expected[i] >= 0 AND expected[i] <> before[i] ORDER BY i LIMIT 1;
+    WHERE expected[i] >= 0 AND expected[i] <> versions[i] - counts[i] ORDER BY i LIMIT 1;
     IF wrong IS NOT NULL THEN
-        RAISE EXCEPTION 'stream %: expected version %, found %', names[wrong], expected[wrong], before[wrong]
-            USING ERRCODE = 'AN001', DETAIL = json_build_array(names[wrong], expected[wrong], before[wrong])::text;
+        RAISE EXCEPTION 'stream %: expected version %, found %',
+            names[wrong], expected[wrong], versions[wrong] - counts[wrong]
+            USING ERRCODE = 'AN001',
+                  DETAIL = json_build_array(names[wrong], expected[wrong], versions[wrong] - counts[wrong])::text;
     END IF;
-    RETURN before;
+    RETURN versions;
 END $$;
 
--- One append in one round trip. Event i belongs to names[stream_index[i]] and is its offset_in_stream[i]-th new one.
+-- Appends in one round trip. Event i belongs to names[stream_index[i]] and is its offset_in_stream[i]-th new one.
+-- Returns the version that each stream has now, and the position of each event.
 CREATE FUNCTION append_events(
     names text[], expected bigint[], counts integer[],
     stream_index integer[], offset_in_stream integer[], ids uuid[], types text[], type_versions integer[],
     payloads jsonb[], metadatas jsonb[], times timestamptz[],
-    OUT last_position bigint, OUT before bigint[]
+    OUT versions bigint[], OUT positions bigint[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
-    before := take_streams(names, expected, counts);
+    versions := take_streams(names, expected, counts);
     WITH added AS (
         INSERT INTO events (stream, version, event_id, type, type_version, data, metadata, occurred_at)
-        SELECT names[s], before[s] + o, i, t, v, d, m, at
+        SELECT names[s], versions[s] - counts[s] + o, i, t, v, d, m, at
         FROM unnest(stream_index, offset_in_stream, ids, types, type_versions, payloads, metadatas, times)
              AS e(s, o, i, t, v, d, m, at)
         RETURNING position
     )
-    SELECT max(position) INTO last_position FROM added;
+    SELECT array_agg(position ORDER BY position) INTO positions FROM added;
 END $$;

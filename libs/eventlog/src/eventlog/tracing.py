@@ -29,7 +29,8 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import AttributeValue
 
 if TYPE_CHECKING:
-    from eventlog.log import NewEvent, RecordedEvent
+    from eventlog.append import NewEvent
+    from eventlog.log import RecordedEvent
 
 MOST_SPANS = 32  # of one batch, however many traces it holds
 MOST_LINKS = 128  # of a batch's own span; also what an SDK keeps by default

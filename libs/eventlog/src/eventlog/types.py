@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Json, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from eventlog.errors import InvalidEvent, UnknownEventType
@@ -30,6 +31,7 @@ class EventTypes:
     def __init__(self, types: Mapping[str, type], upcasters: Mapping[str, Upcaster] | None = None) -> None:
         self._names: dict[type, tuple[str, int]] = {}
         self._adapters: dict[tuple[str, int], TypeAdapter[Any]] = {}
+        self._encoders: dict[type, TypeAdapter[Any]] = {}
         self._upcasters: dict[tuple[str, int], Upcaster] = {}
         if taken := OPERATIONS.keys() & types.keys():
             raise ValueError(f"{', '.join(sorted(taken))}: every log has these events already; choose another name")
@@ -39,6 +41,7 @@ class EventTypes:
                 raise ValueError(f"{cls.__name__} is named twice: {self._names[cls]} and {stored}")
             self._names[cls] = (name, version)
             self._adapters[name, version] = TypeAdapter(cls)
+            self._encoders[cls] = TypeAdapter(list[Json[cls]])  # type: ignore[valid-type]  # a class of its own for each
         for stored, upcaster in (upcasters or {}).items():
             self._upcasters[_split(stored)] = upcaster
         for name, version in self._upcasters:
@@ -66,15 +69,27 @@ class EventTypes:
 
     def encode(self, event: object) -> tuple[str, int, str]:
         """Stored name, type version and JSON of an event. Raises UnknownEventType or InvalidEvent."""
-        self.name(type(event))
-        key = self._names[type(event)]
-        try:
-            data = self._adapters[key].dump_json(event, warnings="error").decode()
+        return self.encode_all([event])[0]
+
+    def encode_all(self, events: Sequence[object]) -> list[tuple[str, int, str]]:
+        """Stored name, type version and JSON of each event. Raises UnknownEventType or InvalidEvent."""
+        of_class: dict[type, list[object]] = {}
+        for event in events:
+            of_class.setdefault(type(event), []).append(event)
+        encoded = {cls: self._encode(cls, members) for cls, members in of_class.items()}
+        return [next(encoded[type(event)]) for event in events]
+
+    def _encode(self, cls: type, events: Sequence[object]) -> Iterator[tuple[str, int, str]]:
+        self.name(cls)
+        name, version = self._names[cls]
+        try:  # all in one call, since asking pydantic for errors costs more than the encoding of an event
+            texts: list[str] = self._encoders[cls].dump_python(events, round_trip=True, warnings="error")
         except PydanticSerializationError as error:
-            raise InvalidEvent(f"{key[0]}.v{key[1]}: {error}") from error
-        if len(data) > MAX_EVENT_BYTES:
-            raise InvalidEvent(f"{key[0]}.v{key[1]}: {len(data)} bytes, at most {MAX_EVENT_BYTES}")
-        return *key, data
+            raise InvalidEvent(f"{name}.v{version}: {error}") from error
+        for text in texts:
+            if len(text) > MAX_EVENT_BYTES // 8 and (size := _stored_bytes(text)) > MAX_EVENT_BYTES:
+                raise InvalidEvent(f"{name}.v{version}: {size} bytes, at most {MAX_EVENT_BYTES}")
+        return zip(repeat(name), repeat(version), texts)
 
     def decode(self, type_name: str, type_version: int, data: str) -> Any:
         """The current class of a stored event. Raises UnknownEventType or InvalidEvent."""
@@ -98,3 +113,8 @@ def _split(stored: str) -> tuple[str, int]:
     if not match:
         raise ValueError(f"stored name {stored!r}: expected Name.v<number>")
     return match[1], int(match[2])
+
+
+def _stored_bytes(text: str) -> int:
+    """At most so many bytes has a JSON text once PostgreSQL has put a space after each of its commas and colons."""
+    return len(text.encode()) + text.count(",") + text.count(":")

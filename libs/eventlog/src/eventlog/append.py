@@ -1,0 +1,249 @@
+"""Writing appends: one as PostgreSQL takes it, and those of concurrent callers in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import accumulate
+from uuid import UUID
+
+import asyncpg
+
+from eventlog.errors import DuplicateEvent, EventLogError, WrongExpectedVersion
+from eventlog.ids import uuid7
+from eventlog.types import EventTypes
+
+ANY = -1
+"""Expected version: whatever the stream has."""
+NO_STREAM = 0
+"""Expected version: the stream must not exist yet."""
+
+COPY_FROM = 200  # events in one append from which COPY beats the function with arrays
+COPY_ROWS = 5_000  # rows of one COPY: bounds how long the fence is held between two statements
+WRITERS = 2  # shared transactions at a time: while one waits for the disk, the other is made ready
+WRONG_VERSION = "AN001"  # the SQLSTATE raised by take_streams
+
+_COLUMNS = ("stream", "version", "event_id", "type", "type_version", "data", "metadata", "occurred_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is known about an event beside its content. Never personal data: `actor` is an opaque subject id."""
+
+    causation_id: str | None = None
+    correlation_id: str | None = None
+    traceparent: str | None = None
+    actor: str | None = None
+
+    def to_json(self) -> str:
+        if self is _NOTHING:
+            return "{}"
+        return json.dumps({name: value for name in self.__slots__ if (value := getattr(self, name)) is not None})
+
+
+_NOTHING = Metadata()
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to be appended. `occurred_at` is when the fact happened, timezone-aware."""
+
+    stream: str
+    event: object
+    occurred_at: datetime
+    event_id: UUID = field(default_factory=uuid7)
+    metadata: Metadata = _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did: the position of its last event and the version each stream has now."""
+
+    position: int
+    versions: Mapping[str, int]
+    repeated: bool = False
+    """Nothing was written: these very events were in the log already."""
+
+
+class Append:
+    """What one caller wants appended: events of some streams, encoded, and the versions expected of these."""
+
+    def __init__(self, events: Sequence[NewEvent], expected: Mapping[str, int], types: EventTypes) -> None:
+        self.counts = Counter([event.stream for event in events])
+        if strangers := expected.keys() - self.counts.keys():
+            raise ValueError(f"append: expected versions of streams without events: {', '.join(sorted(strangers))}")
+        self.events = events
+        self.expected = expected
+        self.encoded = types.encode_all([event.event for event in events])
+
+
+async def write(conn: asyncpg.Connection, appends: Sequence[Append]) -> list[Appended]:
+    """Write appends that have no stream in common, all or none; returns what became of each.
+
+    Raises WrongExpectedVersion or DuplicateEvent: the transaction, if one was open, is then aborted.
+    """
+    try:
+        if sum(len(append.events) for append in appends) < COPY_FROM:
+            return await _call(conn, appends)  # one statement, so one round trip when it stands alone
+        async with conn.transaction():
+            return [await _copy(conn, append) for append in appends]
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name not in ("events_event_id", "events_stream_version"):
+            raise
+        raise DuplicateEvent(f"append refused: {error.detail}") from error
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != WRONG_VERSION:
+            raise
+        raise WrongExpectedVersion(*json.loads(error.detail)) from error
+
+
+async def commit(pool: asyncpg.Pool, appends: Sequence[Append]) -> list[Appended]:
+    """Write appends in a transaction of their own. A single one that was written before gets its first result."""
+    async with pool.acquire() as conn:
+        try:
+            return await write(conn, appends)
+        except (WrongExpectedVersion, DuplicateEvent):
+            if len(appends) > 1 or (first := await _first_result(conn, appends[0].events)) is None:
+                raise
+            return [first]
+
+
+class Shared:
+    """Lets the small appends of concurrent callers share a round trip and a commit.
+
+    An append finds a writer idle and is written at once, or waits until one is free, which then takes all that wait
+    and have no stream in common with each other or with what is being written. If PostgreSQL refuses them, each is
+    written by itself, so that everybody meets their own error and nobody another's.
+    """
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._waiting: deque[tuple[Append, asyncio.Future[Appended]]] = deque()
+        self._busy: set[str] = set()  # streams being written
+        self._writers: set[asyncio.Task[None] | None] = set()
+
+    async def append(self, append: Append) -> Appended:
+        """Returns when it is committed. Cancelled, it may be written all the same: repeat it to learn what happened."""
+        outcome: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self._waiting.append((append, outcome))
+        if len(self._writers) < WRITERS:
+            self._writers.add(asyncio.create_task(self._write_waiting()))
+        return await outcome
+
+    async def _write_waiting(self) -> None:
+        try:
+            while together := self._take():
+                streams = {stream for append in together for stream in append.counts}
+                self._busy |= streams
+                try:
+                    await self._write(together)
+                finally:
+                    self._busy -= streams
+        finally:  # in the same step as the look at what waits, so that nothing can be left waiting
+            self._writers.discard(asyncio.current_task())
+
+    def _take(self) -> dict[Append, asyncio.Future[Appended]]:
+        """As many of those waiting as may be written together now. Of one stream, first come, first served."""
+        together: dict[Append, asyncio.Future[Appended]] = {}
+        behind = []
+        streams, room = set(self._busy), COPY_FROM - 1
+        while self._waiting and len(self._waiting[0][0].events) <= room:
+            append, outcome = self._waiting.popleft()
+            if outcome.done():  # its caller was cancelled
+                continue
+            if streams.isdisjoint(append.counts):
+                together[append] = outcome
+                room -= len(append.events)
+            else:
+                behind.append((append, outcome))
+            streams.update(append.counts)
+        self._waiting.extendleft(reversed(behind))
+        return together
+
+    async def _write(self, together: Mapping[Append, asyncio.Future[Appended]]) -> None:
+        try:
+            for outcome, appended in zip(together.values(), await commit(self._pool, list(together)), strict=True):
+                if not outcome.done():
+                    outcome.set_result(appended)
+        except (EventLogError, asyncpg.PostgresError) as error:
+            if len(together) == 1:
+                _fail(together.values(), error)
+            else:
+                await asyncio.gather(*(self._write({append: outcome}) for append, outcome in together.items()))
+        except Exception as error:
+            _fail(together.values(), error)
+        finally:
+            for outcome in together.values():
+                outcome.cancel()  # does nothing unless this writer was cancelled
+
+
+def _fail(outcomes: Iterable[asyncio.Future[Appended]], error: Exception) -> None:
+    for outcome in outcomes:
+        if not outcome.done():
+            outcome.set_exception(error)
+
+
+async def _call(conn: asyncpg.Connection, appends: Sequence[Append]) -> list[Appended]:
+    counts = {stream: count for append in appends for stream, count in append.counts.items()}
+    names, expected = sorted(counts), {stream: v for append in appends for stream, v in append.expected.items()}
+    index = {name: i for i, name in enumerate(names, 1)}
+    events = [event for append in appends for event in append.events]
+    types, type_versions, data = zip(*(encoded for append in appends for encoded in append.encoded), strict=True)
+    seen: Counter[str] = Counter()
+    offsets = []
+    for event in events:
+        seen[event.stream] += 1
+        offsets.append(seen[event.stream])
+    row = await conn.fetchrow(
+        "SELECT * FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        names,
+        [expected.get(name, ANY) for name in names],
+        [counts[name] for name in names],
+        [index[event.stream] for event in events],
+        offsets,
+        [event.event_id for event in events],
+        types,
+        type_versions,
+        data,
+        [event.metadata.to_json() for event in events],
+        [event.occurred_at for event in events],
+    )
+    versions = dict(zip(names, row["versions"], strict=True))
+    ends = accumulate(len(append.events) for append in appends)
+    return [
+        Appended(row["positions"][end - 1], {stream: versions[stream] for stream in append.counts})
+        for append, end in zip(appends, ends, strict=True)
+    ]
+
+
+async def _copy(conn: asyncpg.Connection, append: Append) -> Appended:
+    names = sorted(append.counts)
+    counts, expected = [append.counts[name] for name in names], [append.expected.get(name, ANY) for name in names]
+    after = await conn.fetchval("SELECT take_streams($1, $2, $3)", names, expected, counts)
+    reached = {name: version - count for name, version, count in zip(names, after, counts, strict=True)}
+    rows = []
+    for event, encoded in zip(append.events, append.encoded, strict=True):
+        version = reached[event.stream] = reached[event.stream] + 1
+        rows.append((event.stream, version, event.event_id, *encoded, event.metadata.to_json(), event.occurred_at))
+    for start in range(0, len(rows), COPY_ROWS):
+        await conn.copy_records_to_table("events", records=rows[start : start + COPY_ROWS], columns=_COLUMNS)
+    return Appended(await conn.fetchval("SELECT currval('events_position')"), reached)
+
+
+async def _first_result(conn: asyncpg.Connection, events: Sequence[NewEvent]) -> Appended | None:
+    """What an earlier append of exactly these event ids to these streams returned; None if there was none."""
+    rows = await conn.fetch(
+        "SELECT event_id, position, stream, version FROM events WHERE event_id = ANY ($1)",
+        [event.event_id for event in events],
+    )
+    streams = {row["event_id"]: row["stream"] for row in rows}
+    if any(streams.get(event.event_id) != event.stream for event in events):
+        return None
+    versions: dict[str, int] = {}
+    for row in rows:
+        versions[row["stream"]] = max(versions.get(row["stream"], 0), row["version"])
+    return Appended(max(row["position"] for row in rows), versions, repeated=True)
