@@ -14,7 +14,7 @@ import projections
 from annals.services import find, find_projection
 from eventlog import Watermark
 from projections import Comparison
-from projections.rebuild import OnProgress
+from projections.job import OnProgress
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from projections.columns import Amount
 from projections.compare import Comparison, Difference, TableComparison, compare
+from projections.control import Control, controls, pause, resume, throttle
 from projections.dead_letters import DeadLetter, Retried, dead_letters, discard, retry, retry_all
 from projections.errors import (
     InvalidChange,
@@ -11,10 +12,12 @@ from projections.errors import (
     RebuildRunning,
     SchemaChanged,
     SwapBlocked,
+    WorkerFailed,
 )
 from projections.generation import install_sql
+from projections.job import Progress
 from projections.projection import Projection, on
-from projections.rebuild import Progress, Rebuilt, audit, drop_old, rebuild, rollback
+from projections.rebuild import Rebuilt, audit, drop_old, rebuild, rollback
 from projections.rows import Rows
 from projections.runner import Runner
 from projections.status import Freshness, Status, status
@@ -22,6 +25,7 @@ from projections.status import Freshness, Status, status
 __all__ = [
     "Amount",
     "Comparison",
+    "Control",
     "DeadLetter",
     "Difference",
     "Freshness",
@@ -40,16 +44,21 @@ __all__ = [
     "Status",
     "SwapBlocked",
     "TableComparison",
+    "WorkerFailed",
     "audit",
     "compare",
+    "controls",
     "dead_letters",
     "discard",
     "drop_old",
     "install_sql",
     "on",
+    "pause",
     "rebuild",
+    "resume",
     "retry",
     "retry_all",
     "rollback",
     "status",
+    "throttle",
 ]

@@ -42,6 +42,10 @@ class RebuildRunning(ProjectionError):
     """Another process is rebuilding the same projection."""
 
 
+class WorkerFailed(ProjectionError):
+    """A process that feeds a partition failed; what it had done is kept."""
+
+
 class SwapBlocked(ProjectionError):
     """Running queries kept the tables locked for too long to swap them."""
 

@@ -25,3 +25,4 @@ PARKED = Counter("annals_projection_parked_total", "Events that failed and were 
 RETRIES = Counter(
     "annals_projection_retries_total", "Batches tried again after an error that is no event's fault.", ["projection"]
 )
+PAUSED = Gauge("annals_projection_paused", "1 while somebody has paused the projection.", ["projection"])

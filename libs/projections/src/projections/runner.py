@@ -7,12 +7,14 @@ import logging
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import asyncpg
 
-from eventlog import EventLog, Watermark
+from eventlog import EventLog, Share, Watermark
 from projections import metrics
 from projections.batch import Batch
+from projections.control import Gate
 from projections.errors import Fenced, SchemaChanged
 from projections.follow import follow
 from projections.generation import Generation
@@ -73,9 +75,10 @@ async def read_batch(
     limit: int,
     types: Sequence[str] | None = None,
     conn: asyncpg.Connection | None = None,
+    share: Share | None = None,
 ) -> Batch:
     """The next batch of the log; it reaches `upto`, which must be below the safe horizon, or `limit` events."""
-    events = await log.read(after, upto, limit, types=types, conn=conn)
+    events = await log.read(after, upto, limit, types=types, conn=conn, share=share)
     return Batch(after, events[-1].position if len(events) == limit else upto, events)
 
 
@@ -115,10 +118,12 @@ class Runner:
         """Feed all projections until cancelled. Raises SchemaChanged at once if one has other tables."""
         await self._start()
         feed = Feed(self._log, self._watermark, self._batch_events)
+        gate = Gate(self._pool, self._positions)
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(gate.watch())
                 for generation in self._generations:
-                    tasks.create_task(self._keep_fresh(generation, feed))
+                    tasks.create_task(self._keep_fresh(generation, feed, gate))
         finally:
             await feed.close()
 
@@ -133,8 +138,9 @@ class Runner:
                 failures += 1
                 await _back_off(self.name, failures)
 
-    async def _keep_fresh(self, generation: Generation, feed: Feed) -> None:
+    async def _keep_fresh(self, generation: Generation, feed: Feed, gate: Gate) -> None:
         failures = 0
+        connect = partial(gate.connection, generation.schema)
 
         async def next_batch(position: int) -> Batch:
             batch = await feed.after(position)
@@ -152,7 +158,7 @@ class Runner:
                 async with self._pool.acquire() as conn:
                     position = await generation.ensure(conn)
                 self._positions[generation.schema] = position
-                await follow(generation, self._pool.acquire, next_batch, position, after_batch=after_batch)
+                await follow(generation, connect, next_batch, position, after_batch=after_batch)
             except Fenced as fenced:
                 logger.info("%s; standing by", fenced)
                 await asyncio.sleep(_STANDBY_SECONDS)
