@@ -12,9 +12,13 @@ Exit codes, the only place where they are defined:
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import json
+import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -66,7 +70,18 @@ class Commands(TyperGroup):
         panels = {name: getattr(command, "rich_help_panel", None) for name, command in self.commands.items()}
         return sorted(panels, key=lambda name: PANELS.index(panels[name]) if panels[name] in PANELS else 0)
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """With a help that reads well at any width."""
+        if (command := super().get_command(ctx, cmd_name)) is not None:
+            command.help = _flowing(command.help or "")
+            for parameter in command.get_params(ctx):
+                if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+                    parameter.metavar = ""  # the word `bool` says nothing to a reader
+        return command
+
     def invoke(self, ctx: Any) -> Any:
+        if not ctx.find_root().params.get("debug"):
+            logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what goes wrong is said once, by us
         try:
             return super().invoke(ctx)
         except Exception as error:
@@ -75,6 +90,12 @@ class Commands(TyperGroup):
             errors.print("[red]error:[/] ", end="")
             errors.print(sentence(error), markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(code) from error
+
+
+def _flowing(text: str) -> str:
+    """Paragraphs in one line each; examples stay a line each."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(p if p.lstrip().startswith("$") else " ".join(p.split()) for p in paragraphs)
 
 
 def exit_code(error: Exception) -> Exit | None:
@@ -109,8 +130,33 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def print_json(value: Any) -> None:
-    """Prints a value as JSON, in colours on a terminal; anything that JSON has no type for becomes its text."""
-    console.print_json(json.dumps(value, default=str))
+    """Prints a value as JSON, in colours on a terminal; times are RFC 3339, bytes hexadecimal."""
+    console.print_json(json.dumps(value, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    """What JSON has no type for."""
+    match value:
+        case datetime():
+            return value.isoformat()
+        case bytes():
+            return value.hex()
+        case _:
+            return str(value)
+
+
+def print_line(value: Any) -> None:
+    """Prints a value as one line of JSON."""
+    print(json.dumps(value, default=_plain, ensure_ascii=False), flush=True)
+
+
+@contextlib.contextmanager
+def until_interrupted() -> Iterator[None]:
+    """What follows forever ends quietly, and well, with Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.GOOD) from None
 
 
 def ask(question: str, yes: bool) -> None:

@@ -1,94 +1,248 @@
-"""How the services are: logs, projections, what is put aside, whether they answer."""
+"""How the services are: their logs and everything that reads them, each number from the server that knows it.
+
+PostgreSQL tells of logs, projections, offsets and leaders, Kafka of what was published and is not yet read, and the
+service itself whether it is ready. A server that does not answer is a problem of its service and keeps nobody waiting.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import httpx
-from rich.table import Table
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
+import projections
 from annals.services import Installed, installed
-from projections import Status, status
+from eventlog import EventLog
+from messaging import leader
+from messaging.progress import Progress, read_progress
+from messaging.survey import total, waiting
+from messaging.topics import progress_topic
+from service import ServiceSettings
+
+ANSWER_SECONDS = 5.0
+COUNT_AT_MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class LogStatus:
+    """The log of a service."""
+
+    position: int
+    """Of the last event."""
+    bytes: int
+    """Of the table of events with its indexes."""
+    appended_at: datetime | None
+    sealed_position: int
+    """Everything up to it is sealed; 0 when nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStatus:
+    """How far the log is published, and who does it."""
+
+    leader: str | None
+    """`host:pid`."""
+    standing_by: tuple[str, ...]
+    position: int
+    lag_events: int
+    lag_seconds: float
+    """Age of the oldest event not yet published."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerStatus:
+    """How far a group has read one topic."""
+
+    group: str
+    topic: str
+    partitions: int
+    owners: tuple[str, ...]
+    """`host:pid` of the instances that claimed partitions last."""
+    lag_messages: int
+    """At most so many: offsets have holes."""
+    lag_seconds: float
+    """Age of the oldest message not yet read."""
+    put_aside: int
+
+
+@dataclass(slots=True)
 class ServiceStatus:
-    """One service as its database and its `/ready` show it."""
+    """One service; what could not be learnt is None or empty, and `problems` says why."""
 
     name: str
-    ready: bool
-    detail: str
-    events: int
-    parked_messages: int
-    projections: tuple[Status, ...]
+    url: str
+    version: str | None = None
+    ready: bool = False
+    log: LogStatus | None = None
+    projections: tuple[projections.Status, ...] = ()
+    consumers: tuple[ConsumerStatus, ...] = ()
+    relay: RelayStatus | None = None
+    problems: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return self.ready and not self.parked_messages and not any(p.parked_events for p in self.projections)
+        return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "ok": self.ok}
+        return {"name": self.name, "ok": self.ok, **asdict(self)}
 
 
-async def collect() -> list[ServiceStatus]:
-    """The status of every installed service, asked for at the same time."""
-    return list(await asyncio.gather(*(_status(service) for service in installed().values())))
+async def collect(late_seconds: float) -> list[ServiceStatus]:
+    """The status of every installed service, asked for at the same time.
+
+    What is behind by more than `late_seconds` is a problem. Takes a few seconds at most, whatever is down.
+    """
+    return list(await asyncio.gather(*(_status(service, late_seconds) for service in installed().values())))
 
 
-async def _status(service: Installed) -> ServiceStatus:
-    ready, detail = await _ready(service)
-    try:
-        async with service.log() as log:
-            events = await log.pool.fetchval("SELECT coalesce(max(position), 0) FROM events")
-            parked = await log.pool.fetchval("SELECT count(*) FROM parked WHERE discarded_at IS NULL")
-            known = {projection.schema for projection in service.projections}
-            shown = tuple(s for s in await status(log.pool, log) if s.schema in known)
-            return ServiceStatus(service.name, ready, detail, events, parked, shown)
-    except (OSError, asyncpg.PostgresError) as error:
-        return ServiceStatus(service.name, False, f"database: {error}", 0, 0, ())
-
-
-async def _ready(service: Installed) -> tuple[bool, str]:
+async def _status(service: Installed, late_seconds: float) -> ServiceStatus:
     settings = service.settings()
-    url = f"http://{settings.http_host}:{settings.http_port}/ready"
+    report = ServiceStatus(service.name, f"http://{settings.http_host}:{settings.http_port}")
+    await asyncio.gather(_ask(report), _look(report, service, settings))
+    report.problems += _faults(report, late_seconds)
+    return report
+
+
+@asynccontextmanager
+async def _answering(report: ServiceStatus, what: str) -> AsyncIterator[None]:
+    """A server that is away, or silent for too long, is a problem of the report."""
     try:
-        async with httpx.AsyncClient(timeout=5) as client:
-            answer = await client.get(url)
-        failing = [f"{name}: {check['detail']}" for name, check in answer.json()["checks"].items() if not check["ok"]]
-    except (httpx.TransportError, ValueError, KeyError) as error:
-        return False, f"no answer from {url} ({type(error).__name__})"
-    return answer.status_code == 200, "; ".join(failing)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
+    except TimeoutError:
+        report.problems.append(f"{what}: no answer within {ANSWER_SECONDS:g} s")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, httpx.HTTPError) as error:
+        report.problems.append(f"{what}: {error or type(error).__name__}")
 
 
-def table(services: Sequence[ServiceStatus]) -> Table:
-    """One line per projection, grouped by service."""
-    result = Table(box=None, pad_edge=False, header_style="bold")
-    result.add_column("service", no_wrap=True)
-    result.add_column("state")
-    for column in ("log", "put aside"):
-        result.add_column(column, justify="right")
-    result.add_column("projection", no_wrap=True)
-    for column in ("position", "behind", "seconds", "parked"):
-        result.add_column(column, justify="right")
-    for service in services:
-        state = "[green]ready[/]" if service.ready else f"[red]{service.detail or 'not ready'}[/]"
-        first = (service.name, state, f"{service.events:,}", f"{service.parked_messages:,}")
-        for projection in service.projections or (None,):
-            shown = () if projection is None else _line(projection)
-            result.add_row(*first, *shown)
-            first = ("", "", "", "")
+async def _ask(report: ServiceStatus) -> None:
+    """What the service says of itself."""
+    async with _answering(report, f"no answer from {report.url}"), httpx.AsyncClient() as client:
+        ready, health = await asyncio.gather(
+            *(client.get(f"{report.url}/{path}", timeout=ANSWER_SECONDS) for path in ("ready", "health"))
+        )
+        try:
+            checks, workers = ready.json()["checks"], health.json()["workers"]
+            report.version = ready.json()["version"]
+        except (ValueError, KeyError, TypeError):
+            report.problems.append(f"{report.url} answers, but not as a service: is the port another program's?")
+            return
+        report.ready = ready.status_code == 200
+        report.problems += [
+            f"not ready: {name}: {check['detail']}" for name, check in checks.items() if not check["ok"]
+        ]
+        report.problems += [f"worker {name}: {state}" for name, state in workers.items() if state != "running"]
+
+
+async def _look(report: ServiceStatus, service: Installed, settings: ServiceSettings) -> None:
+    """What its database and Kafka know of it."""
+    kafka, relay = settings.kafka_options(), progress_topic(service.name).name
+    async with service.log() as log:
+        offsets: list[asyncpg.Record] | None = None
+        async with _answering(report, "database"):
+            report.log = await _log(log.pool)
+            known = {projection.schema for projection in service.projections}
+            report.projections = tuple(s for s in await projections.status(log.pool, log) if s.schema in known)
+            instances = await leader.instances(log.pool, f"relay:{service.name}")
+            offsets = await log.pool.fetch(_OFFSETS)
+        if offsets is None:
+            return
+        progress: Progress | None = None
+        async with _answering(report, "Kafka"):
+            read = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in offsets}
+            found = await waiting(kafka, read | {TopicPartition(relay, 0): 0})
+            if TopicPartition(relay, 0) in found:
+                progress = await read_progress(kafka, relay)
+            report.consumers = tuple(_consumers(offsets, found))
+        async with _answering(report, "database"):
+            report.relay = await _relay(log, instances, progress)
+
+
+_OFFSETS = """
+    SELECT o.consumer_group, o.topic, o.partition, o.next_offset, o.owner,
+           (SELECT count(*) FROM parked AS p
+            WHERE (p.consumer_group, p.topic, p.partition) = (o.consumer_group, o.topic, o.partition)
+              AND p.discarded_at IS NULL) AS put_aside
+    FROM offsets AS o ORDER BY o.consumer_group, o.topic, o.partition"""
+
+
+async def _log(pool: asyncpg.Pool) -> LogStatus:
+    row = await pool.fetchrow(
+        """SELECT pg_total_relation_size('events') AS bytes,
+                  (SELECT coalesce(max(last_position), 0) FROM seals) AS sealed, last.position, last.recorded_at
+           FROM (SELECT) AS one
+           LEFT JOIN (SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1) AS last ON true"""
+    )
+    return LogStatus(row["position"] or 0, row["bytes"], row["recorded_at"], row["sealed"])
+
+
+async def _relay(log: EventLog, instances: leader.Instances, progress: Progress | None) -> RelayStatus:
+    position = progress.position if progress else 0
+    row = await log.pool.fetchrow(
+        """SELECT count(*) AS events, min(recorded_at) AS since
+           FROM (SELECT recorded_at FROM events WHERE position > $1 ORDER BY position LIMIT $2) AS unpublished""",
+        position,
+        COUNT_AT_MOST,
+    )
+    return RelayStatus(instances.leader, instances.standing_by, position, row["events"], _age(row["since"]))
+
+
+def _consumers(offsets: list[asyncpg.Record], found: Mapping[TopicPartition, Any]) -> list[ConsumerStatus]:
+    """One line for each group and topic."""
+    grouped: dict[tuple[str, str], list[asyncpg.Record]] = {}
+    for row in offsets:
+        grouped.setdefault((row["consumer_group"], row["topic"]), []).append(row)
+    result = []
+    for (group, topic), rows in grouped.items():
+        parts = [found[at] for row in rows if (at := TopicPartition(topic, row["partition"])) in found]
+        waits = total(parts)
+        result.append(
+            ConsumerStatus(
+                group=group,
+                topic=topic,
+                partitions=len(parts),
+                owners=tuple(sorted({row["owner"] for row in rows})),
+                lag_messages=waits.records,
+                lag_seconds=_age(waits.since),
+                put_aside=sum(row["put_aside"] for row in rows),
+            )
+        )
     return result
 
 
-def _line(projection: Status) -> tuple[str, ...]:
-    return (
-        f"{projection.name} v{projection.version}",
-        f"{projection.position:,}",
-        f"{projection.lag_events:,}",
-        f"{projection.lag_seconds:.1f}",
-        f"{projection.parked_events:,}",
-    )
+def _faults(report: ServiceStatus, late_seconds: float) -> list[str]:
+    """What is wrong with what was learnt, in words."""
+    faults = []
+    for projection in report.projections:
+        if projection.parked_events:
+            faults.append(
+                f"projection {projection.name}: {projection.parked_events:,} events of {projection.parked_keys:,} "
+                "keys are put aside"
+            )
+        if projection.lag_seconds > late_seconds:
+            faults.append(f"projection {projection.name}: {projection.lag_seconds:,.0f} s behind")
+    for consumer in report.consumers:
+        if consumer.put_aside:
+            faults.append(f"topic {consumer.topic}: {consumer.put_aside:,} messages are put aside")
+        if consumer.lag_seconds > late_seconds:
+            faults.append(f"topic {consumer.topic}: {consumer.lag_seconds:,.0f} s behind")
+        if not consumer.partitions:
+            faults.append(f"topic {consumer.topic} is gone, group {consumer.group} has offsets of it")
+    if report.relay is not None:
+        if report.relay.leader is None:
+            faults.append("relay: no instance leads")
+        if report.relay.lag_seconds > late_seconds:
+            faults.append(f"relay: {report.relay.lag_seconds:,.0f} s behind")
+    return faults
+
+
+def _age(since: datetime | None) -> float:
+    return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since is not None else 0.0

@@ -2,21 +2,105 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
 from annals import shell
 from annals import status as work
 from annals.shell import Json, StackName, console
+from annals.status import ServiceStatus
 
 
-def status(as_json: Json = False, stack: StackName = None) -> None:
-    """Every service, its log, its projections and how far they are, what is put aside.
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.5, metavar="SECONDS", help="How often --watch looks.")] = 2.0,
+    late: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Lag from which on something is wrong.")] = 60.0,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Show every service: its log, projections, consumers, relay, and what is wrong.
+
+    Exit code 1 when something is: a server is down, a service is not ready, something is put aside, late, or led by
+    nobody. With --watch and --json each look is one line.
 
     $ annals status
-    $ annals status --json | jq '.[] | select(.ok | not)'
+    $ annals status --watch --every 1
+    $ annals status --json | jq '.[] | select(.ok | not) | .problems'
     """
     shell.use(stack)
-    report = shell.run(work.collect())
+    if watch:
+        _watch(late, every, as_json)
+    report = shell.run(work.collect(late))
     if as_json:
         shell.print_json([service.to_dict() for service in report])
     else:
-        console.print(work.table(report))
+        console.print(_shown(report))
     shell.end(good=all(service.ok for service in report))
+
+
+def _watch(late: float, every: float, as_json: bool) -> None:
+    """Until Ctrl-C."""
+    with shell.until_interrupted():
+        if as_json:
+            while True:
+                shell.print_line([service.to_dict() for service in shell.run(work.collect(late))])
+                time.sleep(every)
+        with Live(console=console, auto_refresh=False) as live:
+            while True:
+                report = shell.run(work.collect(late))
+                now = Text(f"{datetime.now(UTC):%H:%M:%S} UTC, every {every:g} s, Ctrl-C ends", style="dim")
+                live.update(Group(_shown(report), now), refresh=True)
+                time.sleep(every)
+
+
+def _shown(report: Sequence[ServiceStatus]) -> RenderableType:
+    """A block for each service: how it is, what reads and writes, what is wrong."""
+    blocks: list[RenderableType] = []
+    for service in report:
+        blocks += [_title(service), _table(service), *(_problem(text) for text in service.problems), Text()]
+    return Group(*blocks[:-1])
+
+
+def _title(service: ServiceStatus) -> Text:
+    state = ("ready", "green") if service.ready else ("not ready", "red")
+    title = Text.assemble((service.name, "bold"), "  ", state)
+    if (log := service.log) is not None:
+        title.append(f"  log at {log.position:,}, {log.bytes / 1_048_576:,.1f} MiB")
+        title.append(f", sealed to {log.sealed_position:,}" if log.sealed_position else "", style="dim")
+    return title
+
+
+def _problem(text: str) -> Text:
+    return Text(f"  ! {text}", style="red")
+
+
+def _table(service: ServiceStatus) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
+    table.add_column("", min_width=10)
+    table.add_column("", min_width=26, no_wrap=True)
+    for name, width in (("position", 10), ("behind", 9), ("seconds", 8)):
+        table.add_column(name, justify="right", min_width=width)
+    table.add_column("", style="dim")
+    for p in service.projections:
+        remark = f"{p.parked_events:,} put aside" if p.parked_events else ""
+        table.add_row("  projection", f"{p.name} v{p.version}", *_lag(p.position, p.lag_events, p.lag_seconds), remark)
+    for c in service.consumers:
+        remark = f"{c.partitions} partitions" + (f", {c.put_aside:,} put aside" if c.put_aside else "")
+        table.add_row("  consumer", c.topic, *_lag(None, c.lag_messages, c.lag_seconds), remark)
+    if (r := service.relay) is not None:
+        remark = f"led by {r.leader}" if r.leader else "no leader"
+        remark += f", {len(r.standing_by)} standing by" if r.standing_by else ""
+        table.add_row("  relay", f"{service.name}.relay", *_lag(r.position, r.lag_events, r.lag_seconds), remark)
+    return table
+
+
+def _lag(position: int | None, count: int, seconds: float) -> tuple[str, str, str]:
+    return "" if position is None else f"{position:,}", f"{count:,}", f"{seconds:.1f}"
