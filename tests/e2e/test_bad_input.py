@@ -344,7 +344,7 @@ async def test_hostile_records_are_put_aside_and_counted_and_the_service_goes_on
 ) -> None:
     database, sent, account = theatre.databases[service], 0, theatre.stage.cast.admin.address
     put_aside = "SELECT count(*) FROM parked WHERE reason = 'malformed'"
-    unknown = await measured(theatre, service, "messaging_unknown_messages")
+    unknown = await measured(theatre, service, "annals_consumer_unknown_messages")
     producer = AIOKafkaProducer(
         bootstrap_servers=theatre.directory.environment["ANNALS_KAFKA_BOOTSTRAP"], max_request_size=2 * 1024 * 1024
     )
@@ -368,8 +368,8 @@ async def test_hostile_records_are_put_aside_and_counted_and_the_service_goes_on
         await eventually(all_put_aside)
     assert await database.fetchval(put_aside) == sent
     assert await database.fetchval("SELECT count(*) FROM parked") == sent
-    assert await measured(theatre, service, "messaging_malformed_messages") >= sent
-    assert await measured(theatre, service, "messaging_unknown_messages") == unknown + len(CONSUMED[service])
+    assert await measured(theatre, service, "annals_consumer_malformed_messages") >= sent
+    assert await measured(theatre, service, "annals_consumer_unknown_messages") == unknown + len(CONSUMED[service])
     async with theatre.client(service) as client:
         assert (await client.get("/ready")).status_code == 200
 

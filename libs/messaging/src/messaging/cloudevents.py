@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from contracts import Message, message_class
+from eventlog import tracing
 from messaging.errors import Malformed, UnknownType
 from messaging.topics import MAX_VALUE_BYTES
 
@@ -61,11 +62,11 @@ class Received:
 
 
 def encode(
-    message: Message, recorded: RecordedEvent, service: str, log_id: UUID
+    message: Message, recorded: RecordedEvent, service: str, log_id: UUID, onward: tracing.Onward = tracing.UNCHANGED
 ) -> tuple[bytes, bytes, list[tuple[str, bytes | None]]]:
     """Returns key, value and headers of the record that publishes `message` on behalf of a recorded event.
 
-    The id is the event's own: publishing it again gives the same record.
+    The id is the event's own: publishing it again gives the same record, but for the span that `onward` hands on.
     """
     headers: list[tuple[str, bytes | None]] = [
         ("ce_specversion", b"1.0"),
@@ -79,8 +80,8 @@ def encode(
         ("annalsposition", str(recorded.position).encode()),
         ("annalsversion", str(recorded.version).encode()),
     ]
-    if recorded.metadata.traceparent is not None:
-        headers.append(("traceparent", recorded.metadata.traceparent.encode()))
+    if (traceparent := onward(recorded.metadata.traceparent)) is not None:
+        headers.append(("traceparent", traceparent.encode()))
     return recorded.stream.encode(), message.model_dump_json().encode(), headers
 
 

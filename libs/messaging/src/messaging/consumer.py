@@ -7,6 +7,8 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
+from time import perf_counter
 from uuid import UUID
 
 import asyncpg
@@ -26,7 +28,7 @@ from messaging import metrics, offsets, topics
 from messaging.cloudevents import MessageClass
 from messaging.connection import Kafka, closed, options, started
 from messaging.errors import Fenced, OffsetLost, TopicRecreated, is_transient, is_unavailable
-from messaging.handling import BatchHandler, Handle
+from messaging.handling import BatchHandler, Handle, processing
 from messaging.offsets import Claim
 from messaging.records import tolerate_header_names
 from messaging.retrying import ParkedMessages
@@ -228,9 +230,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         if not records:
             return
         generation, claims = self._generation, dict(self._claims)
-        metrics.consumer_batch.labels(self._group).observe(len(records))
+        started = perf_counter()
         items = [self._handler.item(record) for record in records]
-        await self._handler.apply(items, claims, lambda: generation == self._generation)
+        with processing(self._group, (item.received for item in items if item.received is not None)) as onward:
+            for item in items if onward else ():
+                if item.received is not None:
+                    item.received = replace(item.received, traceparent=onward(item.received.traceparent))
+            await self._handler.apply(items, claims, lambda: generation == self._generation)
+        metrics.consumer_batch.labels(self._group).observe(len(records))
+        metrics.consumer_seconds.labels(self._group).observe(perf_counter() - started)
         self._arrived = True
         if generation == self._generation:
             self._hints.update({item.partition: claims[item.partition].next_offset for item in items})

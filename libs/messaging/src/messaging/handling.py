@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import asyncpg
 from aiokafka import ConsumerRecord, TopicPartition
+from opentelemetry.trace import SpanKind
 
+from eventlog import tracing
 from messaging import cloudevents, metrics, offsets, parking
 from messaging.cloudevents import MessageClass, Received
 from messaging.errors import Fenced, Malformed, MissingPrerequisite, UnknownType, is_transient
@@ -29,6 +32,7 @@ TRANSIENT_ATTEMPTS = 5  # of a batch, then of a message, before the one is halve
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 5.0
 MAX_NAMED_TYPES = 100
+SPAN = {"messaging.system": "kafka", "messaging.operation.type": "process"}
 
 
 class HandlingFailed(Exception):
@@ -59,6 +63,15 @@ class Item:
     @property
     def key(self) -> parking.Key | None:
         return None if self.record.key is None else (self.record.topic, self.record.key)
+
+
+@contextmanager
+def processing(group: str, messages: Iterable[Received]) -> Iterator[tracing.Onward]:
+    """Continues the sampled traces of messages, below the spans that published them."""
+    came = ((received.traceparent, received.id) for received in messages)
+    span = {"messaging.consumer.group.name": group, **SPAN}
+    with tracing.continued(f"process {group}", SpanKind.CONSUMER, came, span) as onward:
+        yield onward
 
 
 class BatchHandler:

@@ -6,11 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
+from opentelemetry.trace import SpanKind
+
 from contracts import Message
-from eventlog import EventLog, RecordedEvent, Watermark
+from eventlog import EventLog, RecordedEvent, Watermark, tracing
 from messaging import cloudevents, metrics, stored, topics
 from messaging.connection import Kafka
 from messaging.errors import LogBehindTopics, is_unavailable
@@ -26,6 +29,8 @@ MIN_EVENTS = 100
 TARGET_BYTES = 8_388_608  # of one transaction, so that large events make smaller batches
 WAIT_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 10.0
+MEASURE_SECONDS = 1.0
+SPAN = {"messaging.system": "kafka", "messaging.operation.type": "send"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Relay:
         self._max_events = max_events
         self._progress_topic = topics.progress_topic(service).name
         self._log_topic = topics.log_topic(service).name
+        self._reached = 0
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -105,9 +111,12 @@ class Relay:
             position = await self._verified(progress, log_id)
             logger.info("relay of %s leads, from position %d", self._service, position)
             leader.set(1)
-            await _first(lock.watch(), self._follow(producer, log_id, position))
+            self._reached = position
+            await _first(lock.watch(), self._follow(producer, log_id), self._measure())
         finally:
             leader.set(0)
+            for lag in (metrics.relay_lag_events, metrics.relay_lag_seconds):
+                lag.remove(self._service)  # whoever leads next says it
             await producer.stop()
 
     async def _verified(self, progress: Progress | None, log_id: UUID) -> int:
@@ -123,29 +132,50 @@ class Relay:
             )
         return progress.position
 
-    async def _follow(self, producer: TransactionalProducer, log_id: UUID, position: int) -> None:
+    async def _follow(self, producer: TransactionalProducer, log_id: UUID) -> None:
         limit = MIN_EVENTS
-        lag = metrics.relay_lag.labels(self._service)
-        reached = metrics.relay_position.labels(self._service)
         while True:
-            horizon = await self._watermark.beyond(position, WAIT_SECONDS)
-            lag.set(max(0, horizon - position))
-            if horizon <= position:
+            horizon = await self._watermark.beyond(self._reached, WAIT_SECONDS)
+            if horizon <= self._reached:
                 continue
-            events = await self._log.read(position, horizon, limit)
-            position = events[-1].position if len(events) == limit else horizon
+            events = await self._log.read(self._reached, horizon, limit)
+            upto = events[-1].position if len(events) == limit else horizon
             if events:
                 size = await self._relay(producer, log_id, events)
                 limit = self._next_limit(limit, len(events), size)
+            self._reached = upto
+
+    async def _measure(self) -> None:
+        """Says every second how far the relay has come and is behind, also while Kafka keeps it waiting."""
+        gauges = (metrics.relay_position, metrics.relay_lag_events, metrics.relay_lag_seconds)
+        reached, lag_events, lag_seconds = (gauge.labels(self._service) for gauge in gauges)
+        while True:
+            position, horizon = self._reached, self._watermark.position
             reached.set(position)
+            lag_events.set(max(0, horizon - position))
+            lag_seconds.set(await self._log.waiting_seconds(position, horizon))
+            await asyncio.sleep(MEASURE_SECONDS)
 
     async def _relay(self, producer: TransactionalProducer, log_id: UUID, events: Sequence[RecordedEvent]) -> int:
         """Publishes a batch of events and the position reached in one transaction; returns its size in bytes."""
+        started = perf_counter()
+        with tracing.continued(f"publish {self._service}", SpanKind.PRODUCER, tracing.stored(events), SPAN) as onward:
+            await producer.begin()
+            size = await self._add(producer, log_id, events, onward)
+            await producer.commit()
+        metrics.relayed.labels(self._service).inc(len(events))
+        metrics.relay_batch.labels(self._service).observe(len(events))
+        metrics.relay_seconds.labels(self._service).observe(perf_counter() - started)
+        return size
+
+    async def _add(
+        self, producer: TransactionalProducer, log_id: UUID, events: Sequence[RecordedEvent], onward: tracing.Onward
+    ) -> int:
+        """Adds a batch of events and the position reached to the open transaction; returns their size in bytes."""
         size = 0
-        await producer.begin()
         for event in events:
             if (publication := self._publish(event)) is not None:
-                key, value, headers = cloudevents.encode(publication.message, event, self._service, log_id)
+                key, value, headers = cloudevents.encode(publication.message, event, self._service, log_id, onward)
                 await producer.add(publication.topic, key, value, headers)
                 size += len(value)
             if self._copy:
@@ -154,9 +184,6 @@ class Relay:
                 size += len(value)
         progress = Progress(log_id, events[-1].position, events[-1].event_id)
         await producer.add(self._progress_topic, self._service.encode(), progress.encode(), [])
-        await producer.commit()
-        metrics.relayed.labels(self._service).inc(len(events))
-        metrics.relay_batch.labels(self._service).observe(len(events))
         return size
 
     def _next_limit(self, limit: int, count: int, size: int) -> int:

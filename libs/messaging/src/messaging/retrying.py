@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -11,7 +12,7 @@ from aiokafka import TopicPartition
 from messaging import cloudevents, metrics, offsets, parking
 from messaging.cloudevents import MessageClass
 from messaging.errors import Malformed, UnknownType
-from messaging.handling import ACQUIRE_SECONDS, BatchHandler, Committed, HandlingFailed
+from messaging.handling import ACQUIRE_SECONDS, BatchHandler, Committed, HandlingFailed, processing
 from messaging.offsets import Claim
 from messaging.parking import Failure, Parked, Reason
 
@@ -92,4 +93,6 @@ class ParkedMessages:
             return None  # discarded meanwhile
         received = cloudevents.decode(parked.record(), self._classes)
         logger.info("group %s: %s[%d]@%d tried again", self._group, parked.topic, parked.partition, parked.offset)
-        return await self._handler.handle([received], connection)
+        with processing(self._group, [received]) as onward:
+            received = replace(received, traceparent=onward(received.traceparent))
+            return await self._handler.handle([received], connection)

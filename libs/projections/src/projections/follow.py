@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from time import perf_counter
 
 import asyncpg
+from opentelemetry.trace import SpanKind
 
+from eventlog import tracing
 from projections import metrics
 from projections.batch import NOTHING_HELD, Batch, Held, Prepared, key_of, move, park, prepare, unprepared, write
 from projections.errors import EventFailed, blames_event
@@ -52,7 +54,8 @@ async def follow(
                 ends = until is not None and batch.upto >= until
                 upcoming = None if ends else asyncio.create_task(prepare_after(batch.upto))
                 async with connect() as conn:
-                    held = await deliver(conn, generation, prepared)
+                    with _traced(generation, batch):
+                        held = await deliver(conn, generation, prepared)
                 position = batch.upto
                 if after_batch is not None:
                     await after_batch(batch)
@@ -61,6 +64,13 @@ async def follow(
                 upcoming.cancel()
                 await asyncio.gather(upcoming, return_exceptions=True)  # its errors concern nobody any more
     return position
+
+
+def _traced(generation: Generation, batch: Batch) -> AbstractContextManager[object]:
+    """The span of a batch, below those that appended its events; none while a rebuild replays what is long past."""
+    live = generation.schema == generation.projection.schema
+    events = (recorded for recorded in batch.events if recorded.type in generation.handlers)
+    return tracing.continued(f"project {generation.schema}", SpanKind.INTERNAL, tracing.stored(events if live else ()))
 
 
 async def deliver(conn: asyncpg.Connection, generation: Generation, prepared: Prepared) -> Held:
