@@ -267,7 +267,7 @@ async def test_status_shows_every_service_and_projection(theatre: Theatre) -> No
     assert {name: Counter(p["name"] for p in service["projections"]) for name, service in shown.items()} == {
         name: Counter(p.name for p in service.projections) for name, service in installed().items()
     }
-    assert all(service["ready"] and service["events"] for service in shown.values())
+    assert all(service["ready"] and service["log"]["position"] for service in shown.values())
 
 
 async def test_a_rebuild_by_the_command_says_that_the_rows_are_the_same(theatre: Theatre) -> None:
