@@ -147,14 +147,16 @@ async def move(conn: asyncpg.Connection, generation: Generation, batch: Batch, *
         """UPDATE checkpoints SET position = $3, updated_at = now()
            WHERE subscription = $1 AND position = $2 AND fingerprint = $5
            RETURNING set_config('synchronous_commit', $4, true)""",
-        generation.schema,
+        generation.checkpoint,
         batch.after,
         batch.upto,
         "on" if durable else "off",
         generation.fingerprint,
     )
     if moved is None:
-        raise Fenced(f"checkpoint {generation.schema}: another process has moved or replaced position {batch.after}")
+        raise Fenced(
+            f"checkpoint {generation.checkpoint}: another process has moved or replaced position {batch.after}"
+        )
 
 
 async def what_is_held(conn: asyncpg.Connection, generation: Generation, batch: Batch) -> Held:

@@ -39,11 +39,15 @@ class Suffix(StrEnum):
 class Generation:
     """One projection's tables in one schema; the schema's name is also that of its checkpoint."""
 
-    def __init__(self, projection: Projection, types: EventTypes, suffix: Suffix = Suffix.LIVE) -> None:
+    checkpoint: str
+    """The subscription whose position says what has taken effect."""
+
+    def __init__(self, projection: Projection, types: EventTypes, suffix: str = Suffix.LIVE) -> None:
         if not projection.name:
             raise InvalidProjection(f"{type(projection).__name__} has no name")
         self.projection = projection
-        self.schema = projection.schema + suffix
+        self.suffix = suffix
+        self.schema = self.checkpoint = projection.schema + suffix
         self.handlers = {types.name(event): handler for event, handler in projection.handlers.items()}
         self.writers = {table: TableWriter(spec, self.schema) for table, spec in projection.specs.items()}
         ddl = "\n".join(self._tables("generation") + self._indexes("generation", if_not_exists=False))
@@ -53,7 +57,7 @@ class Generation:
     async def position(self, conn: asyncpg.Connection | asyncpg.Pool) -> int | None:
         """Everything up to here has taken effect; None if this generation does not exist."""
         position: int | None = await conn.fetchval(
-            "SELECT position FROM checkpoints WHERE subscription = $1", self.schema
+            "SELECT position FROM checkpoints WHERE subscription = $1", self.checkpoint
         )
         return position
 
@@ -78,13 +82,14 @@ class Generation:
             return int(row["position"])
 
     async def drop(self, conn: asyncpg.Connection) -> bool:
-        """Remove schema, checkpoint, dead letters and controls; returns whether there was one."""
+        """Remove schema, checkpoints, dead letters and controls; returns whether there was one."""
         async with conn.transaction():
             await conn.execute(f"DROP SCHEMA IF EXISTS {quote(self.schema)} CASCADE", timeout=LONG_SECONDS)
             for table in ("dead_letters", "controls"):
                 await conn.execute(f"DELETE FROM {table} WHERE subscription = $1", self.schema)  # noqa: S608 - constant
             status = await conn.execute("DELETE FROM checkpoints WHERE subscription = $1", self.schema)
         return str(status) != "DELETE 0"
+            await conn.execute("DELETE FROM checkpoints WHERE starts_with(subscription, $1)", f"{self.schema}#")
 
     async def build_indexes(self, conn: asyncpg.Connection) -> None:
         """The indexes beside the primary keys, if they are missing, and statistics for the planner."""
