@@ -1,5 +1,6 @@
 """CloudEvents over Kafka, exactly once from one service's log to another's. The README explains the mechanism."""
 
+from messaging.audit import TopicReport, audit
 from messaging.cloudevents import Received
 from messaging.consumer import Consumer
 from messaging.documents import asyncapi
@@ -7,6 +8,7 @@ from messaging.errors import (
     EventTooLarge,
     Fenced,
     LogBehindTopics,
+    LogForked,
     Malformed,
     MissingPrerequisite,
     OffsetLost,
@@ -18,6 +20,7 @@ from messaging.errors import (
 from messaging.handling import Committed, Handle
 from messaging.inbox import inbox
 from messaging.parking import Parked, discard, list_parked, retry, show
+from messaging.recover import Recovered, recover
 from messaging.relay import Publication, Relay
 from messaging.schema import install_sql
 from messaging.topics import TopicSpec, ensure
@@ -29,24 +32,29 @@ __all__ = [
     "Fenced",
     "Handle",
     "LogBehindTopics",
+    "LogForked",
     "Malformed",
     "MissingPrerequisite",
     "OffsetLost",
     "Parked",
     "Publication",
     "Received",
+    "Recovered",
     "Relay",
     "TopicMismatch",
     "TopicRecreated",
+    "TopicReport",
     "TopicSpec",
     "Transient",
     "UnknownType",
     "asyncapi",
+    "audit",
     "discard",
     "ensure",
     "inbox",
     "install_sql",
     "list_parked",
+    "recover",
     "retry",
     "show",
 ]

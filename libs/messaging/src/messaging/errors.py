@@ -49,6 +49,22 @@ class LogBehindTopics(Exception):
     """The topics hold events that the log does not: it was restored from a backup, or is another log."""
 
 
+class LogForked(Exception):
+    """The log has events that were never published where it has others: it went on by itself after a restore."""
+
+
+class Led(Exception):
+    """Somebody else holds the lock of a leader."""
+
+
+class Recovering(Exception):
+    """The log of this consumer group is being recovered, or its recovery was begun and not finished."""
+
+
+class AuditAborted(Exception):
+    """So many records differ from the log that it is not worth going on."""
+
+
 class EventTooLarge(Exception):
     """An event is larger than its topic accepts, so that the relay cannot go past it."""
 
@@ -60,6 +76,7 @@ def is_unavailable(error: BaseException) -> bool:
         (
             KafkaError,
             OSError,  # with ConnectionError and TimeoutError
+            Recovering,
             asyncpg.InterfaceError,  # the connection was closed under us,
             asyncpg.InternalClientError,  # even while asyncpg was not looking
             asyncpg.PostgresConnectionError,

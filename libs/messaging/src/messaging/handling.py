@@ -19,6 +19,7 @@ from messaging.cloudevents import MessageClass, Received
 from messaging.errors import Fenced, Malformed, MissingPrerequisite, UnknownType, is_transient
 from messaging.offsets import Claim
 from messaging.parking import Failure
+from messaging.settled import settled
 
 logger = logging.getLogger(__name__)
 
@@ -185,11 +186,15 @@ class BatchHandler:
         self, connection: asyncpg.Connection, items: Sequence[Item]
     ) -> tuple[list[Received], list[tuple[ConsumerRecord[bytes, bytes], Failure]]]:
         """Returns what to handle and what to put aside: the failed, and whatever comes behind one of its key."""
-        blocked = await parking.blocked(connection, self._group, (item.key for item in items if item.key is not None))
+        keys = {item.key for item in items if item.key is not None}
+        blocked = await parking.blocked(connection, self._group, keys)
+        done = await settled(connection, self._group, keys)
         good: list[Received] = []
         aside: list[tuple[ConsumerRecord[bytes, bytes], Failure]] = []
         for item in items:
             failure = item.failure
+            if item.key is not None and any(item.record.offset in passed for passed in done.get(item.key, ())):
+                continue
             if failure is not None and failure.reason == "unknown":
                 aside.append((item.record, failure))
             elif item.key in blocked and (failure is not None or item.received is not None):

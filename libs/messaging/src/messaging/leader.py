@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from messaging.errors import Led
+
 LOOK_EVERY_SECONDS = 1.0
 CHECK_EVERY_SECONDS = 1.5
 SILENT_SECONDS = 5
@@ -55,7 +57,7 @@ class Instances:
     standing_by: tuple[str, ...]
 
 
-async def instances(pool: asyncpg.Pool, name: str) -> Instances:
+async def instances(pool: asyncpg.Pool | asyncpg.Connection, name: str) -> Instances:
     """Returns the instances that hold or wait for the lock `name`, as PostgreSQL sees their sessions."""
     key = _key(name)
     rows = await pool.fetch(
@@ -89,3 +91,17 @@ async def leadership(pool: asyncpg.Pool, name: str) -> AsyncIterator[Leadership]
         lock = Leadership(connection, name)
         await lock.acquire()
         yield lock  # the pool frees advisory locks and resets settings when it takes a connection back
+
+
+@asynccontextmanager
+async def alone(connection: asyncpg.Connection, name: str) -> AsyncIterator[None]:
+    """Holds the lock `name` inside the block, in the session of `connection`. Raises Led when another one has it."""
+    key = _key(name)
+    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
+        led_by = (await instances(connection, name)).leader or "a process without a name"
+        raise Led(f"{name}: expected nobody to lead, found {led_by}: stop the service first")
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", key)

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 from aiokafka import TopicPartition
 
-from messaging.errors import Fenced, TopicRecreated
+from messaging.errors import Fenced, Recovering, TopicRecreated
 
 IDLE_SECONDS = 60
 
@@ -31,11 +31,12 @@ async def claim(
 ) -> Claim:
     """Takes a partition over and returns where to go on; at `beginning` when the group never read it.
 
-    Raises TopicRecreated when the stored offset belongs to a topic of the same name that is gone.
+    Raises TopicRecreated when the stored offset belongs to a topic of the same name that is gone, Recovering until a
+    recovery of the log has said which messages took effect.
     """
     row = await pool.fetchrow(
         """INSERT INTO offsets AS o (consumer_group, topic, partition, topic_id, next_offset, epoch, owner)
-           VALUES ($1, $2, $3, $4, $5, 1, $6)
+           SELECT $1::text, $2, $3, $4, $5, 1, $6 WHERE NOT EXISTS (SELECT FROM recovering WHERE consumer_group = $1)
            ON CONFLICT (consumer_group, topic, partition) DO UPDATE
            SET epoch = o.epoch + 1, owner = excluded.owner, claimed_at = clock_timestamp()
            WHERE o.topic_id = excluded.topic_id
@@ -44,6 +45,11 @@ async def claim(
         timeout=30,
     )  # fmt: skip
     if row is None:
+        if begun := await pool.fetchval("SELECT begun_at FROM recovering WHERE consumer_group = $1", group):
+            raise Recovering(
+                f"group {group}: its log is being recovered since {begun:%Y-%m-%d %H:%M:%S %Z}; if nothing does that "
+                f"any more: annals log recover {group} --from-topic"
+            )
         stored = await pool.fetchval(
             "SELECT topic_id FROM offsets WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
             group, partition.topic, partition.partition,

@@ -286,7 +286,7 @@ _COLUMNS = """id, consumer_group, topic, partition, "offset", key, value, header
 
 def _parked(row: Any) -> Parked:
     id_, group, topic, partition, offset, key, value, headers, *rest = row
-    return Parked(id_, group, topic, partition, offset, key, value, _unpack(headers), *rest)
+    return Parked(id_, group, topic, partition, offset, key, value, unpack(headers), *rest)
 
 
 def _pause(failure: Failure) -> timedelta | None:
@@ -299,5 +299,6 @@ def _pack(headers: Headers) -> str:
     return json.dumps([[name, None if text is None else base64.b64encode(text).decode()] for name, text in headers])
 
 
-def _unpack(packed: str) -> Headers:
+def unpack(packed: str) -> Headers:
+    """Returns headers from the text that column `headers` holds."""
     return tuple((name, None if text is None else base64.b64decode(text)) for name, text in json.loads(packed))

@@ -29,6 +29,11 @@ def _hash(key: bytes) -> int:
     return int(murmur2(key)) & 0x7FFF_FFFF
 
 
+def partition_of(key: bytes, partitions: int) -> int:
+    """Returns the partition that a key belongs to, as Kafka's own clients place it."""
+    return _hash(key) % partitions
+
+
 class TransactionalProducer:
     """One Kafka transaction at a time, for the holder of a transactional id.
 
@@ -73,7 +78,7 @@ class TransactionalProducer:
             raise EventTooLarge(f"topic {topic}: a record of {key!r} has {size} bytes, at most {MAX_BATCH_BYTES}")
         if topic not in self._partitions:
             self._partitions[topic] = len(await self._producer.partitions_for(topic))
-        place = (topic, _hash(key) % self._partitions[topic])
+        place = (topic, partition_of(key, self._partitions[topic]))
         batch = self._open.get(place)
         if batch is None:
             batch = self._open[place] = self._producer.create_batch()

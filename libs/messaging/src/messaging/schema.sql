@@ -36,3 +36,20 @@ CREATE INDEX IF NOT EXISTS parked_by_key ON parked (consumer_group, topic, key_h
     WHERE discarded_at IS NULL;
 CREATE INDEX IF NOT EXISTS parked_due ON parked (consumer_group, retry_at)
     WHERE discarded_at IS NULL AND retry_at IS NOT NULL;
+
+-- Groups whose log is being recovered: their instances wait.
+CREATE TABLE IF NOT EXISTS recovering (
+    consumer_group text        PRIMARY KEY,
+    begun_at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Messages at or behind the group's offsets that took effect before the log was recovered (see settled.py).
+CREATE TABLE IF NOT EXISTS settled (
+    consumer_group text    NOT NULL,
+    topic          text    NOT NULL,
+    partition      integer NOT NULL,
+    key_hash       bytea   NOT NULL,
+    first_offset   bigint  NOT NULL,  -- all of the key from here, 0 where a message took effect,
+    next_offset    bigint  NOT NULL,  -- to the one before this
+    PRIMARY KEY (consumer_group, topic, key_hash, partition, first_offset)
+);
