@@ -4,16 +4,21 @@ from eventlog.append import ANY, NO_STREAM, Appended, Metadata, NewEvent
 from eventlog.decider import Decider, Execution, Executor, Intent
 from eventlog.errors import (
     BrokenLog,
+    BrokenSeal,
     DuplicateEvent,
     EventLogError,
     InvalidEvent,
+    InvalidProof,
     UnknownEventType,
     WrongExpectedVersion,
 )
 from eventlog.ids import derived_id, uuid7
 from eventlog.log import EventLog, RecordedEvent, Share, install_sql
 from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
+from eventlog.proofs import Proof, prove, verify_proof
+from eventlog.seals import Seal, Sealer
 from eventlog.types import MAX_EVENT_BYTES, EventTypes
+from eventlog.verification import Problem, Verification, verify
 from eventlog.watermark import Watermark
 
 __all__ = [
@@ -23,6 +28,7 @@ __all__ = [
     "OPERATIONS",
     "Appended",
     "BrokenLog",
+    "BrokenSeal",
     "DeadLetterDiscarded",
     "Decider",
     "DuplicateEvent",
@@ -33,16 +39,25 @@ __all__ = [
     "Executor",
     "Intent",
     "InvalidEvent",
+    "InvalidProof",
     "MessageDiscarded",
     "Metadata",
     "NewEvent",
+    "Problem",
+    "Proof",
     "RecordedEvent",
+    "Seal",
+    "Sealer",
     "Share",
     "UnknownEventType",
+    "Verification",
     "Watermark",
     "WrongExpectedVersion",
     "dead_letters_stream",
     "derived_id",
     "install_sql",
+    "prove",
     "uuid7",
+    "verify",
+    "verify_proof",
 ]

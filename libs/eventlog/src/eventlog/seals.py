@@ -7,10 +7,11 @@ that nothing sealed until then was changed, removed, moved or put in.
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from itertools import takewhile
 from typing import Annotated, ClassVar
@@ -103,9 +104,11 @@ async def read_seals(conn: asyncpg.Connection | asyncpg.Pool, after: int = 0, li
 
 def _seal(row: asyncpg.Record) -> Seal:
     fields = {name: row[name] for name in Seal.__slots__}
+    if missing := [name for name, value in fields.items() if value is None]:
+        raise BrokenSeal(f"seal {row['number']}: expected every field, found none for {', '.join(missing)}")
     try:
         return Seal(**fields | {"sealed_at": read_time(row["sealed_at"])})
-    except (OverflowError, TypeError) as error:
+    except OverflowError as error:
         raise BrokenSeal(f"seal {row['number']}: sealed_at: expected a time, found {row['sealed_at']!r}") from error
 
 
@@ -127,7 +130,7 @@ class Sealer:
         self._pool = pool
         self._watermark = watermark
         self._positions = positions
-        self._patience = timedelta(seconds=seconds)
+        self._seconds = seconds
 
     async def run(self) -> None:
         """Seal until cancelled. Raises BrokenLog, and ConnectionError or PostgresError when the database is away."""
@@ -136,20 +139,21 @@ class Sealer:
             sealed_to = last.last_position if last else 0
             if await self._watermark.beyond(sealed_to, IDLE_SECONDS) <= sealed_to:
                 continue
-            left = (self._patience - age).total_seconds()
-            await self._watermark.beyond(sealed_to + self._positions - 1, max(0.0, left))
+            await self._watermark.beyond(sealed_to + self._positions - 1, max(0.0, self._seconds - age))
             await self.seal(self._watermark.position)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def seal(self, horizon: int) -> list[Seal]:
         """Seal what is due up to a safe `horizon`, at most 64 segments; returns the new seals.
 
-        Returns none when nothing is due or another instance is sealing. Raises BrokenLog when the database has drawn
-        fewer positions than the horizon says: then it is not the one that was measured.
+        Returns none when nothing is due, another instance is sealing or the log is being restored. Raises BrokenLog
+        when the database has drawn fewer positions than the horizon says: then it is not the one that was measured.
         """
         async with self._pool.acquire() as conn, conn.transaction():
             if not await conn.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
                 return []
+            if await conn.fetchval("SELECT EXISTS (SELECT FROM log_restore)"):
+                return []  # what is being restored has been sealed already: `restore` puts those seals back
             drawn = await conn.fetchval("SELECT last_value FROM events_position")
             if horizon > drawn:
                 raise BrokenLog(f"horizon {horizon}: expected at most the last position drawn, found {drawn}")
@@ -162,13 +166,13 @@ class Sealer:
         metrics.seal_lag.set(max(0, horizon - newest.last_position) if newest else horizon)
         return sealed
 
-    def _due(self, sealed_to: int, horizon: int, age: timedelta) -> list[tuple[int, int]]:
+    def _due(self, sealed_to: int, horizon: int, age: float) -> list[tuple[int, int]]:
         """First and last positions of the segments to seal now: whole ones, or else the rest if it is time."""
         whole = min((horizon - sealed_to) // self._positions, SEGMENTS_AT_ONCE)
         if whole:
             starts = range(sealed_to + 1, sealed_to + whole * self._positions, self._positions)
             return [(first, first + self._positions - 1) for first in starts]
-        return [(sealed_to + 1, horizon)] if horizon > sealed_to and age >= self._patience else []
+        return [(sealed_to + 1, horizon)] if horizon > sealed_to and age >= self._seconds else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +223,12 @@ def check_chain(seals: Iterable[Seal], before: Seal | None = None) -> None:
         raise BrokenSeal("; ".join(faults))
 
 
-async def _last(conn: asyncpg.Connection | asyncpg.Pool) -> tuple[Seal | None, timedelta]:
-    """The last seal and its age, by the database's clock."""
-    sql = f"""SELECT {_COLUMNS}, clock_timestamp() - seals.sealed_at AS age
+async def _last(conn: asyncpg.Connection | asyncpg.Pool) -> tuple[Seal | None, float]:
+    """The last seal and its age in seconds, by the database's clock."""
+    sql = f"""SELECT {_COLUMNS}, extract(epoch FROM clock_timestamp() - seals.sealed_at) AS age
               FROM seals ORDER BY number DESC LIMIT 1"""  # noqa: S608 - constant columns
     row = await conn.fetchrow(sql)
-    return (_seal(row), row["age"]) if row else (None, timedelta.max)
+    return (_seal(row), float(row["age"])) if row else (None, math.inf)
 
 
 async def _sealed(conn: asyncpg.Connection, last: Seal | None, segments: Sequence[tuple[int, int]]) -> list[Seal]:

@@ -1,0 +1,196 @@
+"""Is the log what was sealed, and what was published of its seals? Everything is computed anew from the rows.
+
+Nothing stored in the database is believed beyond what it returns for a plain SELECT: no function of its schema is
+called, and hashes are computed here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import asyncpg
+
+from eventlog import merkle
+from eventlog.leaves import COLUMNS, MAX_POSITIONS, leaves
+from eventlog.seals import Seal, read_seals
+
+AT_ONCE = 8_192  # positions of one read
+MOST_OF_A_KIND = 20  # problems of the rows between them are listed up to this number each
+
+OnProgress = Callable[[int, int], None]
+"""Told the positions verified so far and the last position sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, in a sentence that names it with the expected and the found."""
+
+    sentence: str
+    seal: int | None = None
+    position: int | None = None
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was looked at and what is wrong. Events behind the last seal are only held against each other."""
+
+    events: int = 0
+    """Events in the log."""
+    sealed_events: int = 0
+    """Those of them that a seal covers."""
+    seals: int = 0
+    sealed_to: int = 0
+    """The last position sealed."""
+    published: int | None = None
+    """Published seals compared; None when there were none to compare with."""
+    last_hash: bytes | None = None
+    """Hash of the last seal: it stands for all before it."""
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+async def verify(
+    conn: asyncpg.Connection,
+    published: Sequence[Seal] | None = None,
+    *,
+    on_progress: OnProgress = lambda done, total: None,
+) -> Verification:
+    """Verify the log of a database against itself and against the seals that were `published`, in that order.
+
+    Appends and reads go on meanwhile; `conn` holds one snapshot until the end and needs no right but to read. Whether
+    the last seals were published yet can't be known here: a log that was changed and sealed anew behind the last
+    published seal looks right. Raises BrokenSeal when a seal can't even be read.
+    """
+    result = Verification()
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        await conn.execute("SET LOCAL statement_timeout = 0")
+        seals = await read_seals(conn)
+        result.seals = len(seals)
+        result.sealed_to, result.last_hash = (seals[-1].last_position, seals[-1].hash) if seals else (0, None)
+        result.problems += _chain(seals)
+        if published is not None:
+            result.published = len(published)
+            result.problems += _against_published(seals, published)
+        await _segments(conn, seals, result, on_progress)
+        for sentence, sql in _RULES:
+            rows = await conn.fetch(f"{sql} LIMIT {MOST_OF_A_KIND}")
+            result.problems += [Problem(sentence.format(**row), position=row.get("position")) for row in rows]
+        result.events = await conn.fetchval("SELECT count(*) FROM events")
+    return result
+
+
+def _chain(seals: Sequence[Seal], where: str = "") -> list[Problem]:
+    """What is wrong with seals that should follow each other from the first on."""
+    pairs = [(None, seal) for seal in seals[:1]] + list(pairwise(seals))
+    return [Problem(where + sentence, seal=seal.number) for before, seal in pairs for sentence in seal.faults(before)]
+
+
+def _against_published(seals: Sequence[Seal], published: Sequence[Seal]) -> list[Problem]:
+    """Where the table says something else than the topic does."""
+    problems = _chain(published, "as published: ")
+    stored = {seal.number: seal for seal in seals}
+    for seal in published:
+        found = stored.get(seal.number)
+        if found is None or found.hash != seal.hash:
+            named = f"hash {found.hash.hex()}: the log was sealed anew" if found else "no such seal"
+            sentence = f"seal {seal.number}: expected hash {seal.hash.hex()}, as published, found {named}"
+            problems.append(Problem(sentence, seal=seal.number))
+    return problems
+
+
+async def _segments(
+    conn: asyncpg.Connection, seals: Sequence[Seal], result: Verification, on_progress: OnProgress
+) -> None:
+    """Compute every root anew from the rows."""
+    sql = f"SELECT {COLUMNS} FROM events WHERE position BETWEEN $1 AND $2 ORDER BY position"  # noqa: S608 - constant columns
+    for group in _groups([seal for seal in seals if 1 <= _size(seal) <= MAX_POSITIONS]):
+        rows = await conn.fetch(sql, min(s.first_position for s in group), max(s.last_position for s in group))
+        positions = [row["position"] for row in rows]
+        for seal in group:
+            start, end = bisect_left(positions, seal.first_position), bisect_right(positions, seal.last_position)
+            root = merkle.root(leaves(rows[start:end], seal.first_position, seal.last_position))
+            result.sealed_events += end - start
+            if (problem := _mismatch(seal, end - start, root)) is not None:
+                result.problems.append(problem)
+        on_progress(group[-1].last_position, result.sealed_to)
+
+
+def _size(seal: Seal) -> int:
+    return seal.last_position - seal.first_position + 1
+
+
+def _groups(seals: Sequence[Seal]) -> Iterator[list[Seal]]:
+    """Seals whose positions are read at once; forged ones that leave out or repeat positions stand alone."""
+    group: list[Seal] = []
+    for seal in seals:
+        follows = not group or seal.first_position == group[-1].last_position + 1
+        if group and not (follows and seal.last_position - group[0].first_position < AT_ONCE):
+            yield group
+            group = []
+        group.append(seal)
+    if group:
+        yield group
+
+
+def _mismatch(seal: Seal, events: int, root: bytes) -> Problem | None:
+    where = f"seal {seal.number}, positions {seal.first_position} to {seal.last_position}"
+    if events != seal.events:
+        change = "events were removed" if events < seal.events else "events were put in"
+        return Problem(f"{where}: expected {seal.events} events, found {events}: {change}", seal=seal.number)
+    if root != seal.root:
+        return Problem(
+            f"{where}: expected root {seal.root.hex()}, found {root.hex()}: an event was changed, replaced or moved",
+            seal=seal.number,
+        )
+    return None
+
+
+# Rules that hold for every log, sealed or not, each with the sentence for a row that breaks it.
+_RULES = (
+    (
+        "position {position}: stream {stream}: expected version {expected}, found {version}",
+        """SELECT * FROM (
+               SELECT position, stream, version,
+                      coalesce(lag(version) OVER (PARTITION BY stream ORDER BY version, position), 0) + 1 AS expected
+               FROM events) AS e WHERE version IS DISTINCT FROM expected ORDER BY position""",
+    ),
+    (
+        "position {position}: stream {stream}: expected version {version} behind position {before}, where the version "
+        "before it stands",
+        """SELECT * FROM (
+               SELECT position, stream, version,
+                      lag(position) OVER (PARTITION BY stream ORDER BY version, position) AS before
+               FROM events) AS e WHERE position <= before ORDER BY position""",
+    ),
+    (
+        "stream {stream}: expected version {found} in `streams`, as its last event has, found {version}",
+        """SELECT coalesce(e.stream, s.stream) AS stream, coalesce(e.version, 0) AS found,
+                  coalesce(s.version::text, 'no such stream') AS version
+           FROM (SELECT stream, max(version) AS version FROM events GROUP BY stream) AS e
+           FULL JOIN streams AS s USING (stream) WHERE e.version IS DISTINCT FROM s.version ORDER BY 1""",
+    ),
+    (
+        "event {event_id}: expected one position, found {positions}",
+        """SELECT event_id, array_agg(position ORDER BY position) AS positions FROM events
+           GROUP BY event_id HAVING count(*) > 1 ORDER BY 1""",
+    ),
+    (
+        "position {position}: expected 1 to {drawn}, the last position drawn",
+        """SELECT position, drawn FROM events, (SELECT last_value AS drawn FROM events_position) AS s
+           WHERE position < 1 OR position > drawn ORDER BY position""",
+    ),
+    (
+        "trigger {name}: expected enabled, found {state}",
+        """SELECT name, CASE WHEN t.oid IS NULL THEN 'missing' ELSE 'disabled' END AS state
+           FROM (VALUES ('events', 'events_append_only'), ('events', 'events_fence'), ('seals', 'seals_append_only'))
+                AS wanted(relation, name)
+           LEFT JOIN pg_trigger AS t ON t.tgname = name AND t.tgrelid = to_regclass(relation)
+           WHERE t.tgenabled IS NULL OR t.tgenabled NOT IN ('O', 'A') ORDER BY 1""",
+    ),
+)
