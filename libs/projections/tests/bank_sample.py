@@ -84,6 +84,30 @@ class Balances(Projection):
         rows.upsert(accounts, {"account": recorded.stream}, title=event.title, position=recorded.position)
 
 
+class Statements(Balances):
+    """The same without totals, so that the rows of one account can be rebuilt by themselves."""
+
+    name = "statements"
+    totals = ()
+
+    def rows_of(self, key: str) -> Mapping[sa.Table, Mapping[str, Any]]:
+        return {accounts: {"account": key}, entries: {"account": key}}
+
+    @on(Credited)
+    def credited(self, event: Credited, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.insert(entries, account=recorded.stream, entry=event.entry, amount=event.amount)
+        rows.upsert(accounts, {"account": recorded.stream}, position=recorded.position)
+        rows.increment(accounts, {"account": recorded.stream}, balance=event.amount)
+
+
+class MendedStatements(Statements):
+    """The same projection after its handler was mended."""
+
+    @on(Renamed)
+    def renamed(self, event: Renamed, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.upsert(accounts, {"account": recorded.stream}, title=event.title, position=recorded.position)
+
+
 class Mended(Balances):
     """The same projection after its handler was mended."""
 
@@ -115,6 +139,29 @@ class Highest(Projection):
         row = rows.get(highest, {"account": recorded.stream})
         if row is None or event.amount > row["amount"]:
             rows.upsert(highest, {"account": recorded.stream}, amount=event.amount, entry=event.entry)
+
+
+turnover = sa.Table(
+    "turnover",
+    sa.MetaData(),
+    sa.Column("currency", sa.Text, primary_key=True),
+    sa.Column("amount", Amount, nullable=False),
+    sa.Column("last", sa.Text, nullable=False),
+)
+
+
+class ByCurrency(Projection):
+    """Its rows belong to currencies, so many streams change one."""
+
+    name = "by_currency"
+    tables = (turnover,)
+
+    def key(self, recorded: RecordedEvent) -> str:
+        return str(recorded.event.currency)
+
+    @on(Credited)
+    def credited(self, event: Credited, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.upsert(turnover, {"currency": event.currency}, last=event.entry, amount=event.amount)
 
 
 def credited(stream: str, amount: int = 1, *, entry: str | None = None, currency: str = "TRX") -> NewEvent:

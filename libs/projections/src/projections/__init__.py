@@ -5,6 +5,7 @@ from projections.compare import Comparison, Difference, TableComparison, compare
 from projections.control import Control, controls, pause, resume, throttle
 from projections.dead_letters import DeadLetter, Retried, dead_letters, discard, retry, retry_all
 from projections.errors import (
+    CannotRebuildKeys,
     InvalidChange,
     InvalidProjection,
     NoGeneration,
@@ -16,6 +17,7 @@ from projections.errors import (
 )
 from projections.generation import install_sql
 from projections.job import Progress
+from projections.partial import KeysRebuilt, TableRebuilt, rebuild_keys
 from projections.projection import Projection, on
 from projections.rebuild import Rebuilt, audit, drop_old, rebuild, rollback
 from projections.rows import Rows
@@ -24,6 +26,7 @@ from projections.status import Freshness, Status, status
 
 __all__ = [
     "Amount",
+    "CannotRebuildKeys",
     "Comparison",
     "Control",
     "DeadLetter",
@@ -31,6 +34,7 @@ __all__ = [
     "Freshness",
     "InvalidChange",
     "InvalidProjection",
+    "KeysRebuilt",
     "NoGeneration",
     "Progress",
     "Projection",
@@ -44,6 +48,7 @@ __all__ = [
     "Status",
     "SwapBlocked",
     "TableComparison",
+    "TableRebuilt",
     "WorkerFailed",
     "audit",
     "compare",
@@ -55,6 +60,7 @@ __all__ = [
     "on",
     "pause",
     "rebuild",
+    "rebuild_keys",
     "resume",
     "retry",
     "retry_all",

@@ -100,14 +100,15 @@ async def _compare(
     return TableComparison(table.name, *counts, differing, tuple(differences[:_EXAMPLES]))
 
 
-def _key(table: sa.Table) -> str:
+def key_text(table: sa.Table) -> str:
+    """The primary key of row `t` as one text."""
     return f"ROW({', '.join(f't.{quote(column.name)}' for column in table.primary_key.columns)})::text"
 
 
 async def _hashes(conn: asyncpg.Connection, schema: str, table: sa.Table) -> dict[int, tuple[int, int]]:
     """Number of rows and sum of their hashes, by bucket of the key's hash."""
-    sql = f"""SELECT (hashtextextended({_key(table)}, 0) & {_BUCKETS - 1})::integer AS bucket, count(*),
-                     sum(hashtextextended(({_row(table)})::text, 1)::numeric)
+    sql = f"""SELECT (hashtextextended({key_text(table)}, 0) & {_BUCKETS - 1})::integer AS bucket, count(*),
+                     sum(hashtextextended(({row_text(table)})::text, 1)::numeric)
               FROM {quote(schema)}.{quote(table.name)} AS t GROUP BY 1"""  # noqa: S608 - quoted identifiers
     rows = await conn.fetch(sql, timeout=LONG_SECONDS)
     return {row[0]: (row[1], int(row[2])) for row in rows}
@@ -115,10 +116,11 @@ async def _hashes(conn: asyncpg.Connection, schema: str, table: sa.Table) -> dic
 
 async def _rows(conn: asyncpg.Connection, schema: str, table: sa.Table, buckets: list[int]) -> dict[str, str]:
     """The rows of some buckets as text, by key."""
-    sql = f"""SELECT {_key(table)}, ({_row(table)})::text FROM {quote(schema)}.{quote(table.name)} AS t
-              WHERE hashtextextended({_key(table)}, 0) & {_BUCKETS - 1} = ANY ($1::bigint[])"""  # noqa: S608 - quoted identifiers
+    sql = f"""SELECT {key_text(table)}, ({row_text(table)})::text FROM {quote(schema)}.{quote(table.name)} AS t
+              WHERE hashtextextended({key_text(table)}, 0) & {_BUCKETS - 1} = ANY ($1::bigint[])"""  # noqa: S608 - quoted identifiers
     return {row[0]: row[1] for row in await conn.fetch(sql, buckets, timeout=LONG_SECONDS)}
 
 
-def _row(table: sa.Table) -> str:
+def row_text(table: sa.Table) -> str:
+    """All columns of row `t` as a record."""
     return f"ROW({', '.join(f't.{quote(column.name)}' for column in table.columns)})"

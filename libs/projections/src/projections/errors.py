@@ -46,6 +46,10 @@ class WorkerFailed(ProjectionError):
     """A process that feeds a partition failed; what it had done is kept."""
 
 
+class CannotRebuildKeys(ProjectionError):
+    """The rows of single keys cannot be told from the others; the message says in which table and why."""
+
+
 class SwapBlocked(ProjectionError):
     """Running queries kept the tables locked for too long to swap them."""
 

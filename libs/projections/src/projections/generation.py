@@ -1,7 +1,8 @@
 """A generation: the rows of one projection in one schema, with its checkpoint.
 
 The live generation is `<projection>_v<version>`; `_new` is being built beside it, `_old` is the one before the last
-swap, `_audit` is recomputed only to be compared.
+swap, `_audit` is recomputed only to be compared, `_keys` holds the rows of single keys for a moment, and
+`_asof_<label>` is the log replayed to a point.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Suffix(StrEnum):
     NEW = "_new"
     OLD = "_old"
     AUDIT = "_audit"
+    KEYS = "_keys"
 
 
 class Generation:
@@ -87,9 +89,9 @@ class Generation:
             await conn.execute(f"DROP SCHEMA IF EXISTS {quote(self.schema)} CASCADE", timeout=LONG_SECONDS)
             for table in ("dead_letters", "controls"):
                 await conn.execute(f"DELETE FROM {table} WHERE subscription = $1", self.schema)  # noqa: S608 - constant
+            await conn.execute("DELETE FROM checkpoints WHERE starts_with(subscription, $1)", f"{self.schema}#")
             status = await conn.execute("DELETE FROM checkpoints WHERE subscription = $1", self.schema)
         return str(status) != "DELETE 0"
-            await conn.execute("DELETE FROM checkpoints WHERE starts_with(subscription, $1)", f"{self.schema}#")
 
     async def build_indexes(self, conn: asyncpg.Connection) -> None:
         """The indexes beside the primary keys, if they are missing, and statistics for the planner."""

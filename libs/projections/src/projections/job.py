@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from time import monotonic
 
 import asyncpg
 
-from eventlog import EventLog, RecordedEvent, Watermark
+from eventlog import EventLog, Watermark
 from projections.batch import Batch
 from projections.compare import Comparison, compare_on
 from projections.control import Pace
@@ -38,6 +38,8 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+Read = Callable[[int, int], Awaitable[Batch]]
+"""Reads the next batch of those events that a job applies: after a position, at most up to another."""
 
 
 class Job:
@@ -51,7 +53,7 @@ class Job:
         generation: Generation,
         conn: asyncpg.Connection,
         on_progress: OnProgress | None = None,
-        wanted: Callable[[RecordedEvent], bool] | None = None,
+        read: Read | None = None,
         workers: int = 1,
     ) -> None:
         self._pool = pool
@@ -60,7 +62,7 @@ class Job:
         self._generation = generation
         self._conn = conn
         self._on_progress = on_progress
-        self._wanted = wanted
+        self.read = read or self._read_handled
         self._workers = workers
         self._pace = Pace(conn, generation.schema, on_pause=lambda: self.tell("paused"))
         self._types = sorted(generation.handlers)
@@ -73,17 +75,24 @@ class Job:
     async def start(self, *, indexes: bool = True) -> None:
         """Create the generation if it is missing and follow the live one until little is left.
 
-        It never passes the live position, so that the two can still be compared. The indexes beside the primary keys
-        are built when the rows are there, which is faster than keeping them up to date.
+        It never passes the live position, so that the two can still be compared.
         """
-        self.position = self._first = await self._generation.ensure(self._conn, indexes=False)
-        if await left_over(self._conn, self._generation):
-            await self._apply_in_parallel(self.position)
+        await self.create()
         await self._follow_live()
         if indexes:
-            self.tell("index")
-            await self._generation.build_indexes(self._conn)
+            await self.index()
             await self._follow_live()
+
+    async def create(self) -> None:
+        """Create the generation, without its indexes, if it is missing; the job goes on from where it is."""
+        self.position = self._first = await self._generation.ensure(self._conn, indexes=False)
+        if await left_over(self._conn, self._generation):  # a run of several workers was broken off: finish it
+            await self._apply_in_parallel(self.position)
+
+    async def index(self) -> None:
+        """Build the indexes beside the primary keys: faster when the rows are there than keeping them up to date."""
+        self.tell("index")
+        await self._generation.build_indexes(self._conn)
 
     async def catch_up(self) -> None:
         """Apply everything up to the safe horizon, again and again until little is left."""
@@ -96,7 +105,7 @@ class Job:
                 self.position = await swap(self._conn, self._log, live, self._generation, retired, seconds)
                 return
             except Behind:
-                await self.apply(await self._live_position())
+                await self.apply(await self.live_position())
 
     async def compare_with(self, live: Generation) -> Comparison:
         """Compare with the live rows at exactly the same position, without holding up whoever writes or reads them."""
@@ -131,13 +140,14 @@ class Job:
         return monotonic() - self._started
 
     async def _follow_live(self) -> None:
-        while (target := await self._live_position()) > self.position:
+        while (target := await self.live_position()) > self.position:
             close = target - self.position <= SWAP_EVENTS
             await self.apply(target)
             if close:
                 return
 
-    async def _live_position(self) -> int:
+    async def live_position(self) -> int:
+        """How far the live generation is."""
         position: int = await self._conn.fetchval(
             "SELECT position FROM checkpoints WHERE subscription = $1", self._generation.projection.schema
         )
@@ -150,11 +160,7 @@ class Job:
         self._target = until
 
         async def next_batch(position: int) -> Batch:
-            upto = min(until, position + SCAN)
-            batch = await read_batch(self._log, position, upto, BATCH_EVENTS, types=self._types)
-            if self._wanted is None:
-                return batch
-            return Batch(batch.after, batch.upto, [event for event in batch.events if self._wanted(event)])
+            return await self.read(position, until)
 
         async def after_batch(batch: Batch) -> None:
             self.events += len(batch.events)
@@ -165,6 +171,9 @@ class Job:
         await follow(
             self._generation, lambda: nullcontext(self._conn), next_batch, self.position, until, after_batch=after_batch
         )
+
+    async def _read_handled(self, after: int, upto: int) -> Batch:
+        return await read_batch(self._log, after, min(upto, after + SCAN), BATCH_EVENTS, types=self._types)
 
     async def _apply_in_parallel(self, until: int) -> None:
         self._target = until

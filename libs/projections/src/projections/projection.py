@@ -73,6 +73,13 @@ class Projection:
         """The (table, key) of the rows that the handler of this event will `get`."""
         return ()
 
+    def rows_of(self, key: str) -> Mapping[sa.Table, Mapping[str, Any]]:
+        """Where the rows of a partition key are: for each table, columns with the values that only they have.
+
+        Needed to rebuild single keys, for instance `{accounts: {"account": key}}`. The columns of a row never change.
+        """
+        return {}
+
     @classmethod
     def live(cls, table: sa.Table) -> sa.Table:
         """`table` in the schema that serves queries, for SQLAlchemy Core."""

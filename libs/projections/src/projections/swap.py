@@ -11,7 +11,7 @@ from time import monotonic
 import asyncpg
 
 from eventlog import EventLog
-from projections.batch import NOTHING_HELD, apply, prepare, unprepared
+from projections.batch import NOTHING_HELD, Batch, apply, prepare, unprepared
 from projections.columns import quote
 from projections.errors import EventFailed, NoGeneration, RebuildRunning, SwapBlocked, blames_event
 from projections.generation import Generation
@@ -126,11 +126,16 @@ async def _catch_up_within(
     batch = await read_batch(log, after, upto, SWAP_EVENTS, types=list(incoming.handlers), conn=conn)
     if batch.upto < upto:
         raise Behind
+    await apply_within(conn, incoming, batch)
+
+
+async def apply_within(conn: asyncpg.Connection, incoming: Generation, batch: Batch) -> None:
+    """Apply a batch in the caller's transaction. Raises Behind if an event fails: it has to be parked outside."""
     prepared = unprepared(incoming, batch) if incoming.fetches else await prepare(incoming, batch, NOTHING_HELD)
     try:
         await apply(conn, incoming, prepared)
     except EventFailed as failure:
-        raise Behind from failure  # it is parked outside
+        raise Behind from failure
     except Exception as error:
         if blames_event(error):
             raise Behind from error

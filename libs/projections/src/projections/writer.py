@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -55,6 +55,13 @@ class TableWriter:
             }
             rows[spec.key_in(row)] = row
         return rows
+
+    def matching(self, values: Mapping[str, Sequence[Any]]) -> tuple[str, list[list[Any]]]:
+        """A condition on `t` for the rows that have one of these combinations of kept values, and its parameters."""
+        same = " AND ".join(f"t.{quote(name)} = {self._given(name)}" for name in values)
+        return f"EXISTS (SELECT FROM {self._source(list(values))} WHERE {same})", self._columns(
+            values, [list(given) for given in values.values()]
+        )
 
     def _kinds(self, changes: dict[Key, Change]) -> dict[_Kind, _ByKey]:
         if self.spec.shared:  # one statement, so that concurrent writers lock all rows in one order
