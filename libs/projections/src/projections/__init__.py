@@ -1,5 +1,6 @@
 """Read models fed from the event log. The README of this library explains the mechanism."""
 
+from projections.asof import AsOf, as_of, drop_as_of, list_as_of
 from projections.columns import Amount
 from projections.compare import Comparison, Difference, TableComparison, compare
 from projections.control import Control, controls, pause, resume, throttle
@@ -26,6 +27,7 @@ from projections.status import Freshness, Status, status
 
 __all__ = [
     "Amount",
+    "AsOf",
     "CannotRebuildKeys",
     "Comparison",
     "Control",
@@ -50,13 +52,16 @@ __all__ = [
     "TableComparison",
     "TableRebuilt",
     "WorkerFailed",
+    "as_of",
     "audit",
     "compare",
     "controls",
     "dead_letters",
     "discard",
+    "drop_as_of",
     "drop_old",
     "install_sql",
+    "list_as_of",
     "on",
     "pause",
     "rebuild",

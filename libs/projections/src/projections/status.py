@@ -10,9 +10,11 @@ from typing import Protocol
 import asyncpg
 
 from eventlog import EventLog
+from projections.control import controls
+from projections.generation import Suffix
 from projections.projection import Projection
 
-_GENERATION = re.compile(r"^(?P<live>(?P<name>.+)_v(?P<version>\d+))(?P<suffix>_new|_old|_audit)?$")
+_GENERATION = re.compile(r"^(?P<live>(?P<name>.+?)_v(?P<version>\d+))(?P<suffix>_new|_old|_audit|_keys|_asof_\w+)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,11 @@ class Status:
     parked_keys: int
     parked_events: int
     generations: dict[str, int]
-    """Position of each schema: the live one, and `_new`, `_old`, `_audit` where they exist."""
+    """Position of each schema: the live one, and `_new`, `_old`, `_audit`, `_keys`, `_asof_…` where they exist."""
+    paused: str | None = None
+    """Who paused the live rows, since when and why."""
+    rebuild_paused: str | None = None
+    """The same of a rebuild."""
 
 
 async def status(pool: asyncpg.Pool, log: EventLog) -> list[Status]:
@@ -41,6 +47,7 @@ async def status(pool: asyncpg.Pool, log: EventLog) -> list[Status]:
            FROM checkpoints AS c LEFT JOIN dead_letters AS l USING (subscription)
            GROUP BY c.subscription ORDER BY c.subscription"""
     )
+    asked = {subscription: control.paused for subscription, control in (await controls(pool)).items()}
     found: dict[tuple[str, int, str], dict[str, asyncpg.Record]] = {}
     for record in records:
         if match := _GENERATION.match(record["subscription"]):
@@ -61,6 +68,8 @@ async def status(pool: asyncpg.Pool, log: EventLog) -> list[Status]:
                 parked_keys=live["keys"] if live else 0,
                 parked_events=live["events"] if live else 0,
                 generations={schema: record["position"] for schema, record in generations.items()},
+                paused=asked.get(schema),
+                rebuild_paused=asked.get(schema + Suffix.NEW),
             )
         )
     return result
@@ -101,6 +110,11 @@ class Freshness:
             token.stream,
         )
         return reason
+
+    async def paused(self) -> str | None:
+        """Who paused the projection, since when and why; None while it runs."""
+        found = await controls(self._pool, [self._schema])
+        return found[self._schema].paused if found else None
 
     async def lag(self) -> int:
         """Positions that the live rows are behind the log; 0 means caught up."""
