@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from annals import topics
+from annals import kafka_audit
 from annals.demo import acts
 from annals.demo.theatre import Theatre
 from annals.services import installed
@@ -49,7 +49,7 @@ async def test_processes_killed_at_any_moment_under_load_lose_and_double_nothing
         await theatre.settled(within=90)
         await nothing_is_put_aside(theatre)
         await everything_is_consumed(theatre)
-        reports = await topics.inspect(theatre.directory.environment["ANNALS_KAFKA_BOOTSTRAP"], installed().values())
+        reports = await kafka_audit.inspect(installed().values())
         assert [report for report in reports if not report.ok] == []
         assert all(report.events for report in reports)
         print(f"{plays} plays, {theatre.stage.sent} transactions, kills: {dict(director.kills)}")

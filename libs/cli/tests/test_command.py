@@ -1,4 +1,4 @@
-"""The command where nothing runs: what it offers, what it says, how it judges topics."""
+"""The command where nothing runs: what it offers, what it says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from annals import errors, services
 from annals.cli import app
-from annals.topics import Record, TopicReport, _Topic
 
 COMMANDS = ("demo", "up", "down", "run", "migrate", "status", "rebuild", "rollback", "audit", "token", "env")
 
@@ -71,35 +70,3 @@ def test_a_service_that_is_not_installed_is_wrong_usage_and_those_there_are_are_
 def test_a_projection_without_its_service_is_refused_with_an_example(name: str) -> None:
     with pytest.raises(errors.UnknownName, match=r"expected service\.projection, such as rewards\.pool_status"):
         services.find_projection(name)
-
-
-def record(key: bytes, value: bytes = b"{}") -> Record:
-    return key, value, {"ce_id": b"1"}
-
-
-EXPECTED = {1: record(b"a"), 2: record(b"b"), 3: record(b"a")}
-
-
-@pytest.mark.parametrize(
-    ("found", "report"),
-    [
-        ([1, 2, 3], {}),
-        ([2, 1, 3], {}),  # another partition's record may come first
-        ([1, 2], {"missing": 1}),
-        ([1, 1, 2, 3], {"doubled": 1}),
-        ([3, 1, 2], {"out_of_order": 1}),
-        ([1, 2, 3, 4], {"unexpected": 1}),
-        ([], {"missing": 3}),
-    ],
-)
-def test_a_topic_is_held_against_the_log(found: list[int], report: dict[str, int]) -> None:
-    topic = _Topic(TopicReport("shop.events"), dict(EXPECTED))
-    judged = topic.check([(position, EXPECTED.get(position, record(b"z"))) for position in found])
-    assert judged == TopicReport("shop.events", events=3, **report)
-    assert judged.ok is not bool(report)
-
-
-def test_a_record_with_other_contents_is_a_changed_one() -> None:
-    topic = _Topic(TopicReport("shop.events"), dict(EXPECTED))
-    judged = topic.check([(1, EXPECTED[1]), (2, record(b"b", b'{"more": 1}')), (3, EXPECTED[3])])
-    assert judged == TopicReport("shop.events", events=3, changed=1)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from annals.commands import dead_letters, read_models, stack, status
+from annals.commands import dead_letters, log, read_models, stack, status
 from annals.shell import CONSUME, INSPECT, OPERATE, RUN, Commands
 
 HELP = """
@@ -65,6 +65,7 @@ for panel, functions in {
     for function in functions:
         app.command(rich_help_panel=panel)(function)
 
+app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)
 
 

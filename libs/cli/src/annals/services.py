@@ -54,6 +54,12 @@ class Installed:
         """The names of the topics that it publishes to."""
         return [topic.name for topic in self._part("publish").TOPICS]
 
+    @cached_property
+    def consumes(self) -> Sequence[str]:
+        """The names of the topics that it reads; the service at the root reads none."""
+        found: Sequence[str] = getattr(self._part("handlers"), "TOPICS", ())
+        return found
+
     def settings(self) -> ServiceSettings:
         """Its settings, from the environment."""
         found: ServiceSettings = settings_class(self.create)()

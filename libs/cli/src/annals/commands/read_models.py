@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, NoReturn
 
 import typer
 
-from annals import maintenance, shell
+from annals import kafka_audit, maintenance, services, shell
 from annals.shell import Json, StackName, Yes, console, errors
 
 
@@ -48,15 +49,19 @@ def rollback(
 
 def audit(
     name: Annotated[str, typer.Argument(help="A service, or service.projection.")],
+    topic: Annotated[bool, typer.Option("--topic", help="Compare the log with the service's Kafka topics.")] = False,
     as_json: Json = False,
     stack: StackName = None,
 ) -> None:
-    """Compute read models anew beside the live ones and say what differs.
+    """Compute read models anew beside the live ones and say what differs; or hold Kafka against the log.
 
     $ annals audit rewards
     $ annals audit rewards.pool_status --json
+    $ annals audit rewards --topic
     """
     shell.use(stack)
+    if topic:
+        _audit_topics(name, as_json)
     comparisons = shell.run(maintenance.audit(name, console=errors))
     if as_json:
         shell.print_json([maintenance.comparison_dict(one) for one in comparisons])
@@ -64,3 +69,12 @@ def audit(
         for comparison in comparisons:
             console.print(str(comparison), highlight=False)
     shell.end(good=all(comparison.equal for comparison in comparisons))
+
+
+def _audit_topics(name: str, as_json: bool) -> NoReturn:
+    reports = shell.run(kafka_audit.inspect([services.find(name)], errors))
+    if as_json:
+        shell.print_json([asdict(report) | {"ok": report.ok} for report in reports])
+    else:
+        console.print(kafka_audit.table(reports))
+    shell.end(good=all(report.ok for report in reports))

@@ -14,7 +14,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from annals import maintenance, topics
+from annals import kafka_audit, maintenance
 from annals.demo import acts, show
 from annals.demo.theatre import Theatre, open_theatre
 from annals.services import installed
@@ -119,8 +119,8 @@ async def _encore(theatre: Theatre, scale: acts.Scale) -> None:
 async def _check_kafka(theatre: Theatre) -> None:
     """Every event of every log is on its topics exactly once, in the order of its key."""
     with _environment(theatre.directory):
-        reports = await topics.inspect(theatre.directory.environment["ANNALS_KAFKA_BOOTSTRAP"], installed().values())
-    theatre.console.print(show.topic_table(reports))
+        reports = await kafka_audit.inspect(installed().values())
+    theatre.console.print(kafka_audit.table(reports))
     if wrong := [report.topic for report in reports if not report.ok]:
         raise LocalStackError(f"Kafka differs from the logs: {', '.join(wrong)}")
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from annals.demo.theatre import Theatre
-from annals.topics import FAULTS, TopicReport
 from annals.town import Directory
 
 STATEMENT_LINES = 8
@@ -84,14 +82,6 @@ async def _acceptances(theatre: Theatre) -> None:
     for row in rows:
         table.add_row(str(row["document_type"]), str(row["version"]), f"{row['accepted']:,}")
     theatre.console.print(table)
-
-
-def topic_table(reports: Sequence[TopicReport]) -> Table:
-    """Every topic with what was found on it."""
-    table = _table("Kafka, read committed", "topic", "events", *(name.replace("_", " ") for name in FAULTS))
-    for report in reports:
-        table.add_row(report.topic, f"{report.events:,}", *(str(getattr(report, name)) for name in FAULTS))
-    return table
 
 
 def what_next(console: Console, keep: bool, directory: Directory) -> None:

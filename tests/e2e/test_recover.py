@@ -1,0 +1,102 @@
+"""A service loses its database; the command gives it back from a backup and from Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from contracts import chain
+from contracts.chain import Pool
+from contracts.testing import address, hash_of, source
+from local_stack.postgres import PostgresServer
+from messaging.progress import read_progress
+from messaging.testing import delete_topics, eventually, send
+from rewards.app import create
+from service.testing import Running, serving
+
+EVENTS = "SELECT events::text FROM events ORDER BY position"
+
+
+@pytest.fixture
+async def backup(postgres: PostgresServer) -> AsyncIterator[str]:
+    """The address of a database that does not exist yet; dropped after the test."""
+    url = postgres.url(f"t_{uuid4().hex[:16]}")
+    yield url
+    await asyncio.to_thread(postgres.drop_database, url)
+
+
+async def restore(postgres: PostgresServer, source_url: str, target_url: str) -> None:
+    """What a restored backup is: the same rows, in all tables, as at one moment."""
+    connection = await asyncpg.connect(postgres.url())
+    names = (url.rsplit("/", 1)[1] for url in (target_url, source_url))
+    await connection.execute("CREATE DATABASE {} TEMPLATE {}".format(*names))
+    await connection.close()
+
+
+async def claims(kafka: str, first: int, last: int) -> None:
+    def claimed(number: int) -> tuple[str, chain.RewardClaimed]:
+        claim = hash_of("claim", number)
+        message = chain.RewardClaimed(
+            claim_id=claim, pool=Pool.LISTENING, claimant=address(1), amount=number, day=20_454, source=source(number)
+        )
+        return f"reward-vault/claim/{claim}", message
+
+    await send(kafka, *(claimed(number) for number in range(first, last + 1)))
+
+
+async def has_all(running: Running, kafka: str, events: int) -> bool:
+    """Whether so many events are in the log, on Kafka and in the read models."""
+    pool = running.service.pool
+    assert pool is not None
+    last, found = await pool.fetchrow("SELECT max(position), count(*) FROM events")
+    behind = await pool.fetchval("SELECT count(*) FROM checkpoints WHERE position < $1", last)
+    progress = await read_progress(kafka, "rewards.relay") if found == events else None
+    return progress is not None and progress.position == last and not behind
+
+
+async def annals(database: str, kafka: str, home: Path, *arguments: str) -> Any:
+    """Runs the command, which must succeed; returns what it prints."""
+    environment = {**os.environ, "REWARDS_DATABASE_URL": database, "ANNALS_KAFKA_BOOTSTRAP": kafka}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "annals", *arguments, "--json",
+        env={**environment, "ANNALS_HOME": str(home)}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    printed, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode() + printed.decode()
+    return json.loads(printed)
+
+
+@pytest.mark.timeout(240)
+async def test_a_service_restored_from_a_backup_gets_back_all_that_it_ever_published(
+    postgres: PostgresServer, database: str, backup: str, kafka: str, tmp_path: Path
+) -> None:
+    await delete_topics(kafka)
+    await claims(kafka, 1, 40)
+    async with serving(create, database, kafka) as running:
+        await eventually(lambda: has_all(running, kafka, 40))
+    await restore(postgres, database, backup)
+    async with serving(create, database, kafka) as running:
+        await claims(kafka, 41, 100)
+        await eventually(lambda: has_all(running, kafka, 100))
+        assert running.service.pool is not None
+        lost = [row[0] for row in await running.service.pool.fetch(EVENTS)]
+
+    done = await annals(backup, kafka, tmp_path, "log", "recover", "rewards", "--from-topic", "--yes")
+    assert (done["events"], done["settled"], done["rebuild"]) == (60, 60, [])
+    async with serving(create, backup, kafka) as running:
+        await claims(kafka, 101, 110)
+        await eventually(lambda: has_all(running, kafka, 110))
+        assert running.service.pool is not None
+        assert [row[0] for row in await running.service.pool.fetch(EVENTS)][:100] == lost
+        assert await running.service.pool.fetch("SELECT * FROM parked") == []
+    assert all(topic["ok"] for topic in await annals(backup, kafka, tmp_path, "audit", "rewards", "--topic"))
+    assert all(model["equal"] for model in await annals(backup, kafka, tmp_path, "audit", "rewards"))
