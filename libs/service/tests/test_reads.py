@@ -97,6 +97,28 @@ async def test_reading_gives_up_with_503_and_says_when_to_come_back() -> None:
     assert "at 6" in late.value.detail
 
 
+async def test_reading_what_is_paused_is_503_at_once_with_the_reason_unless_it_is_shown_already() -> None:
+    reached = 6
+
+    async def checkpoint(_: Token) -> int:
+        return reached
+
+    async def paused() -> str | None:
+        return "pools_v1 is paused by ann: the disk is being moved"
+
+    async def read() -> None:
+        asks = {"checkpoint": checkpoint, "parked": never_parked, "paused": paused}
+        await await_position(TOKEN, log="rewards", **asks, seconds=60)
+
+    async with asyncio.timeout(1):
+        with pytest.raises(Problem) as refused:
+            await read()
+        assert (refused.value.status, refused.value.detail) == (503, await paused())
+        assert refused.value.headers["retry-after"] == "30"
+        reached = 7
+        await read()
+
+
 @pytest.mark.parametrize("checkpoint_at", [0, 7, 100])
 async def test_reading_what_is_parked_is_409_with_the_reason_wherever_the_checkpoint_is(checkpoint_at: int) -> None:
     async def checkpoint(_: Token) -> int:

@@ -45,6 +45,12 @@ class Token(BaseModel):
 
 Checkpoint = Callable[[Token], Awaitable[int]]
 Parked = Callable[[Token], Awaitable[str | None]]
+Paused = Callable[[], Awaitable[str | None]]
+RETRY_PAUSED_SECONDS = 30
+
+
+async def _never() -> None:
+    return None
 
 
 async def await_position(
@@ -53,6 +59,7 @@ async def await_position(
     log: str,
     checkpoint: Checkpoint,
     parked: Parked,
+    paused: Paused = _never,
     seconds: float = WAIT_SECONDS,
     poll_seconds: float = 0.02,
 ) -> None:
@@ -60,7 +67,7 @@ async def await_position(
 
     `checkpoint(token)` is the position that the projection's partition of that stream has reached; `parked(token)` says
     why the stream's events are parked, if they are. Raises Problem: 400 for the token of another log, 409 with the
-    reason if parked, 503 with Retry-After after `seconds`.
+    reason if parked, 503 with Retry-After after `seconds`, or at once with the reason if an operator has paused it.
     """
     if token is None:
         return
@@ -77,6 +84,9 @@ async def await_position(
             )
         if reached >= token.position:
             return
+        if reason := await paused():
+            headers = {"retry-after": str(RETRY_PAUSED_SECONDS)}
+            raise Problem(503, "paused", "The read model is paused.", reason, headers, position=reached)
         if monotonic() >= deadline:
             detail = f"Position {token.position} is not shown yet; the read model is at {reached}."
             raise Problem(

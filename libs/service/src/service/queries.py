@@ -45,7 +45,9 @@ class Queries:
         """
         for projection in projections if after is not None else ():
             fresh = Freshness(self._pool, projection)
-            await await_position(after, log=self._service, checkpoint=fresh.position, parked=fresh.parked)
+            await await_position(
+                after, log=self._service, checkpoint=fresh.position, parked=fresh.parked, paused=fresh.paused
+            )
 
 
 def not_found(what: str, name: str) -> Problem:
