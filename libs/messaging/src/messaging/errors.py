@@ -65,6 +65,10 @@ class AuditAborted(Exception):
     """So many records differ from the log that it is not worth going on."""
 
 
+class LogResealed(Exception):
+    """The log holds another seal than the one that was published: somebody changed it and sealed it anew."""
+
+
 class EventTooLarge(Exception):
     """An event is larger than its topic accepts, so that the relay cannot go past it."""
 

@@ -40,7 +40,13 @@ class Progress:
 
 
 async def read_progress(kafka: Kafka, topic: str) -> Progress | None:
-    """Returns the last committed progress, None when the relay never published.
+    """Returns the last committed progress, None when the relay never published."""
+    last = await read_last(kafka, topic)
+    return Progress.decode(last) if last is not None else None
+
+
+async def read_last(kafka: Kafka, topic: str) -> bytes | None:
+    """Returns the value of the last committed record of a topic of one partition, None when there is none.
 
     To be called after the transactional id was initialised: only then is no transaction of a predecessor open, and
     what is committed is the whole truth. Reads backwards in growing steps, because the last offsets of a partition
@@ -60,7 +66,7 @@ async def read_progress(kafka: Kafka, topic: str) -> Progress | None:
             while end > beginning:
                 start = max(beginning, end - back)
                 if (last := await _last_value(consumer, partition, start, end)) is not None:
-                    return Progress.decode(last)
+                    return last
                 if start == beginning:
                     break
                 back *= 8

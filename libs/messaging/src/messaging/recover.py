@@ -14,13 +14,14 @@ from uuid import UUID
 import asyncpg
 from aiokafka import ConsumerRecord, TopicPartition
 
-from eventlog import restore
+from eventlog import restore, seals
 from messaging import settled, stored
 from messaging.connection import Kafka
 from messaging.errors import LogForked, Malformed
 from messaging.leader import alone
 from messaging.producer import TransactionalProducer
 from messaging.reading import OnProgress, Reading, Step, reading
+from messaging.seals import read_published
 from messaging.stored import StoredEvent
 from messaging.topics import log_topic
 
@@ -31,7 +32,8 @@ _row = attrgetter(*restore.COLUMNS)
 class Recovered:
     """What a recovery did: `events` were missing behind position `after`, the log now ends at `position`.
 
-    `settled` messages stand at or behind the consumer's offsets and will be passed over, for they took effect.
+    `settled` messages stand at or behind the consumer's offsets and will be passed over, for they took effect. `seals`
+    were missing and are back.
     """
 
     log_id: UUID
@@ -39,6 +41,7 @@ class Recovered:
     position: int
     events: int
     settled: int
+    seals: int
 
 
 async def recover(
@@ -55,7 +58,8 @@ async def recover(
     moment, it leaves log and consumer closed, and the next run goes on.
 
     Raises LogForked when the log has events that the topic contradicts, Led while a relay of the service runs,
-    RestoreRefused when the copy has gaps, LookupError when there is no copy.
+    RestoreRefused when the copy has gaps, BrokenSeal when published seals contradict it, LookupError when there is no
+    copy.
     """
     async with alone(connection, f"relay:{service}"):
         await _fence(kafka, service)  # what the topic holds now is all it will ever hold of the log that was
@@ -65,11 +69,12 @@ async def recover(
                 raise LookupError(f"topic {partition.topic}: not found: nothing of this log was ever copied")
             async with _closed(connection, service) as after:
                 await _bring_up_to_date(connection, reader, partition, on_progress)
+                sealed = await seals.restore(connection, await read_published(kafka, service))
                 found = await settled.settle(connection, kafka, service, consumes, after, on_progress)
         end = await restore.end_of_log(connection)
         events = await connection.fetchval("SELECT count(*) FROM events WHERE position > $1", after)
         log_id = UUID(str(await connection.fetchval("SELECT log_id FROM log_identity")))
-    return Recovered(log_id, after, end, events, found)
+    return Recovered(log_id, after, end, events, found, sealed.added)
 
 
 async def _fence(kafka: Kafka, service: str) -> None:

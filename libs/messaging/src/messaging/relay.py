@@ -20,6 +20,7 @@ from messaging.errors import LogBehindTopics, is_unavailable
 from messaging.leader import Leadership, leadership
 from messaging.producer import TransactionalProducer
 from messaging.progress import Progress, read_progress
+from messaging.seals import SealPublisher
 from messaging.topics import TopicSpec
 
 logger = logging.getLogger(__name__)
@@ -49,8 +50,9 @@ class Relay:
     goes verbatim to `<service>.log`, in the same transaction.
 
     Any number of instances may run: one leads, the others stand by and take over within five seconds. `run` raises
-    LogBehindTopics when Kafka knows events that the log does not, EventTooLarge, and whatever `publish` raises; when
-    Kafka or PostgreSQL cannot be reached it steps down and tries again.
+    LogBehindTopics when Kafka knows events or seals that the log does not, LogResealed when the log has other seals
+    than those published, EventTooLarge, and whatever `publish` raises; when Kafka or PostgreSQL cannot be reached it
+    steps down and tries again.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Relay:
 
     async def _lead(self, lock: Leadership) -> None:
         """Relays until the lock is lost or an error comes up."""
-        specs = [topics.progress_topic(self._service), *self._publishes]
+        specs = [topics.progress_topic(self._service), topics.seals_topic(self._service), *self._publishes]
         if self._copy:
             specs.append(topics.log_topic(self._service))
         await topics.ensure(self._kafka, specs)
@@ -109,10 +111,12 @@ class Relay:
             log_id = await self._log.identity()
             progress = await read_progress(self._kafka, self._progress_topic)
             position = await self._verified(progress, log_id)
+            seals = SealPublisher(self._kafka, self._log.pool, self._service)
+            await seals.start()
             logger.info("relay of %s leads, from position %d", self._service, position)
             leader.set(1)
             self._reached = position
-            await _first(lock.watch(), self._follow(producer, log_id), self._measure())
+            await _first(lock.watch(), self._follow(producer, log_id, seals), self._measure())
         finally:
             leader.set(0)
             for lag in (metrics.relay_lag_events, metrics.relay_lag_seconds):
@@ -132,9 +136,10 @@ class Relay:
             )
         return progress.position
 
-    async def _follow(self, producer: TransactionalProducer, log_id: UUID) -> None:
+    async def _follow(self, producer: TransactionalProducer, log_id: UUID, seals: SealPublisher) -> None:
         limit = MIN_EVENTS
         while True:
+            await seals.publish(producer, self._reached)  # never before the events they cover
             horizon = await self._watermark.beyond(self._reached, WAIT_SECONDS)
             if horizon <= self._reached:
                 continue

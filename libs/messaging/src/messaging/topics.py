@@ -60,6 +60,11 @@ def log_topic(service: str) -> TopicSpec:
     return TopicSpec(f"{service}.log", partitions=1)
 
 
+def seals_topic(service: str) -> TopicSpec:
+    """Returns the topic of the seals of a service's log: one partition, so that it keeps their order."""
+    return TopicSpec(f"{service}.seals", partitions=1)
+
+
 async def ensure(kafka: Kafka, specs: Iterable[TopicSpec]) -> None:
     """Creates the topics that are missing and verifies the others.
 

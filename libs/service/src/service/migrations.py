@@ -145,7 +145,7 @@ def run_sql(script: str) -> None:
     await_only(driver.execute(script))
 
 
-def grant_runtime(role: str, *, append_only: Sequence[str] = ("events",), create_schemas: bool = True) -> None:
+def grant_runtime(role: str, *, append_only: Sequence[str] = ("events", "seals"), create_schemas: bool = True) -> None:
     """In the first migration: what the service's runtime role may do in schema public.
 
     It may append to the tables `append_only` and never change them, read `alembic_version`, and read and write all

@@ -69,6 +69,7 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level logged.")
     log_format: Literal["json", "console"] = Field("json", description="`json` for machines, `console` for people.")
     lag_limit: int = Field(100_000, ge=0, description="Events a subscription may be behind before /ready answers 503.")
+    seal_seconds: float = Field(60, gt=0, description="Longest time until an event of the log is sealed.")
     start_seconds: float = Field(300, gt=0, description="Longest wait for the database and its migrations at start.")
     shutdown_seconds: float = Field(20, gt=0, description="Longest graceful shutdown; then the process is ended.")
 

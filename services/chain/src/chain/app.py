@@ -6,7 +6,7 @@ from chain import api, domain, projections, publish
 from chain.fetch import Fetcher, Heights
 from chain.ingest import Ingester
 from chain.settings import ChainSettings
-from eventlog import EventLog, EventTypes, Watermark
+from eventlog import EventLog, EventTypes, Sealer, Watermark
 from messaging import Relay
 from projections import Freshness, Runner
 from service import Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
@@ -40,6 +40,7 @@ def create(settings: ChainSettings) -> Service:
     )
     runner = Runner(pool, log, watermark, projections.ALL)
     kafka = settings.kafka_options()
+    sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
 
     routes = api.routes(Queries(settings.name, engine, pool), Heights(node))
@@ -49,7 +50,7 @@ def create(settings: ChainSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("chain"),
-        workers=[watermark, ingester, runner, relay],
+        workers=[watermark, ingester, runner, sealer, relay],
         checks=[kafka_check(settings, topics=[topic.name for topic in publish.TOPICS])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
         resources=[node],

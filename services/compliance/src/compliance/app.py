@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compliance import api, domain, handlers, projections, publish
 from compliance.settings import ComplianceSettings
-from eventlog import EventLog, EventTypes, Executor, Watermark
+from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
 from messaging import Consumer, Relay
 from projections import Freshness, Runner
 from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
@@ -21,6 +21,7 @@ def create(settings: ComplianceSettings) -> Service:
 
     kafka = settings.kafka_options()
     runner = Runner(pool, log, watermark, projections.ALL)
+    sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handlers.handle_messages(executor, facts))
@@ -32,7 +33,7 @@ def create(settings: ComplianceSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("compliance"),
-        workers=[watermark, runner, relay, consumer],
+        workers=[watermark, runner, sealer, relay, consumer],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventlog import EventLog, EventTypes, Executor, Watermark
+from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
 from messaging import Consumer, Relay, inbox
 from projections import Freshness, Runner
 from royalties import api, domain, handlers, projections, publish
@@ -19,6 +19,7 @@ def create(settings: RoyaltiesSettings) -> Service:
 
     kafka = settings.kafka_options()
     runner = Runner(pool, log, watermark, projections.ALL)
+    sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     handle = inbox(handlers.translate, Executor(log))
@@ -31,7 +32,7 @@ def create(settings: RoyaltiesSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("royalties"),
-        workers=[watermark, runner, relay, consumer],
+        workers=[watermark, runner, sealer, relay, consumer],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

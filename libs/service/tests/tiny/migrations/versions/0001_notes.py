@@ -14,4 +14,4 @@ def upgrade() -> None:
           text text NOT NULL
         );
     """)
-    grant_runtime("annals_test_tiny")
+    grant_runtime("annals_test_tiny", append_only=["events"])
