@@ -107,8 +107,9 @@ async def test_reading_what_is_paused_is_503_at_once_with_the_reason_unless_it_i
         return "pools_v1 is paused by ann: the disk is being moved"
 
     async def read() -> None:
-        asks = {"checkpoint": checkpoint, "parked": never_parked, "paused": paused}
-        await await_position(TOKEN, log="rewards", **asks, seconds=60)
+        await await_position(
+            TOKEN, log="rewards", checkpoint=checkpoint, parked=never_parked, paused=paused, seconds=60
+        )
 
     async with asyncio.timeout(1):
         with pytest.raises(Problem) as refused:
