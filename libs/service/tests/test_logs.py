@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from opentelemetry.trace import SpanKind
 
+from eventlog import tracing
+from eventlog.testing import tracing_on
 from service import ServiceSettings, configure_logs, get_logger
 from service.logs import redact_text
-from service.trace import current_traceparent, start_trace
 
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
 
 
@@ -96,19 +99,13 @@ def test_the_console_format_is_for_people(capfd: pytest.CaptureFixture[str]) -> 
     assert "RuntimeError: postgresql://a:***@b/c" in text
 
 
-def test_a_trace_is_continued_with_a_span_of_its_own() -> None:
-    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
-    trace = start_trace(parent)
-    assert trace.trace_id == "0af7651916cd43dd8448eb211c80319c"
-    assert trace.span_id != "b7ad6b7169203331"
-    assert current_traceparent() == f"00-0af7651916cd43dd8448eb211c80319c-{trace.span_id}-00"
-
-
-@pytest.mark.parametrize(
-    "header",
-    [None, "", "nonsense", "00-" + "0" * 32 + "-b7ad6b7169203331-01", "00-" + "A" * 32 + "-b7ad6b7169203331-01"],
-)
-def test_without_a_valid_traceparent_a_trace_starts(header: str | None) -> None:
-    trace = start_trace(header)
-    assert len(trace.trace_id) == 32
-    assert trace.trace_id not in (header or "")
+def test_a_line_names_the_span_it_is_written_in_and_the_events_it_is_about(capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logs(ServiceSettings())
+    with tracing_on(), tracing.continued("process", SpanKind.CONSUMER, [(PARENT, "event-1"), (PARENT, "event-2")]):
+        logging.getLogger("messaging.handling").info("parked")
+    get_logger("shop").info("outside")
+    inside, outside = (json.loads(line) for line in capfd.readouterr().err.splitlines())
+    assert (inside["trace_id"], inside["event_ids"]) == (PARENT[3:35], ["event-1", "event-2"])
+    assert len(inside["span_id"]) == 16
+    assert inside["span_id"] != PARENT[36:52]
+    assert not {"trace_id", "span_id", "event_ids"} & outside.keys()

@@ -12,9 +12,10 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from service.logs import get_logger, redact_text
-from service.metrics import CHECK_SECONDS, POOL_CONNECTIONS, READY, SUBSCRIPTION_LAG
+from service.metrics import CHECK_SECONDS, POOL_CONNECTIONS, POOL_LIMIT, READY
 from service.migrations import Release, migrated_to
 
 CHECK_SECONDS_LIMIT = 3.0
@@ -130,11 +131,10 @@ def migrations_check(pool: asyncpg.Pool, release: Release) -> Check:
 
 
 def lag_check(name: str, lag: Lag, limit: int) -> Check:
-    """Fails while a subscription is more than `limit` events behind; also published as a metric."""
+    """Fails while a subscription is more than `limit` events behind."""
 
     async def probe() -> str:
         behind = await lag()
-        SUBSCRIPTION_LAG.labels(name).set(behind)
         if behind > limit:
             raise RuntimeError(f"{behind} events behind, expected at most {limit}")
         return f"{behind} events behind"
@@ -164,7 +164,7 @@ def operational_routes(
     @router.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         if pool is not None:
-            _measure_pool("commands", pool.get_size(), pool.get_idle_size())
+            _measure_pool("commands", pool.get_size(), pool.get_idle_size(), pool.get_max_size())
         if engine is not None:
             _measure_pool("queries", *_engine_connections(engine))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -172,12 +172,15 @@ def operational_routes(
     return router
 
 
-def _measure_pool(name: str, size: int, idle: int) -> None:
+def _measure_pool(name: str, size: int, idle: int, limit: int) -> None:
+    POOL_LIMIT.labels(name).set(limit)
     POOL_CONNECTIONS.labels(name, "idle").set(idle)
     POOL_CONNECTIONS.labels(name, "busy").set(size - idle)
 
 
-def _engine_connections(engine: AsyncEngine) -> tuple[int, int]:
+def _engine_connections(engine: AsyncEngine) -> tuple[int, int, int]:
+    """Size, idle ones and limit; pools that keep nothing (`NullPool`) count nothing."""
     pool = engine.pool
-    idle = int(getattr(pool, "checkedin", lambda: 0)())
-    return int(getattr(pool, "checkedout", lambda: 0)()) + idle, idle
+    if not isinstance(pool, QueuePool):
+        return 0, 0, 0
+    return pool.checkedout() + pool.checkedin(), pool.checkedin(), pool.size()

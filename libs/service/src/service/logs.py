@@ -8,8 +8,10 @@ import sys
 from typing import Any
 
 import structlog
+from opentelemetry import trace
 from structlog.typing import EventDict, Processor
 
+from eventlog import tracing
 from service.settings import ServiceSettings
 
 _SECRET_NAMES = frozenset({"authorization", "cookie", "dsn", "jwt", "passwd", "token", "access_token", "refresh_token"})
@@ -55,6 +57,7 @@ def configure_logs(settings: ServiceSettings) -> None:
     """Sends every log line of the process, ours and the libraries', to stderr as JSON or for reading on a console."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _with_span,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
@@ -102,6 +105,17 @@ def _service_name(name: str) -> Processor:
         return {"service": name, **event}
 
     return add
+
+
+def _with_span(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Adds the span in which a line is written and the ids of the events that it is about, as far as it names them."""
+    span = trace.get_current_span()
+    context = span.get_span_context()
+    if context.is_valid:
+        event["trace_id"], event["span_id"] = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+        if event_ids := (getattr(span, "attributes", None) or {}).get(tracing.EVENT_IDS):
+            event["event_ids"] = list(event_ids)
+    return event
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

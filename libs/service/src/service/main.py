@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import uvloop
@@ -20,6 +21,7 @@ from service.logs import configure_logs, get_logger
 from service.migrations import migrate
 from service.process import Service, ShutdownTimeoutError, StartError
 from service.settings import ServiceSettings, unknown_variables
+from service.trace import exporting
 
 S = TypeVar("S", bound=ServiceSettings)
 log = get_logger("service.main")
@@ -64,7 +66,8 @@ def main(create: Callable[[S], Service], argv: Sequence[str]) -> int:
             logging.shutdown()
             os._exit(1)  # whatever ignores its cancellation would keep the event loop from closing
 
-    return uvloop.run(perform())
+    with exporting(settings) if command == "run" else nullcontext():
+        return uvloop.run(perform())
 
 
 def settings_class(create: Callable[[S], Service]) -> type[S]:

@@ -18,6 +18,10 @@ WORKER_UP = Gauge("annals_worker_up", "1 while the worker runs, 0 while it waits
 WORKER_RESTARTS = Counter("annals_worker_restarts_total", "Restarts of a worker after a transient error.", ["worker"])
 READY = Gauge("annals_ready", "1 if /ready last answered 200.")
 CHECK_SECONDS = Gauge("annals_check_seconds", "Duration of the last readiness check.", ["check"])
-SUBSCRIPTION_LAG = Gauge("annals_subscription_lag_events", "Events a subscription is behind the log.", ["subscription"])
-POOL_CONNECTIONS = Gauge("annals_pool_connections", "Connections of the pool.", ["pool", "state"])
-LOOP_DELAY_SECONDS = Gauge("annals_event_loop_delay_seconds", "How late the event loop last woke its heartbeat.")
+POOL_CONNECTIONS = Gauge("annals_pool_connections", "Connections of the pool, busy or idle.", ["pool", "state"])
+POOL_LIMIT = Gauge("annals_pool_connections_limit", "Most connections the pool may have.", ["pool"])
+LOOP_DELAY_SECONDS = Histogram(
+    "annals_event_loop_delay_seconds",
+    "How late the event loop woke its heartbeat, asked every second.",
+    buckets=_SECONDS,
+)

@@ -203,7 +203,7 @@ async def _heartbeat() -> None:
     while True:
         before = monotonic()
         await asyncio.sleep(_HEARTBEAT_SECONDS)
-        LOOP_DELAY_SECONDS.set(max(0.0, monotonic() - before - _HEARTBEAT_SECONDS))
+        LOOP_DELAY_SECONDS.observe(max(0.0, monotonic() - before - _HEARTBEAT_SECONDS))
 
 
 def _bind(host: str, port: int) -> socket.socket:

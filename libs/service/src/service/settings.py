@@ -68,6 +68,17 @@ class ServiceSettings(BaseSettings):
     jwt_leeway_seconds: float = Field(5, ge=0, le=300, description="Clock difference tolerated in `exp` and `nbf`.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level logged.")
     log_format: Literal["json", "console"] = Field("json", description="`json` for machines, `console` for people.")
+    traces: Literal["off", "otlp", "console"] = Field(
+        "off",
+        description="Where OpenTelemetry spans go: `otlp` to a collector (OTEL_EXPORTER_OTLP_ENDPOINT and the other "
+        "standard OTEL_* variables), `console` to standard output, for development.",
+    )
+    trace_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the traces begun here that is sampled; one begun elsewhere keeps its flag.",
+    )
     lag_limit: int = Field(100_000, ge=0, description="Events a subscription may be behind before /ready answers 503.")
     seal_seconds: float = Field(60, gt=0, description="Longest time until an event of the log is sealed.")
     start_seconds: float = Field(300, gt=0, description="Longest wait for the database and its migrations at start.")

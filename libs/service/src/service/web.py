@@ -21,7 +21,7 @@ from service.logs import get_logger
 from service.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
 from service.problems import MEDIA_TYPE, Problem, ProblemDocument, http_problem, install_problems, problem_response
 from service.settings import ServiceSettings
-from service.trace import start_trace
+from service.trace import Trace, request_trace
 
 _PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
 OPERATIONAL = ("/health", "/ready", "/metrics")
@@ -84,9 +84,12 @@ class _Requests:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        with request_trace(headers.get("traceparent"), kept=scope["path"] not in OPERATIONAL) as trace:
+            await self._answer(scope, receive, send, headers, trace)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, headers: Headers, trace: Trace) -> None:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-        trace = start_trace(headers.get("traceparent"))
         scope["annals.trace_id"] = trace.trace_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace.trace_id)
@@ -122,7 +125,7 @@ class _Requests:
         finally:
             self._in_flight -= 1
             HTTP_IN_FLIGHT.dec()
-            _measure(scope, status, perf_counter() - started)
+            _measure(scope, trace, status, perf_counter() - started)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         if self._in_flight > self._settings.http_requests and scope["path"] not in OPERATIONAL:
@@ -170,10 +173,11 @@ def _unexpected(error: Exception) -> Problem:
     return Problem(500, "internal", "Something went wrong here.", "Quote the trace id to the operators.")
 
 
-def _measure(scope: Scope, status: int, seconds: float) -> None:
+def _measure(scope: Scope, trace: Trace, status: int, seconds: float) -> None:
     # The route's template, not the path: a path may name a person, and logs can't be erased.
     route = getattr(scope.get("route"), "path", None) or "unmatched"
     method = scope["method"] if scope["method"] in _METHODS else "other"
     HTTP_SECONDS.labels(method, route, str(status)).observe(seconds)
+    trace.answered(method, route, status)
     write = log.debug if route in OPERATIONAL else log.info
     write("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2))
