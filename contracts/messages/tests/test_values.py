@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from contracts.testing import address, hash_of
-from contracts.values import UINT256_MAX, Address, Amount, Hash
+from contracts import message_types
+from contracts.testing import EPOCH, address, hash_of
+from contracts.values import UINT256_MAX, Address, Amount, Hash, Time
 
 amount: TypeAdapter[int] = TypeAdapter(Amount)
 tron_address: TypeAdapter[str] = TypeAdapter(Address)
 hex_hash: TypeAdapter[str] = TypeAdapter(Hash)
+moment: TypeAdapter[datetime] = TypeAdapter(Time)
 
 
 @given(st.integers(0, UINT256_MAX))
@@ -112,3 +116,45 @@ def test_a_hash_is_64_lower_case_hex_digits() -> None:
 def test_what_is_no_hash_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError):
         hex_hash.validate_python(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-01T00:00:00Z", EPOCH),
+        ("2026-01-01T01:30:00.5+01:30", EPOCH + timedelta(seconds=0.5)),
+        ("2026-01-01T00:00:00.000001999Z", EPOCH + timedelta(microseconds=1)),
+    ],
+)
+def test_a_time_is_rfc_3339(text: str, expected: datetime) -> None:
+    assert moment.validate_json(json.dumps(text), strict=True) == expected
+    assert moment.validate_json(moment.dump_json(expected), strict=True) == expected
+
+
+NO_TIMES = ["7", 7, 7.5, "1767225600", "2026-01-01", "2026-01-01T00:00:00", "2026-01-01 00:00:00Z", "soon", "", None]
+
+
+@pytest.mark.parametrize("value", [*NO_TIMES, "2026-13-01T00:00:00Z", "2026-01-01T00:00:00Z\n"])
+def test_what_is_no_time_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        moment.validate_json(json.dumps(value), strict=True)
+
+
+def models(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield cls
+    for field in cls.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from models(field.annotation)
+
+
+def test_no_message_takes_a_number_for_a_time() -> None:
+    checked = 0
+    for cls in {model for message in message_types().values() for model in models(message)}:
+        for name, field in cls.model_fields.items():
+            adapter: TypeAdapter[Any] = TypeAdapter(Any if field.annotation is None else field.rebuild_annotation())
+            if adapter.json_schema().get("format") == "date-time":
+                checked += 1
+                with pytest.raises(ValidationError):
+                    adapter.validate_json('"7"')
+                assert adapter.validate_json('"2026-01-01T00:00:00Z"') == EPOCH, (cls, name)
+    assert checked >= 7

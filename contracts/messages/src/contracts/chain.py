@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 from enum import IntEnum
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.envelope import Message
-from contracts.values import Address, Amount, Hash, Uint256
+from contracts.values import Address, Amount, Hash, Time, Uint256
 
 
 class Pool(IntEnum):
@@ -58,7 +58,7 @@ class Source(BaseModel):
     contract: Address
     block_number: int = Field(ge=0)
     block_hash: Hash
-    block_time: AwareDatetime
+    block_time: Time
     tx_id: Hash
     log_index: int = Field(ge=0, description="position among the logs of the block")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from contracts.chain import DocumentType, Law
 from contracts.envelope import Message
-from contracts.values import Hash
+from contracts.values import Hash, Time
 
 
 class DocumentVersionPublished(Message, type="compliance.events.DocumentVersionPublished.v1"):
@@ -15,7 +15,7 @@ class DocumentVersionPublished(Message, type="compliance.events.DocumentVersionP
     document_type: DocumentType
     version: int = Field(ge=1)
     content_hash: Hash
-    published_at: AwareDatetime
+    published_at: Time
 
 
 class AcceptanceRecorded(Message, type="compliance.events.AcceptanceRecorded.v1"):
@@ -25,7 +25,7 @@ class AcceptanceRecorded(Message, type="compliance.events.AcceptanceRecorded.v1"
     document_type: DocumentType
     version: int = Field(ge=1)
     content_hash: Hash
-    accepted_at: AwareDatetime
+    accepted_at: Time
 
 
 class DeletionOpened(Message, type="compliance.events.DeletionOpened.v1"):
@@ -34,7 +34,7 @@ class DeletionOpened(Message, type="compliance.events.DeletionOpened.v1"):
     request_id: str
     subject: str
     law: Law
-    due_at: AwareDatetime
+    due_at: Time
 
 
 class DeletionClosed(Message, type="compliance.events.DeletionClosed.v1"):
@@ -42,4 +42,4 @@ class DeletionClosed(Message, type="compliance.events.DeletionClosed.v1"):
 
     request_id: str
     outcome: str = Field(pattern="^(completed|denied)$")
-    closed_at: AwareDatetime
+    closed_at: Time

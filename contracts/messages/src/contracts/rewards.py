@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from contracts.chain import Pool, Source
 from contracts.envelope import Message
-from contracts.values import Address, Amount, Hash
+from contracts.values import Address, Amount, Hash, Time
 
 
 class RewardEarned(Message, type="rewards.events.RewardEarned.v1"):
@@ -17,7 +17,7 @@ class RewardEarned(Message, type="rewards.events.RewardEarned.v1"):
     user: str = Field(description="opaque subject id")
     amount: Amount
     rule_version: int = Field(ge=1)
-    earned_at: AwareDatetime
+    earned_at: Time
 
 
 class RewardPaid(Message, type="rewards.events.RewardPaid.v1"):
@@ -36,4 +36,4 @@ class VoteRecorded(Message, type="rewards.events.VoteRecorded.v1"):
     track_id: str
     user: str = Field(description="opaque subject id")
     like: bool
-    voted_at: AwareDatetime
+    voted_at: Time

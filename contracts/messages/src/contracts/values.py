@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import AwareDatetime, BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
 
 UINT256_MAX = 2**256 - 1
 
@@ -74,3 +75,18 @@ Address = Annotated[
 
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """32 bytes as lower-case hex without 0x: a transaction id, a block id, a content hash, a bytes32."""
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_FINER = re.compile(r"(?<=\.\d{6})\d+")  # than microseconds, Python's finest
+
+
+def _time(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError(f"expected an RFC 3339 time with its zone, got {str(value)[:60]!r}")
+    return datetime.fromisoformat(_FINER.sub("", value))
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
+"""A moment, with its zone; RFC 3339 in JSON. pydantic alone would also take numbers, in quotes too, as seconds."""
