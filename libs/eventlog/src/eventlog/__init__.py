@@ -17,6 +17,7 @@ from eventlog.log import EventLog, RecordedEvent, Share, install_sql
 from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
 from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.seals import Seal, Sealer
+from eventlog.selection import index_sql
 from eventlog.types import MAX_EVENT_BYTES, EventTypes
 from eventlog.verification import Problem, Verification, verify
 from eventlog.watermark import Watermark
@@ -55,6 +56,7 @@ __all__ = [
     "WrongExpectedVersion",
     "dead_letters_stream",
     "derived_id",
+    "index_sql",
     "install_sql",
     "prove",
     "uuid7",

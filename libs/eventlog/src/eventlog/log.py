@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from eventlog import metrics, tracing
+from eventlog import metrics, selection, tracing
 from eventlog.append import COPY_FROM, Append, Appended, Metadata, NewEvent, Shared, commit, write
 from eventlog.errors import WrongExpectedVersion
 from eventlog.types import EventTypes
@@ -128,17 +128,16 @@ class EventLog:
         types: Iterable[str] | None = None,
         conn: asyncpg.Connection | None = None,
         share: Share | None = None,
+        streams: str | None = None,
     ) -> list[RecordedEvent]:
-        """Events with after < position <= upto in order of position, at most `limit`, optionally only of some types.
+        """Events with after < position <= upto in order of position, at most `limit`.
 
-        `share` leaves out streams of other shares. Nothing is missed provided `upto` is at most the horizon of a
-        Watermark.
+        Optionally only those of some types, or of streams whose names begin with `streams`; `index_sql` makes an index
+        for that. `share` leaves out streams of other shares. Nothing is missed provided `upto` is at most the horizon
+        of a Watermark.
         """
-        where = "position > $1 AND position <= $2"
+        where = f"position > $1 AND position <= $2 AND {selection.where(types, streams)}"
         arguments: list[Any] = [after, upto, limit]
-        if types is not None:
-            arguments.append(list(types))
-            where += f" AND type = ANY (${len(arguments)})"
         if share is not None:
             arguments += [share.count, share.index]
             where += f" AND {_SHARE_OF_STREAM.format(len(arguments) - 1)} = ${len(arguments)}"
