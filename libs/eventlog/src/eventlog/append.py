@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
+from math import ceil
 from uuid import UUID
 
 import asyncpg
@@ -102,29 +103,24 @@ async def write(conn: asyncpg.Connection, appends: Sequence[Append]) -> list[App
 
 
 async def commit(pool: asyncpg.Pool, appends: Sequence[Append]) -> list[Appended]:
-    """Write appends in a transaction of their own. A single one that was written before gets its first result."""
+    """Write appends in a transaction of their own; a single one that was written before gets its first result."""
     async with pool.acquire() as conn:
-        try:
-            return await write(conn, appends)
-        except (WrongExpectedVersion, DuplicateEvent):
-            if len(appends) > 1 or (first := await _first_result(conn, appends[0].events)) is None:
-                raise
-            return [first]
+        return await _commit(conn, appends)
 
 
 class Shared:
-    """Lets the small appends of concurrent callers share a round trip and a commit.
+    """Lets the small appends of concurrent callers share round trips and commits.
 
-    An append finds a writer idle and is written at once, or waits until one is free, which then takes all that wait
-    and have no stream in common with each other or with what is being written. If PostgreSQL refuses them, each is
-    written by itself, so that everybody meets their own error and nobody another's.
+    Up to WRITERS transactions are under way. While all are, appends gather; the next one takes its part of those that
+    wait and have no stream in common. If PostgreSQL refuses what was written together, each is written by itself, so
+    that everybody meets their own error and nobody another's.
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._waiting: deque[tuple[Append, asyncio.Future[Appended]]] = deque()
-        self._busy: set[str] = set()  # streams being written
         self._writers: set[asyncio.Task[None] | None] = set()
+        self._writing = 0
 
     async def append(self, append: Append) -> Appended:
         """Returns when it is committed. Cancelled, it may be written all the same: repeat it to learn what happened."""
@@ -136,22 +132,26 @@ class Shared:
 
     async def _write_waiting(self) -> None:
         try:
-            while together := self._take():
-                streams = {stream for append in together for stream in append.counts}
-                self._busy |= streams
-                try:
-                    await self._write(together)
-                finally:
-                    self._busy -= streams
-        finally:  # in the same step as the look at what waits, so that nothing can be left waiting
+            while self._waiting:
+                async with self._pool.acquire() as conn:  # kept while there is work: its return costs a round trip
+                    while not conn.is_closed() and (together := self._take()):
+                        self._writing += 1
+                        await self._write(conn, together)
+                        self._writing -= 1
+        except Exception as error:  # there is no connection to be had
+            while self._waiting:
+                _fail(self._waiting.popleft()[1], error)
+        finally:  # in the same step as the last look at what waits, so that nothing is left waiting
             self._writers.discard(asyncio.current_task())
 
     def _take(self) -> dict[Append, asyncio.Future[Appended]]:
-        """As many of those waiting as may be written together now. Of one stream, first come, first served."""
+        """A fair part of those that wait and can be written together."""
         together: dict[Append, asyncio.Future[Appended]] = {}
         behind = []
-        streams, room = set(self._busy), COPY_FROM - 1
-        while self._waiting and len(self._waiting[0][0].events) <= room:
+        streams: set[str] = set()
+        room = COPY_FROM - 1
+        part = ceil(len(self._waiting) / (WRITERS - self._writing))  # or all callers would wait for the same writer
+        while self._waiting and len(together) < part and len(self._waiting[0][0].events) <= room:
             append, outcome = self._waiting.popleft()
             if outcome.done():  # its caller was cancelled
                 continue
@@ -164,27 +164,32 @@ class Shared:
         self._waiting.extendleft(reversed(behind))
         return together
 
-    async def _write(self, together: Mapping[Append, asyncio.Future[Appended]]) -> None:
+    async def _write(self, conn: asyncpg.Connection, together: Mapping[Append, asyncio.Future[Appended]]) -> None:
         try:
-            for outcome, appended in zip(together.values(), await commit(self._pool, list(together)), strict=True):
+            for outcome, appended in zip(together.values(), await _commit(conn, list(together)), strict=True):
                 if not outcome.done():
                     outcome.set_result(appended)
-        except (EventLogError, asyncpg.PostgresError) as error:
-            if len(together) == 1:
-                _fail(together.values(), error)
-            else:
-                await asyncio.gather(*(self._write({append: outcome}) for append, outcome in together.items()))
         except Exception as error:
-            _fail(together.values(), error)
-        finally:
-            for outcome in together.values():
-                outcome.cancel()  # does nothing unless this writer was cancelled
+            if len(together) > 1 and isinstance(error, EventLogError | asyncpg.PostgresError):
+                for append, outcome in together.items():
+                    await self._write(conn, {append: outcome})
+            else:
+                for outcome in together.values():
+                    _fail(outcome, error)
 
 
-def _fail(outcomes: Iterable[asyncio.Future[Appended]], error: Exception) -> None:
-    for outcome in outcomes:
-        if not outcome.done():
-            outcome.set_exception(error)
+def _fail(outcome: asyncio.Future[Appended], error: Exception) -> None:
+    if not outcome.done():
+        outcome.set_exception(error)
+
+
+async def _commit(conn: asyncpg.Connection, appends: Sequence[Append]) -> list[Appended]:
+    try:
+        return await write(conn, appends)
+    except (WrongExpectedVersion, DuplicateEvent):
+        if len(appends) > 1 or (first := await _first_result(conn, appends[0].events)) is None:
+            raise
+        return [first]
 
 
 async def _call(conn: asyncpg.Connection, appends: Sequence[Append]) -> list[Appended]:

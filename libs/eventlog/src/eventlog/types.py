@@ -87,7 +87,7 @@ class EventTypes:
         except PydanticSerializationError as error:
             raise InvalidEvent(f"{name}.v{version}: {error}") from error
         for text in texts:
-            if len(text) > MAX_EVENT_BYTES // 8 and (size := _stored_bytes(text)) > MAX_EVENT_BYTES:
+            if len(text) > MAX_EVENT_BYTES // 4 and (size := _stored_bytes(text)) > MAX_EVENT_BYTES:
                 raise InvalidEvent(f"{name}.v{version}: {size} bytes, at most {MAX_EVENT_BYTES}")
         return zip(repeat(name), repeat(version), texts)
 
