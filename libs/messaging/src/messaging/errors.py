@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import asyncpg
 from aiokafka.errors import KafkaError
 
 from eventlog import WrongExpectedVersion
+
+if TYPE_CHECKING:
+    from messaging.cloudevents import Received
 
 
 class Malformed(Exception):
@@ -21,8 +26,15 @@ class UnknownType(Exception):
 
 
 class MissingPrerequisite(Exception):
-    """Raised by a handler: something this message builds on has not arrived yet (topics are not ordered among each
-    other). The message is parked and tried again by itself, when others arrive and at growing intervals."""
+    """Raised by a handler: something a message builds on has not arrived yet (topics are not ordered among each other).
+
+    The message is parked and tried again by itself, when others arrive and at growing intervals. Where the error names
+    it, the rest of its batch goes on at once; several in a batch are raised as an ExceptionGroup.
+    """
+
+    def __init__(self, reason: str, message: Received | None = None) -> None:
+        super().__init__(reason)
+        self.message = message
 
 
 class Transient(Exception):
@@ -86,6 +98,9 @@ def is_unavailable(error: BaseException) -> bool:
             asyncpg.PostgresConnectionError,
             asyncpg.OperatorInterventionError,  # shutting down, starting, time-outs
             asyncpg.InsufficientResourcesError,  # too many connections, disk full
+            asyncpg.PostgresSystemError,  # a disk does not answer
+            asyncpg.IdleInTransactionSessionTimeoutError,
+            asyncpg.TransactionTimeoutError,
             asyncpg.ReadOnlySQLTransactionError,  # failed over to a replica
         ),
     )
@@ -98,8 +113,10 @@ def is_transient(error: BaseException) -> bool:
         (
             Transient,
             WrongExpectedVersion,
-            asyncpg.SerializationError,
-            asyncpg.DeadlockDetectedError,
+            asyncpg.TransactionRollbackError,  # a lost race: serialisation, deadlock
             asyncpg.LockNotAvailableError,
+            asyncpg.ObjectInUseError,
+            asyncpg.InvalidCachedStatementError,  # a migration changed a table under a prepared statement
+            MemoryError,
         ),
     )

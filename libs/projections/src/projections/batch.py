@@ -76,6 +76,8 @@ async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncp
                     continue
                 rows.owned_by(key)
                 handler(projection, recorded.event, recorded, rows)
+            except MemoryError:  # no event's fault
+                raise
             except Exception as error:
                 raise EventFailed(index, error) from error
     except EventFailed as failure:

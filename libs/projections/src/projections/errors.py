@@ -54,17 +54,20 @@ class SwapBlocked(ProjectionError):
     """Running queries kept the tables locked for too long to swap them."""
 
 
-# SQLSTATE classes for which an event, not the world, is to blame:
-# 21 cardinality violation, 22 data exception, 23 integrity constraint violation
+# SQLSTATEs for which an event, not the world, is to blame: 21 cardinality violation, 22 data exception (also what
+# asyncpg raises for a parameter it cannot encode), 23 integrity constraint violation, and of class 54 the one that
+# depends on the values: a row or a key too large to be stored
 # (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-_EVENT_CLASSES = ("21", "22", "23")
+_EVENT_CLASSES = ("21", "22", "23", "54000")
 
 
 def blames_event(error: Exception) -> bool:
     """Whether applying the batch again would fail again because of one of its events.
 
-    Everything else (a lost connection, a deadlock, a full disk, a missing table or right) is the world's fault: the
-    batch is tried again, and nothing is parked.
+    Everything else is the world's fault: the batch is tried again, and nothing is parked. So are a lost connection
+    (class 08, 57, asyncpg's InterfaceError and InternalClientError, an OSError), a lost race (40, 55), a full disk or
+    memory (53, 58), a limit of time (57014, 25P03, 25P04), a replica (25006), a plan that a migration made stale
+    (0A000), a missing table or right (42), a broken index (XX).
     """
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_EVENT_CLASSES)

@@ -1,0 +1,62 @@
+"""Which errors say nothing against a message."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from eventlog import WrongExpectedVersion
+from messaging import MissingPrerequisite, Transient
+from messaging.errors import is_transient
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Transient(),
+        WrongExpectedVersion("s", 1, 2),
+        KafkaConnectionError(),
+        ConnectionResetError(),
+        TimeoutError(),
+        MemoryError(),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 15"),
+        asyncpg.exceptions.OutdatedSchemaCacheError("changed"),
+        asyncpg.ConnectionDoesNotExistError("cut"),
+        asyncpg.SerializationError("could not serialize"),
+        asyncpg.DeadlockDetectedError("deadlock"),
+        asyncpg.LockNotAvailableError("lock timeout"),
+        asyncpg.QueryCanceledError("statement timeout"),
+        asyncpg.IdleInTransactionSessionTimeoutError("too long"),
+        asyncpg.TransactionTimeoutError("too long"),
+        asyncpg.AdminShutdownError("terminated"),
+        asyncpg.CannotConnectNowError("starting"),
+        asyncpg.TooManyConnectionsError("too many"),
+        asyncpg.DiskFullError("full"),
+        asyncpg.OutOfMemoryError("memory"),
+        asyncpg.exceptions.PostgresIOError("disk"),
+        asyncpg.ReadOnlySQLTransactionError("a replica"),
+        asyncpg.InvalidCachedStatementError("a migration"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_world_is_to_blame(error: Exception) -> None:
+    assert is_transient(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("amount is negative"),
+        KeyError("amount"),
+        MissingPrerequisite("waits, but for another message"),
+        asyncpg.UniqueViolationError("doubled"),
+        asyncpg.DataError("invalid input for query argument $1"),
+        asyncpg.NumericValueOutOfRangeError("too large"),
+        asyncpg.exceptions.ProgramLimitExceededError("index row too large"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_message_is_to_blame(error: Exception) -> None:
+    assert not is_transient(error)
