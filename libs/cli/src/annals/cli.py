@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from annals.commands import dead_letters, log, read_models, stack, status
+from annals.commands import dead_letters, log, proofs, read_models, stack, status, topics
 from annals.shell import CONSUME, INSPECT, OPERATE, RUN, Commands
 
 HELP = """
@@ -59,14 +59,17 @@ for panel, functions in {
     INSPECT: (
         status.status,
         read_models.audit,
+        proofs.verify,
+        proofs.prove,
     ),
-    CONSUME: (),
+    CONSUME: (topics.tail,),
 }.items():
     for function in functions:
         app.command(rich_help_panel=panel)(function)
 
 app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)
+app.add_typer(topics.app, name="topics", rich_help_panel=CONSUME)
 
 
 def main() -> None:

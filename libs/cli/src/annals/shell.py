@@ -101,7 +101,7 @@ def _flowing(text: str) -> str:
 def exit_code(error: Exception) -> Exit | None:
     """The exit code of an error; None for those that the command-line library itself ends the process with."""
     package = type(error).__module__.partition(".")[0]
-    if package in ("typer", "click"):
+    if package in ("typer", "click") or isinstance(error, BrokenPipeError):
         return None
     if isinstance(error, UnknownName | ValidationError):  # pydantic's: a setting in the environment
         return Exit.USAGE
@@ -170,10 +170,11 @@ def end(good: bool) -> NoReturn:
     raise typer.Exit(Exit.GOOD if good else Exit.WRONG)
 
 
-def use(stack: str | None, needed: bool = True) -> None:
+def use(stack: str | None, needs: str | None = "DATABASE_URL") -> None:
     """Points this process at the running local stack, unless the environment points somewhere already.
 
-    Raises NothingRuns when a named stack is not there, or when one is `needed` and there is none at all.
+    Raises NothingRuns when a named stack is not there, or when there is none and no variable of any service (such as
+    REWARDS_DATABASE_URL) or of all of them (ANNALS_…) names what the command `needs`.
     """
     from annals import town  # heavy, and not every command needs it
 
@@ -181,5 +182,5 @@ def use(stack: str | None, needed: bool = True) -> None:
     if found is not None:
         for name, value in found.environment.items():
             os.environ.setdefault(name, value)
-    elif stack is not None or (needed and not any(name.endswith("_DATABASE_URL") for name in os.environ)):
+    elif stack is not None or (needs is not None and not any(name.endswith(f"_{needs}") for name in os.environ)):
         raise NothingRuns(stack)

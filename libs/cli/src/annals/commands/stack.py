@@ -85,7 +85,7 @@ def run(
 
     $ annals run rewards
     """
-    shell.use(stack, needed=False)
+    shell.use(stack, needs=None)
     raise typer.Exit(service_main(services.find(service).create, ["run"]))
 
 
@@ -97,7 +97,7 @@ def migrate(
 
     $ annals migrate rewards royalties
     """
-    shell.use(stack, needed=False)
+    shell.use(stack, needs=None)
     for service in [services.find(name) for name in names or services.installed()]:
         if code := service_main(service.create, ["migrate"]):
             raise typer.Exit(code)
