@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from eventlog import EventLog, NewEvent, Watermark
 from projections import InvalidProjection, Projection, Runner, SchemaChanged, on
+from projections.measures import Measures
 
 
 async def test_rows_follow_the_log_with_totals_across_streams(
@@ -67,10 +68,42 @@ async def test_lag_and_throughput_are_measured(pool: asyncpg.Pool, log: EventLog
     await log.append([credited("a") for _ in range(30)])
     async with running(watermark, Runner(pool, log, watermark, [Highest()], batch_events=10)):
         await caught_up(pool, "highest_v1")
-        await asyncio.sleep(0.05)
     assert metric("events_total") - events == 30
     assert metric("batch_seconds_count") - batches == 3
-    assert (metric("lag_events"), metric("lag_seconds")) == (0, 0)
+
+
+async def test_lag_dead_letters_and_a_rebuild_elsewhere_are_measured_while_nothing_moves(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    def metric(name: str) -> float | None:
+        return REGISTRY.get_sample_value(f"annals_{name}", {"projection": "highest_v1"})
+
+    await Runner(pool, log, watermark, [Highest()]).create_missing()
+    await log.append([credited("a") for _ in range(30)])
+    horizon = await watermark.measure()
+    measures = Measures(pool, watermark, ["highest_v1"])
+    await pool.execute(
+        """INSERT INTO dead_letters (subscription, position, key, event_id, type, attempts)
+           SELECT 'highest_v1', n, 'a', gen_random_uuid(), 'Credited', 1 FROM generate_series(1, 2) AS n"""
+    )
+    await measures.measure()
+    assert (metric("projection_lag_events"), metric("projection_position")) == (horizon, 0)
+    assert (metric("projection_lag_seconds") or 0) > 0
+    assert metric("projection_dead_letters") == 2
+    assert metric("rebuild_position") is None
+
+    checkpoints = [("highest_v1_new", 0), ("highest_v1_new#0/2", 20), ("highest_v1_new#1/2", 10)]
+    await pool.executemany(
+        "INSERT INTO checkpoints (subscription, position, fingerprint) VALUES ($1, $2, '')", checkpoints
+    )
+    await pool.execute("UPDATE checkpoints SET position = $1 WHERE subscription = 'highest_v1'", horizon)
+    await measures.measure()
+    assert (metric("projection_lag_events"), metric("projection_lag_seconds")) == (0, 0)
+    assert (metric("rebuild_position"), metric("rebuild_target_position")) == (10, horizon)
+
+    await pool.execute("DELETE FROM checkpoints WHERE subscription <> 'highest_v1'")
+    await measures.measure()
+    assert metric("rebuild_position") is None
 
 
 async def test_any_size_of_batch_gives_the_same_rows(pool: asyncpg.Pool, log: EventLog, watermark: Watermark) -> None:

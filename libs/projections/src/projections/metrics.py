@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+POSITION = Gauge(
+    "annals_projection_position", "Position up to which everything has taken effect or is parked.", ["projection"]
+)
 LAG_EVENTS = Gauge(
     "annals_projection_lag_events", "Positions between the checkpoint and the log's safe horizon.", ["projection"]
 )
@@ -20,6 +23,17 @@ BATCH_SECONDS = Histogram(
     "Duration of a batch's transaction.",
     ["projection"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+DEAD_LETTERS = Gauge(
+    "annals_projection_dead_letters",
+    "Events not applied: failed, or behind a failed one of their key.",
+    ["projection"],
+)
+REBUILD_POSITION = Gauge(
+    "annals_rebuild_position", "How far the rows are that are being built to replace the live ones.", ["projection"]
+)
+REBUILD_TARGET = Gauge(
+    "annals_rebuild_target_position", "How far they have to come: the log's safe horizon.", ["projection"]
 )
 PARKED = Counter("annals_projection_parked_total", "Events that failed and were parked.", ["projection"])
 RETRIES = Counter(

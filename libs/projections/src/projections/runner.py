@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 
 import asyncpg
@@ -18,6 +17,7 @@ from projections.control import Gate
 from projections.errors import Fenced, SchemaChanged
 from projections.follow import follow
 from projections.generation import Generation
+from projections.measures import Measures
 from projections.projection import Projection
 
 logger = logging.getLogger("projections")
@@ -104,24 +104,25 @@ class Runner:
         self._log = log
         self._batch_events = batch_events
         self._generations = [Generation(projection, log.types) for projection in projections]
-        self._positions = dict.fromkeys((generation.schema for generation in self._generations), 0)
-        if len(self._positions) < len(projections):
+        self._schemas = {generation.schema for generation in self._generations}
+        if len(self._schemas) < len(projections):
             raise ValueError("two projections have the same name and version")
 
     async def create_missing(self) -> None:
         """Create the schemas of projections that have none. Raises SchemaChanged if one has other tables."""
         async with self._pool.acquire() as conn:
             for generation in self._generations:
-                self._positions[generation.schema] = await generation.ensure(conn)
+                await generation.ensure(conn)
 
     async def run(self) -> None:
         """Feed all projections until cancelled. Raises SchemaChanged at once if one has other tables."""
         await self._start()
         feed = Feed(self._log, self._watermark, self._batch_events)
-        gate = Gate(self._pool, self._positions)
+        gate = Gate(self._pool, self._schemas)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(gate.watch())
+                tasks.create_task(Measures(self._pool, self._watermark, self._schemas).watch())
                 for generation in self._generations:
                     tasks.create_task(self._keep_fresh(generation, feed, gate))
         finally:
@@ -142,23 +143,15 @@ class Runner:
         failures = 0
         connect = partial(gate.connection, generation.schema)
 
-        async def next_batch(position: int) -> Batch:
-            batch = await feed.after(position)
-            self._measure(generation, batch)
-            return batch
-
-        async def after_batch(batch: Batch) -> None:
+        async def after_batch(_: Batch) -> None:
             nonlocal failures
             failures = 0
-            self._positions[generation.schema] = batch.upto
-            self._measure(generation, None)
 
         while True:
             try:
                 async with self._pool.acquire() as conn:
                     position = await generation.ensure(conn)
-                self._positions[generation.schema] = position
-                await follow(generation, connect, next_batch, position, after_batch=after_batch)
+                await follow(generation, connect, feed.after, position, after_batch=after_batch)
             except Fenced as fenced:
                 logger.info("%s; standing by", fenced)
                 await asyncio.sleep(_STANDBY_SECONDS)
@@ -166,15 +159,6 @@ class Runner:
                 failures += 1
                 metrics.RETRIES.labels(generation.schema).inc()
                 await _back_off(generation.schema, failures)
-
-    def _measure(self, generation: Generation, waiting: Batch | None) -> None:
-        behind = max(0, self._watermark.position - self._positions[generation.schema])
-        metrics.LAG_EVENTS.labels(generation.schema).set(behind)
-        if waiting is not None and waiting.events:
-            age = datetime.now(UTC) - waiting.events[0].recorded_at
-            metrics.LAG_SECONDS.labels(generation.schema).set(max(0.0, age.total_seconds()))
-        elif not behind:
-            metrics.LAG_SECONDS.labels(generation.schema).set(0)
 
 
 async def _back_off(what: str, failures: int) -> None:
