@@ -15,8 +15,8 @@ from aiokafka.record.util import calc_crc32c
 
 import messaging
 from eventlog import Decider, EventLog, Executor, Intent, derived_id
-from messaging import Consumer, MissingPrerequisite, Received
-from messaging.testing import Counted, CountedMessage, eventually, headers, note, running
+from messaging import Committed, Consumer, MissingPrerequisite, Received
+from messaging.testing import NOW, Counted, CountedMessage, eventually, headers, note, running
 
 
 class Handler:
@@ -157,6 +157,39 @@ async def test_a_hundred_poisoned_messages_among_a_thousand_leave_nine_hundred(
         await eventually(lambda: has_parked(tables, 100))
         await eventually(lambda: has(tables, 900))
     assert await tables.fetchval("SELECT count(DISTINCT number) FROM handled") == 900
+
+
+async def test_messages_that_an_error_names_wait_and_the_rest_of_their_batch_goes_on_at_once(
+    tables: asyncpg.Pool, log: EventLog, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    early = set(range(0, 1_000, 10))
+    batches: list[int] = []
+
+    def translate(received: Received) -> Sequence[Intent]:
+        assert isinstance(received.message, CountedMessage)
+        if (number := received.message.number) in early:
+            raise MissingPrerequisite(f"{number} is early")
+        return [Intent(f"sum/{received.key}", ADD, 1, NOW)]
+
+    inbox = messaging.inbox(translate, Executor(log))
+
+    async def handle(batch: Sequence[Received], connection: asyncpg.Connection) -> Committed | None:
+        batches.append(len(batch))
+        return await inbox(batch, connection)
+
+    for number in range(1_000):
+        await producer.send(topic, f'{{"number":{number}}}'.encode(), f"key{number}".encode(), headers=headers())
+    await producer.flush()
+    async with running(Consumer(tables, kafka, name, [topic], handle)):
+        await eventually(lambda: tables.fetchval("SELECT count(*) = 900 FROM events"))
+        polls = len([size for size in batches if size > 1])
+        assert await tables.fetchval("SELECT array_agg(DISTINCT reason) FROM parked") == ["waiting"]
+        errors = await tables.fetch("SELECT error FROM parked")
+        assert {row["error"] for row in errors} == {f"MissingPrerequisite: {number} is early" for number in early}
+        early.clear()
+        await eventually(lambda: tables.fetchval("SELECT count(*) = 1000 FROM events"))
+    assert polls <= 2 * 5 + 1  # each poll once with the early ones and once without; halving would take hundreds
+    assert await parked(tables) == []
 
 
 HOSTILE = {

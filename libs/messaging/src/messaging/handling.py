@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -45,8 +45,25 @@ class HandlingFailed(Exception):
 
     def failure(self, attempts: int) -> Failure:
         """Returns how to put the message aside: to wait when that may help, else for a person."""
-        waits = isinstance(self.cause, MissingPrerequisite) or is_transient(self.cause)
-        return Failure("waiting" if waits else "failed", parking.describe(self.cause), attempts)
+        missing = _missing(self.cause)
+        cause = missing[0] if missing else self.cause
+        waits = bool(missing) or is_transient(cause)
+        return Failure("waiting" if waits else "failed", parking.describe(cause), attempts)
+
+    def named(self) -> dict[tuple[TopicPartition, int], MissingPrerequisite]:
+        """Returns those messages whose missing prerequisite it was, by partition and offset, as far as it is said."""
+        return {
+            (TopicPartition(error.message.topic, error.message.partition), error.message.offset): error
+            for error in _missing(self.cause)
+            if error.message is not None
+        }
+
+
+def _missing(cause: Exception) -> list[MissingPrerequisite]:
+    """What a handler may raise for several messages at once is a group."""
+    raised = cause.exceptions if isinstance(cause, ExceptionGroup) else [cause]
+    missing = [error for error in raised if isinstance(error, MissingPrerequisite)]
+    return missing if len(missing) == len(raised) else []
 
 
 @dataclass(slots=True)
@@ -64,6 +81,35 @@ class Item:
     @property
     def key(self) -> parking.Key | None:
         return None if self.record.key is None else (self.record.topic, self.record.key)
+
+
+@asynccontextmanager
+async def transaction(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
+    """A connection in a transaction that commits at the end of the block; an error in it rolls back.
+
+    Raises HandlingFailed when the commit finds a deferred constraint violated.
+    """
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        under_way = connection.transaction()
+        await under_way.start()
+        try:
+            yield connection
+        except BaseException:
+            if not is_lost(connection):
+                await under_way.rollback()
+            raise
+        try:
+            await under_way.commit()
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise HandlingFailed(error) from error
+
+
+def is_lost(connection: asyncpg.Connection) -> bool:
+    """Whether a connection is closed; one that its pool has given up already cannot even be asked."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 @contextmanager
@@ -127,6 +173,8 @@ class BatchHandler:
                 attempts += 1
                 if is_transient(error.cause) and attempts < TRANSIENT_ATTEMPTS:
                     await self._pause(attempts, error.cause)
+                elif self._put_aside_named(items, error):
+                    attempts = 0  # the others are not to blame
                 elif len(items) > 1:
                     half = len(items) // 2
                     await self.apply(items[:half], claims, current)
@@ -140,13 +188,22 @@ class BatchHandler:
                 attempts += 1
                 await self._pause(attempts, error)
 
+    def _put_aside_named(self, items: Sequence[Item], error: HandlingFailed) -> bool:
+        """Marks the messages that an error names as the ones that have to wait; returns whether there are any."""
+        named = error.named()
+        found = [item for item in items if item.failure is None and (item.partition, item.record.offset) in named]
+        for item in found:
+            missing = named[item.partition, item.record.offset]
+            item.failure = Failure("waiting", parking.describe(missing))
+        return bool(found)
+
     async def handle(self, received: Sequence[Received], connection: asyncpg.Connection) -> Committed | None:
         """Calls the handler for as long as it may take. Raises HandlingFailed."""
         try:
             async with asyncio.timeout(HANDLE_SECONDS):
                 return await self._handle(received, connection)
         except Exception as error:
-            if connection.is_closed():  # whatever the handler made of it
+            if is_lost(connection):  # whatever the handler made of it
                 error = asyncpg.ConnectionDoesNotExistError(f"lost while handling: {error!r}")
             raise HandlingFailed(error) from error
 
@@ -155,25 +212,14 @@ class BatchHandler:
         for item in items:
             moves[item.partition] = (claims[item.partition], item.record.offset + 1)
         committed: Committed | None = None
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                # First the offsets: whoever claims one of these partitions now waits for our commit.
-                await offsets.advance(connection, self._group, moves)
-                good, aside = await self._sort(connection, items)
-                if aside:
-                    await parking.park(connection, self._group, aside)
-                if good:
-                    committed = await self.handle(good, connection)
-            except BaseException:
-                if not connection.is_closed():
-                    await transaction.rollback()
-                raise
-            try:
-                await transaction.commit()
-            except asyncpg.IntegrityConstraintViolationError as error:  # a deferred constraint
-                raise HandlingFailed(error) from error
+        async with transaction(self._pool) as connection:
+            # First the offsets: whoever claims one of these partitions now waits for our commit.
+            await offsets.advance(connection, self._group, moves)
+            good, aside = await self._sort(connection, items)
+            if aside:
+                await parking.park(connection, self._group, aside)
+            if good:
+                committed = await self.handle(good, connection)
         for claimed, next_offset in moves.values():
             claimed.next_offset = next_offset
         metrics.consumed.labels(self._group).inc(len(good))

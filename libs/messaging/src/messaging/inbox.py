@@ -9,21 +9,28 @@ import asyncpg
 
 from eventlog import Executor, Intent, Metadata
 from messaging.cloudevents import Received
+from messaging.errors import MissingPrerequisite
 from messaging.handling import Committed, Handle
 
 
 def inbox(translate: Callable[[Received], Sequence[Intent]], executor: Executor) -> Handle:
     """Returns a handler that turns a batch of messages into one execution, one append.
 
-    `translate` maps a message to what is to be done about it; it is pure and may return nothing. What its intents leave
-    open is filled in from the message: the key (so that the events' ids derive from the message's identity), the
-    causation id and the trace.
+    `translate` maps a message to what is to be done about it; it is pure and may return nothing. Where it raises
+    MissingPrerequisite, that message waits and the others go on. What its intents leave open is filled in from the
+    message: the key (so that the events' ids derive from the message's identity), the causation id and the trace.
     """
 
     async def handle(batch: Sequence[Received], connection: asyncpg.Connection) -> Committed | None:
-        intents = [
-            _caused(intent, received, number) for received in batch for number, intent in enumerate(translate(received))
-        ]
+        intents: list[Intent] = []
+        missing: list[MissingPrerequisite] = []
+        for received in batch:
+            try:
+                intents += [_caused(intent, received, number) for number, intent in enumerate(translate(received))]
+            except MissingPrerequisite as error:
+                missing.append(MissingPrerequisite(str(error), received))
+        if missing:
+            raise ExceptionGroup("prerequisites have not arrived", missing)
         if not intents:
             return None
         execution = await executor.execute(intents, connection)

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from messaging import cloudevents, metrics, offsets, parking
 from messaging.cloudevents import MessageClass
 from messaging.errors import Malformed, UnknownType
-from messaging.handling import ACQUIRE_SECONDS, BatchHandler, Committed, HandlingFailed, processing
+from messaging.handling import BatchHandler, Committed, HandlingFailed, processing, transaction
 from messaging.offsets import Claim
 from messaging.parking import Failure, Parked, Reason
 
@@ -68,22 +68,11 @@ class ParkedMessages:
         """Applies one message; returns the one that stood behind it, None when there is none."""
         partition = TopicPartition(parked.topic, parked.partition)
         following: Parked | None = None
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                await offsets.hold(connection, self._group, partition, claimed)
-                committed = await self._in_transaction(connection, parked)
-                if parked.key is not None:
-                    following = await parking.promote(connection, self._group, parked.topic, parked.key)
-            except BaseException:
-                if not connection.is_closed():
-                    await transaction.rollback()
-                raise
-            try:
-                await transaction.commit()
-            except asyncpg.IntegrityConstraintViolationError as error:
-                raise HandlingFailed(error) from error
+        async with transaction(self._pool) as connection:
+            await offsets.hold(connection, self._group, partition, claimed)
+            committed = await self._in_transaction(connection, parked)
+            if parked.key is not None:
+                following = await parking.promote(connection, self._group, parked.topic, parked.key)
         if committed is not None:
             committed()
         return following
