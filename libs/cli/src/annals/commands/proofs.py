@@ -1,0 +1,114 @@
+"""`annals verify` and `annals prove`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, NoReturn, cast
+from uuid import UUID
+
+import typer
+
+from annals import proofs, services, shell
+from annals.shell import Json, StackName, console, errors
+from eventlog import InvalidProof, verify_proof
+
+
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="All if none is named.")] = None,
+    topic: Annotated[
+        bool,
+        typer.Option("--against-topic/--no-topic", help="Compare with the seals that were published on SERVICE.seals."),
+    ] = True,
+    proof: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option("--proof", metavar="FILE", help="Check a proof of `annals prove` instead; - for a pipe."),
+    ] = None,
+    seal: Annotated[
+        str | None, typer.Option("--seal", metavar="HASH", help="With --proof: the hash of a seal that you trust.")
+    ] = None,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Recompute every seal of a log from its events, and say what was changed, removed, moved or put in.
+
+    Compared with the published seals, it also finds a log that a superuser changed and sealed anew. A proof is checked
+    offline: it needs no database, no Kafka and no settings.
+
+    $ annals verify
+    $ annals verify rewards --no-topic --json
+    $ annals verify --proof claim.json --seal 5f0c…
+    """
+    if proof is not None:
+        if names:
+            raise typer.BadParameter("expected services or --proof, got both")
+        _check(cast(BinaryIO, proof).read(), _trusted(seal), as_json)
+    if seal is not None:
+        raise typer.BadParameter("expected --seal with --proof, got it alone")
+    shell.use(stack)
+    verified = [
+        shell.run(proofs.verify(name, against_topic=topic, console=errors)) for name in names or services.installed()
+    ]
+    if as_json:
+        shell.print_json([one.to_dict() for one in verified])
+    else:
+        for sentence in (sentence for one in verified for sentence in one.sentences()):
+            console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    shell.end(good=all(one.ok for one in verified))
+
+
+def prove(
+    service: Annotated[str, typer.Argument(help="Name of the service, such as rewards.")],
+    event_id: Annotated[UUID, typer.Argument(help="The id of the event, `ce_id` on Kafka.")],
+    upto: Annotated[
+        int | None,
+        typer.Option("--upto", min=1, metavar="SEAL", help="Chain seals up to this one, which the other side trusts."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it here instead of printing it.")
+    ] = None,
+    stack: StackName = None,
+) -> None:
+    """Print the proof that an event is in the log, for somebody who has nothing but the hash of a seal.
+
+    It holds the event as it is stored, with whatever its data say. `annals verify --proof` checks it.
+
+    $ annals prove rewards 0198c5de-7c1e-7d41-a7f1-6d1a2f0f3c11 --output claim.json
+    $ annals prove rewards 0198c5de-7c1e-7d41-a7f1-6d1a2f0f3c11 --upto 40 | annals verify --proof -
+    """
+    shell.use(stack)
+    proof = shell.run(proofs.prove(service, event_id, upto))
+    if output is None:
+        print(proof.to_json())
+        return
+    output.write_text(proof.to_json() + "\n")
+    last = proof.seals[-1]
+    console.print(f"{output}: event {event_id}, proven by seal {last.number}, {last.hash.hex()}", highlight=False)
+
+
+def _trusted(seal: str | None) -> bytes | None:
+    try:
+        return bytes.fromhex(seal) if seal is not None else None
+    except ValueError:
+        raise typer.BadParameter(f"--seal: expected a hash in hexadecimal, got {seal!r}") from None
+
+
+def _check(text: bytes, trusted: bytes | None, as_json: bool) -> NoReturn:
+    """Says whether a proof is one, and of what."""
+    report: dict[str, Any]
+    try:
+        found = verify_proof(text, trusted)
+    except InvalidProof as error:
+        report = {"ok": False, "problem": str(error)}
+        sentence = f"no proof: {error}"
+    else:
+        event, last = found.event, found.seals[-1]
+        report = {"ok": True, "event_id": event.event_id, "position": event.position, "trusted": trusted is not None}
+        report |= {"seal": last.number, "hash": last.hash}
+        sentence = f"event {event.event_id}, position {event.position:,}, is in the log under seal {last.number}"
+        if trusted is None:
+            sentence += f", if that has the hash {last.hash.hex()}: compare it with a published one, or give --seal"
+    if as_json:
+        shell.print_json(report)
+    else:
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    shell.end(good=report["ok"])

@@ -1,0 +1,81 @@
+"""Is a log still what was sealed? And the proof, for somebody else, that an event is part of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from rich.console import Console
+
+import eventlog
+from annals.bars import steps
+from annals.services import Installed, find
+from eventlog import Proof, Verification
+from messaging.reading import Step
+from messaging.seals import read_published
+from service.database import CONNECT_SECONDS, plain_dsn
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What verifying the log of a service came to."""
+
+    service: str
+    found: Verification
+
+    @property
+    def ok(self) -> bool:
+        return self.found.ok
+
+    def sentences(self) -> list[str]:
+        """A line on what was verified, and one for each problem."""
+        found = self.found
+        compared = "not compared with Kafka"
+        if found.published is not None:
+            compared = f"{found.published:,} of them published"
+        verdict = "nothing is wrong" if self.ok else f"{len(found.problems)} problems"
+        return [
+            f"{self.service}: {found.events:,} events, {found.sealed_events:,} of them under {found.seals:,} seals, "
+            f"{compared}: {verdict}",
+            *(f"  {problem.sentence}" for problem in found.problems),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"service": self.service, "ok": self.ok, **asdict(self.found)}
+
+
+async def verify(name: str, *, against_topic: bool, console: Console) -> Verified:
+    """Verifies the log of a service, against its topic too if asked. Raises UnknownName, Malformed and BrokenSeal."""
+    service = find(name)
+    # Before the snapshot: whatever was published then must be in the table now.
+    published = await read_published(service.settings().kafka_options(), name) if against_topic else None
+    async with _connected(service) as connection:
+        with steps(console, name) as on_progress:
+            found = await eventlog.verify(
+                connection, published, on_progress=lambda done, total: on_progress(Step("positions", done, total))
+            )
+    return Verified(name, found)
+
+
+async def prove(name: str, event_id: UUID, upto_seal: int | None) -> Proof:
+    """Proves that an event of a service's log is sealed. Raises UnknownName, LookupError and InvalidProof."""
+    async with _connected(find(name)) as connection:
+        return await eventlog.prove(connection, event_id, upto_seal)
+
+
+@contextlib.asynccontextmanager
+async def _connected(service: Installed) -> AsyncIterator[asyncpg.Connection]:
+    """A connection without time limits: a long log takes long."""
+    connection = await asyncpg.connect(
+        plain_dsn(service.settings().database_url),
+        timeout=CONNECT_SECONDS,
+        server_settings={"application_name": "annals verify"},
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
