@@ -12,6 +12,7 @@ from bank_sample import NOW, Balances, caught_up, credited, renamed, rows_of, ru
 
 from eventlog import EventLog, NewEvent, Watermark
 from projections import (
+    InvalidPoint,
     NoGeneration,
     Runner,
     as_of,
@@ -133,5 +134,5 @@ async def test_a_point_that_is_none_or_still_to_come_is_refused(
         ({"position": 1, "label": "A b"}, "small letters"),
         ({"position": 1, "label": "a" * 50}, "longer than a name"),
     ]:
-        with pytest.raises(ValueError, match=why):
+        with pytest.raises(InvalidPoint, match=why):
             await as_of(pool, log, watermark, Balances(), **point)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from annals.commands import dead_letters, log, proofs, read_models, stack, status, topics
+from annals.commands import control, dead_letters, log, proofs, read_models, stack, status, topics
 from annals.shell import CONSUME, INSPECT, OPERATE, RUN, Commands
 
 HELP = """
@@ -55,6 +55,10 @@ for panel, functions in {
     OPERATE: (
         read_models.rebuild,
         read_models.rollback,
+        control.pause,
+        control.resume,
+        control.throttle,
+        control.drop,
     ),
     INSPECT: (
         status.status,

@@ -1,10 +1,11 @@
-"""Rebuild, roll back, audit: what an SRE does to read models, with progress."""
+"""What an SRE does to read models: rebuild, replay to a point, roll back, audit, pause, drop."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -12,8 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import projections
 from annals.services import find, find_projection
-from eventlog import Watermark
-from projections import Comparison
+from eventlog import EventLog, Watermark
+from projections import AsOf, Comparison, KeysRebuilt, NoGeneration, Projection
+from projections.generation import Suffix
 from projections.job import OnProgress
 
 
@@ -38,10 +40,11 @@ class Outcome:
         return {**asdict(self), "comparison": comparison_dict(self.comparison) if self.comparison else None}
 
 
-async def rebuild(name: str, *, compare: bool, rate: float | None, console: Console) -> Outcome:
+async def rebuild(
+    name: str, *, compare: bool, rate: float | None, resume: bool = False, workers: int = 1, console: Console
+) -> Outcome:
     """Rebuild `service.projection`. Raises UnknownName and ProjectionError."""
-    service, projection = find_projection(name)
-    async with service.log() as log:
+    async with _projection(name) as (log, projection):
         with _bar(console, name) as on_progress:
             rebuilt = await projections.rebuild(
                 log.pool,
@@ -51,23 +54,99 @@ async def rebuild(name: str, *, compare: bool, rate: float | None, console: Cons
                 on_progress=on_progress,
                 compare=compare,
                 events_per_second=rate,
+                resume=resume,
+                workers=workers,
             )
     equal = rebuilt.comparison.equal if rebuilt.comparison else None
     return Outcome(name, rebuilt.events, rebuilt.seconds, rebuilt.swapped, equal, rebuilt.comparison)
 
 
+async def rebuild_keys(name: str, keys: Sequence[str], *, rate: float | None, console: Console) -> KeysRebuilt:
+    """Rebuild the rows of some partition keys. Raises UnknownName, LookupError, ProjectionError."""
+    async with _projection(name) as (log, projection):
+        with _bar(console, name) as on_progress:
+            return await projections.rebuild_keys(
+                log.pool,
+                log,
+                Watermark(log.pool),
+                projection,
+                keys,
+                on_progress=on_progress,
+                events_per_second=rate,
+            )
+
+
+async def as_of(name: str, point: Point, *, label: str | None, rate: float | None, console: Console) -> AsOf:
+    """Replay `service.projection` to a point. Raises UnknownName, ValueError, ProjectionError."""
+    async with _projection(name) as (log, projection):
+        with _bar(console, name) as on_progress:
+            return await projections.as_of(
+                log.pool,
+                log,
+                Watermark(log.pool),
+                projection,
+                position=point.position,
+                recorded=point.recorded,
+                occurred=point.occurred,
+                label=label,
+                on_progress=on_progress,
+                events_per_second=rate,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point of a log; one of the three."""
+
+    position: int | None = None
+    recorded: datetime | None = None
+    occurred: datetime | None = None
+
+
+async def pause(name: str, *, by: str, why: str | None, rebuild: bool) -> None:
+    """Pause a live projection or its rebuild. Raises UnknownName and NoGeneration."""
+    async with _projection(name) as (log, projection):
+        await projections.pause(log.pool, _subscription(projection, rebuild), by=by, why=why)
+
+
+async def resume(name: str, *, rebuild: bool) -> None:
+    """Let it go on. Raises UnknownName and NoGeneration."""
+    async with _projection(name) as (log, projection):
+        await projections.resume(log.pool, _subscription(projection, rebuild))
+
+
+async def throttle(name: str, rate: float | None) -> None:
+    """Change the speed of a running rebuild. Raises UnknownName and NoGeneration."""
+    async with _projection(name) as (log, projection):
+        await projections.throttle(log.pool, _subscription(projection, rebuild=True), rate)
+
+
+async def drop(name: str, label: str | None, *, old: bool) -> list[str]:
+    """Drop the rows before the last swap, or one or all replays to a point; returns the schemas.
+
+    Raises UnknownName, NoGeneration, RebuildRunning.
+    """
+    async with _projection(name) as (log, projection):
+        if not old:
+            return await projections.drop_as_of(log.pool, log, projection, label)
+        schema = projection.schema + Suffix.OLD
+        if not await projections.drop_old(log.pool, log, projection):
+            raise NoGeneration(f"{schema} does not exist")
+        return [schema]
+
+
 async def rollback(name: str) -> None:
     """Serve the former generation of `service.projection` again. Raises UnknownName and ProjectionError."""
-    service, projection = find_projection(name)
-    async with service.log() as log:
+    async with _projection(name) as (log, projection):
         await projections.rollback(log.pool, log, Watermark(log.pool), projection)
 
 
-async def audit(name: str, console: Console) -> list[Comparison]:
-    """Audit one projection, or all of a service. Raises UnknownName and ProjectionError."""
+async def audit(name: str, only: Sequence[str], console: Console) -> list[Comparison]:
+    """Audit `service.projection`, or those of a service, all or `only` some. Raises UnknownName, ProjectionError."""
     service_name, dot, _ = name.partition(".")
     service = find(service_name)
-    chosen = [find_projection(name)[1]] if dot else service.projections
+    named = [service.projection(projection) for projection in only]
+    chosen = [find_projection(name)[1]] if dot else named or service.projections
     comparisons = []
     async with service.log() as log:
         for projection in chosen:
@@ -76,6 +155,18 @@ async def audit(name: str, console: Console) -> list[Comparison]:
                     await projections.audit(log.pool, log, Watermark(log.pool), projection, on_progress=on_progress)
                 )
     return comparisons
+
+
+@contextlib.asynccontextmanager
+async def _projection(name: str) -> AsyncIterator[tuple[EventLog, Projection]]:
+    """`service.projection` and the log of the service. Raises UnknownName."""
+    service, projection = find_projection(name)
+    async with service.log() as log:
+        yield log, projection
+
+
+def _subscription(projection: Projection, rebuild: bool) -> str:
+    return projection.schema + (Suffix.NEW if rebuild else Suffix.LIVE)
 
 
 def comparison_dict(comparison: Comparison) -> dict[str, Any]:

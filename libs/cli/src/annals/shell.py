@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import inspect
 import json
 import logging
@@ -57,6 +58,16 @@ errors = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Operator = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        envvar="ANNALS_OPERATOR",
+        default_factory=getpass.getuser,
+        metavar="NAME",
+        help="Who decides it, for the record (default: the user of the operating system).",
+    ),
+]
 StackName = Annotated[
     str | None, typer.Option("--stack", metavar="NAME", help="Name of a local stack (default: the one that runs).")
 ]

@@ -227,6 +227,7 @@ def _faults(report: ServiceStatus, late_seconds: float) -> list[str]:
                 f"projection {projection.name}: {projection.parked_events:,} events of {projection.parked_keys:,} "
                 "keys are put aside"
             )
+        faults += [paused for paused in (projection.paused, projection.rebuild_paused) if paused]
         if projection.lag_seconds > late_seconds:
             faults.append(f"projection {projection.name}: {projection.lag_seconds:,.0f} s behind")
     for consumer in report.consumers:

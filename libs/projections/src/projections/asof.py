@@ -22,7 +22,7 @@ from eventlog import EventLog, Watermark
 from projections import control
 from projections.batch import Batch
 from projections.columns import quote
-from projections.errors import NoGeneration
+from projections.errors import InvalidPoint, NoGeneration
 from projections.generation import LONG_SECONDS, Generation
 from projections.job import SCAN, Job, OnProgress, Read
 from projections.projection import Projection
@@ -38,6 +38,7 @@ class AsOf:
     """A replay to a point: in which schema its rows are, and how many."""
 
     schema: str
+    label: str
     position: int
     events: int
     seconds: float
@@ -63,19 +64,19 @@ async def as_of(
     The default label is the position, or `o` and the time of occurrence. A schema of the same name is replaced. Live
     rows and their checkpoint are neither read nor touched. Events discarded up to today are left out.
 
-    Raises ValueError (not one point, or one that is still to come), RebuildRunning.
+    Raises InvalidPoint (not one point, or one that is still to come), RebuildRunning.
     """
     if sum(point is not None for point in (position, recorded, occurred)) != 1:
-        raise ValueError("as_of: expected one of position, recorded and occurred")
+        raise InvalidPoint("as of: expected one of position, recorded and occurred")
     horizon = await watermark.measure()
     if position is None:
         position = horizon if recorded is None else await position_at(log, recorded, horizon)
     if not 0 <= position <= horizon:
-        raise ValueError(f"as_of: expected a position up to the end of the log, {horizon}, found {position}")
+        raise InvalidPoint(f"as of: expected a position up to the end of the log, {horizon}, found {position}")
     if occurred is not None:
         _check_zone(occurred)
-        label = label or f"o{occurred.astimezone(UTC):%y%m%d%H%M%S}"
-    generation = Generation(projection, log.types, _suffix(projection, label or str(position)))
+    label = label or (str(position) if occurred is None else f"o{occurred.astimezone(UTC):%y%m%d%H%M%S}")
+    generation = Generation(projection, log.types, _suffix(projection, label))
     read = None if occurred is None else _until(log, generation, occurred)
     async with exclusively(pool, generation.schema) as conn:
         await generation.drop(conn)
@@ -90,18 +91,18 @@ async def as_of(
             "SELECT count(DISTINCT key) FROM dead_letters WHERE subscription = $1", generation.schema
         )
         job.tell("done")
-        return AsOf(generation.schema, position, job.events, job.seconds, tables, parked)
+        return AsOf(generation.schema, label, position, job.events, job.seconds, tables, parked)
 
 
 async def position_at(log: EventLog, recorded: datetime, horizon: int) -> int:
     """The last position, up to a safe horizon, recorded at or before a time; 0 if there is none.
 
-    Raises ValueError for a time without a zone, or one that the database's clock has not reached: more may come.
+    Raises InvalidPoint for a time without a zone, or one that the database's clock has not reached: more may come.
     """
     _check_zone(recorded)
     now: datetime = await log.pool.fetchval("SELECT clock_timestamp()")
     if recorded > now:
-        raise ValueError(f"as_of: {recorded} is still to come; it is {now}")
+        raise InvalidPoint(f"as of: {recorded} is still to come; it is {now}")
     found: int | None = await log.pool.fetchval(
         "SELECT position FROM events WHERE recorded_at <= $1 AND position <= $2 ORDER BY position DESC LIMIT 1",
         recorded,
@@ -134,15 +135,15 @@ async def drop_as_of(pool: asyncpg.Pool, log: EventLog, projection: Projection, 
 
 def _check_zone(time: datetime) -> None:
     if time.tzinfo is None:
-        raise ValueError(f"as_of: expected a time with its zone, found {time}")
+        raise InvalidPoint(f"as of: expected a time with its zone, found {time}")
 
 
 def _suffix(projection: Projection, label: str) -> str:
     name = f"{projection.schema}{PREFIX}{label}"
     if (not label.isidentifier() and not label.isalnum()) or not label.isascii() or label != label.lower():
-        raise ValueError(f"as_of: expected a label of small letters, digits and _, found {label!r}")
+        raise InvalidPoint(f"as of: expected a label of small letters, digits and _, found {label!r}")
     if len(name) > _LONGEST_NAME:
-        raise ValueError(f"as_of: {name} is longer than a name in PostgreSQL can be; give a shorter label")
+        raise InvalidPoint(f"as of: {name} is longer than a name in PostgreSQL can be; give a shorter label")
     return PREFIX + label
 
 

@@ -50,6 +50,10 @@ class CannotRebuildKeys(ProjectionError):
     """The rows of single keys cannot be told from the others; the message says in which table and why."""
 
 
+class InvalidPoint(ProjectionError):
+    """No point of the log that a projection could be replayed to."""
+
+
 class SwapBlocked(ProjectionError):
     """Running queries kept the tables locked for too long to swap them."""
 

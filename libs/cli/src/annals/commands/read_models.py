@@ -3,33 +3,110 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, NoReturn
 
 import typer
 
 from annals import kafka_audit, maintenance, services, shell
+from annals.maintenance import Point
 from annals.shell import Json, StackName, Yes, console, errors
+
+
+class By(StrEnum):
+    """Two times of an event."""
+
+    RECORDED = "recorded"
+    OCCURRED = "occurred"
 
 
 def rebuild(
     projection: Annotated[str, typer.Argument(help="service.projection, such as rewards.pool_status")],
     compare: Annotated[bool, typer.Option("--compare", help="Compare the rows before the swap.")] = False,
     rate: Annotated[float | None, typer.Option(min=1, help="Most events a second, to spare live traffic.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped; same handlers only.")] = False,
+    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only the rows of this partition key.")] = None,
+    as_of: Annotated[str | None, typer.Option(metavar="TIME", help="Replay to this time, beside the live.")] = None,
+    as_of_position: Annotated[int | None, typer.Option(min=0, help="Replay to this position.")] = None,
+    by: Annotated[By, typer.Option(help="Which time --as-of means: when the log learnt it, or when it happened.")] = (
+        By.RECORDED
+    ),
+    label: Annotated[str | None, typer.Option(help="Ends the name of the schema of a replay to a point.")] = None,
     as_json: Json = False,
     stack: StackName = None,
 ) -> None:
-    """Build a read model anew from the log, beside the live one, and swap them.
+    """Build a read model anew from the log, beside the live one, and swap them; or only a part of it, or up to a point.
 
-    $ annals rebuild rewards.pool_status --compare
-    $ annals rebuild rewards.pool_status --rate 5000
+    Ctrl-C leaves the live rows as they are; --resume goes on. With --key the rows of single keys are exchanged in one
+    transaction. With --as-of the live rows are not touched: the schema with the rows of then is named.
+
+    $ annals rebuild rewards.pool_status --compare --rate 5000
+    $ annals rebuild rewards.pool_status --key pool/listening
+    $ annals rebuild rewards.pool_status --as-of 2026-03-01T00:00:00Z
     """
+    if sum((bool(key), as_of is not None, as_of_position is not None)) > 1:
+        raise typer.BadParameter("expected one of --key, --as-of and --as-of-position")
+    point = _point(as_of, as_of_position, by)
     shell.use(stack)
-    outcome = shell.run(maintenance.rebuild(projection, compare=compare, rate=rate, console=errors))
+    if key:
+        _rebuild_keys(projection, key, rate, as_json)
+    if point is not None:
+        _replay(projection, point, label, rate, as_json)
+    work = maintenance.rebuild(projection, compare=compare, rate=rate, resume=resume, workers=workers, console=errors)
+    try:
+        outcome = shell.run(work)
+    except KeyboardInterrupt:
+        errors.print("Stopped; the live rows serve on.", f"`annals rebuild {projection} --resume` goes on.")
+        shell.end(good=False)
     if as_json:
         shell.print_json(outcome.to_dict())
     else:
         console.print(outcome.sentence())
     shell.end(good=outcome.equal is not False)
+
+
+def _rebuild_keys(projection: str, keys: list[str], rate: float | None, as_json: bool) -> NoReturn:
+    done = shell.run(maintenance.rebuild_keys(projection, keys, rate=rate, console=errors))
+    if as_json:
+        shell.print_json({"projection": projection, "keys": keys, **asdict(done)})
+    else:
+        console.print(f"{projection}: {len(keys)} keys, {done.events:,} events", highlight=False)
+        for table in done.tables:
+            rows = f"{table.rows_before:,} rows before, {table.rows:,} now, {table.differing:,} differed"
+            console.print(f"  {table.table}: {rows}", highlight=False)
+        for key in done.parked:
+            console.print(f"  key {key} is parked: an event of it failed (annals dlq ls)", highlight=False)
+    shell.end(good=not done.parked)
+
+
+def _replay(projection: str, point: Point, label: str | None, rate: float | None, as_json: bool) -> NoReturn:
+    found = shell.run(maintenance.as_of(projection, point, label=label, rate=rate, console=errors))
+    dropped_by = f"annals drop {projection} --as-of {found.label}"
+    if as_json:
+        shell.print_json({"projection": projection, **asdict(found), "dropped_by": dropped_by})
+    else:
+        what = f"{found.events:,} events in {found.seconds:.1f} s"
+        console.print(f"{projection} as of position {found.position:,}: {what}", highlight=False)
+        for table, rows in found.tables.items():
+            console.print(f"  {found.schema}.{table}: {rows:,} rows", highlight=False)
+        if found.parked_keys:
+            console.print(f"  {found.parked_keys:,} keys stop at an event that fails", highlight=False)
+        console.print(f"Nothing else reads or feeds it. `{dropped_by}` drops it.", highlight=False)
+    shell.end(good=True)
+
+
+def _point(as_of: str | None, position: int | None, by: By) -> Point | None:
+    if as_of is None:
+        return None if position is None else Point(position=position)
+    try:
+        time = datetime.fromisoformat(as_of)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise typer.BadParameter(f"--as-of: expected a time with its zone like 2026-03-01T00:00:00Z, found {as_of!r}")
+    return Point(recorded=time) if by is By.RECORDED else Point(occurred=time)
 
 
 def rollback(
@@ -49,20 +126,23 @@ def rollback(
 
 def audit(
     name: Annotated[str, typer.Argument(help="A service, or service.projection.")],
+    projection: Annotated[list[str] | None, typer.Option(help="Only this projection; may be repeated.")] = None,
     topic: Annotated[bool, typer.Option("--topic", help="Compare the log with the service's Kafka topics.")] = False,
     as_json: Json = False,
     stack: StackName = None,
 ) -> None:
     """Compute read models anew beside the live ones and say what differs; or hold Kafka against the log.
 
+    Exit code 1 when a row differs, is missing or surplus. Keys that are parked are computed up to where they stand.
+
     $ annals audit rewards
-    $ annals audit rewards.pool_status --json
+    $ annals audit rewards --projection pool_status --json
     $ annals audit rewards --topic
     """
     shell.use(stack)
     if topic:
         _audit_topics(name, as_json)
-    comparisons = shell.run(maintenance.audit(name, console=errors))
+    comparisons = shell.run(maintenance.audit(name, projection or [], console=errors))
     if as_json:
         shell.print_json([maintenance.comparison_dict(one) for one in comparisons])
     else:

@@ -1,0 +1,94 @@
+"""What SREs say to projections and rebuilds at work, and what they throw away."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from annals import maintenance, shell
+from annals.shell import Operator, StackName, Yes, console
+
+Projection = Annotated[str, typer.Argument(help="service.projection, such as rewards.pool_status")]
+OfRebuild = Annotated[bool, typer.Option("--rebuild", help="Its running rebuild, not the live rows.")]
+
+
+def pause(
+    projection: Projection,
+    by: Operator,
+    why: Annotated[str | None, typer.Option(help="The reason, shown to whoever waits.")] = None,
+    rebuild: OfRebuild = False,
+    stack: StackName = None,
+) -> None:
+    """Let a projection stand still in every instance, within a second; or its rebuild, after the batch at hand.
+
+    Queries go on. A read that waits for a write of its own is answered with 503 and the reason.
+
+    $ annals pause rewards.pool_status --why "the disk is being moved"
+    $ annals pause rewards.pool_status --rebuild
+    """
+    shell.use(stack)
+    shell.run(maintenance.pause(projection, by=by, why=why, rebuild=rebuild))
+    option = " --rebuild" if rebuild else ""
+    what = _what(projection, rebuild)
+    console.print(f"{what} is paused; `annals resume {projection}{option}` lets it go on.", highlight=False)
+
+
+def resume(projection: Projection, rebuild: OfRebuild = False, stack: StackName = None) -> None:
+    """Let a paused projection, or its rebuild, go on where it stopped.
+
+    $ annals resume rewards.pool_status
+    """
+    shell.use(stack)
+    shell.run(maintenance.resume(projection, rebuild=rebuild))
+    console.print(f"{_what(projection, rebuild)} goes on.", highlight=False)
+
+
+def throttle(
+    projection: Projection,
+    rate: Annotated[str, typer.Option(help="Most events a second, or none for no limit.")],
+    stack: StackName = None,
+) -> None:
+    """Change the speed of a running rebuild.
+
+    $ annals throttle rewards.pool_status --rate 2000
+    $ annals throttle rewards.pool_status --rate none
+    """
+    shell.use(stack)
+    shell.run(maintenance.throttle(projection, _rate(rate)))
+    console.print(f"The rebuild of {projection} goes on at {rate} events a second.", highlight=False)
+
+
+def drop(
+    projection: Projection,
+    as_of: Annotated[str | None, typer.Option(metavar="LABEL", help="Of a replay to a point; `all` for all.")] = None,
+    old: Annotated[bool, typer.Option("--old", help="The rows before the last swap; no rollback after that.")] = False,
+    yes: Yes = False,
+    stack: StackName = None,
+) -> None:
+    """Drop the rows of replays to a point, or those kept for a rollback. Live rows are never dropped.
+
+    $ annals drop rewards.pool_status --as-of 1234
+    $ annals drop rewards.pool_status --old --yes
+    """
+    if (as_of is None) is not old:
+        raise typer.BadParameter("expected either --as-of LABEL or --old")
+    shell.use(stack)
+    shell.ask(f"Drop {'the former rows' if old else f'as of {as_of}'} of {projection} for ever?", yes)
+    for schema in shell.run(maintenance.drop(projection, None if as_of == "all" else as_of, old=old)):
+        console.print(f"{schema} is gone.", highlight=False)
+
+
+def _what(projection: str, rebuild: bool) -> str:
+    return f"The rebuild of {projection}" if rebuild else projection
+
+
+def _rate(text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        if (rate := float(text)) > 0:
+            return rate
+    except ValueError:
+        pass  # said below
+    raise typer.BadParameter(f"--rate: expected a number above 0 or `none`, found {text!r}")
