@@ -1,5 +1,18 @@
-"""`python -m annals` is the `annals` command."""
+"""The entry point of the `annals` command."""
 
-from annals.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """Runs the command, or says what to install: the consumer API alone needs much less."""
+    try:
+        from annals.cli import app
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {error.name} is missing; the command needs: pip install 'annals-cli[command]'")
+    app()
+
+
+if __name__ == "__main__":
+    main()
