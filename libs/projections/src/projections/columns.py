@@ -42,6 +42,10 @@ def _same(value: Value) -> Value:
     return value
 
 
+def _hex(value: bytes) -> str:
+    return f"\\x{value.hex()}"
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """How one column takes values in and gives them back. A stored value is None or what `admit` returned."""
@@ -51,6 +55,7 @@ class Column:
     cast: str  # what turns the parameter into the column's type: "::NUMERIC(78, 0)", or nothing
     admit: Callable[[Value], Value]  # checks a handler's value and returns it as it is kept; raises InvalidChange
     encode: Callable[[Value], Value]  # kept value -> array element
+    text: Callable[[Value], str]  # kept value -> the text that PostgreSQL reads for the type
     decode: Callable[[Value], Value]  # what PostgreSQL returns -> kept value
     reveal: Callable[[Value], Value]  # kept value -> what `Rows.get` hands out
     nullable: bool
@@ -94,6 +99,7 @@ def describe(column: sa.Column[Any], shared: bool) -> Column:
         cast="" if wire_type != "text" or isinstance(kind, sa.String) else f"::{kind.compile(_DIALECT)}",
         admit=_fast(kind, _nullable(admit, where, bool(column.nullable) and not shared)),
         encode=encode,
+        text={"text": encode, "bytea": _hex}.get(wire_type, str),
         decode=decode,
         reveal=reveal,
         nullable=bool(column.nullable) and not shared,
@@ -116,17 +122,35 @@ def _nullable(admit: Callable[[Value], Value], where: str, nullable: bool) -> Ca
 
 def _fast(kind: sa.types.TypeEngine[Any], admit: Callable[[Value], Value]) -> Callable[[Value], Value]:
     """`admit` with a short cut for plain values of common types: it runs for every value of every event."""
-    if isinstance(kind, sa.String):
-        longest = kind.length or 2**30
-        return lambda value: (
-            value
-            if type(value) is str and value.isascii() and len(value) <= longest and "\x00" not in value
-            else admit(value)
-        )
-    if isinstance(kind, sa.BigInteger | sa.Numeric) and not _has_decimals(kind):
-        bound = 2**63 if isinstance(kind, sa.BigInteger) else 10 ** (kind.precision or 0)
+    if isinstance(kind, sa.String) and kind.length is None:
+        return lambda value: value if type(value) is str and value.isascii() and "\x00" not in value else admit(value)
+    if isinstance(kind, sa.Integer | sa.Numeric) and not _has_decimals(kind):
+        bound = _bound(kind)
         return lambda value: value if type(value) is int and -bound < value < bound else admit(value)
-    return admit
+    plain = next((cls for of, cls in _PLAIN.items() if isinstance(kind, of)), None)
+    return admit if plain is None else lambda value: value if type(value) is plain else admit(value)
+
+
+def _bound(kind: sa.Integer | sa.Numeric[Any]) -> int:
+    """The power that the absolute value of an integer stays below."""
+    match kind:
+        case sa.SmallInteger():
+            return 2**15
+        case sa.BigInteger():
+            return 2**63
+        case sa.Integer():
+            return 2**31
+        case _:
+            return int(10 ** (kind.precision or 0))
+
+
+_PLAIN: dict[type[sa.types.TypeEngine[Any]], type] = {
+    sa.Boolean: bool,
+    sa.Date: date,
+    sa.LargeBinary: bytes,
+    sa.Uuid: UUID,
+}
+"""Types of which every value fits."""
 
 
 def _has_decimals(kind: sa.types.TypeEngine[Any]) -> bool:
@@ -149,15 +173,15 @@ def _codec(kind: sa.types.TypeEngine[Any], where: str) -> _Codec:
         case sa.Boolean():
             return "boolean", _instance(bool, where), _same, _same, _same
         case sa.SmallInteger():
-            return "smallint", _integer(2**15, where), _same, _same, _same
+            return "smallint", _integer(_bound(kind), where), _same, _same, _same
         case sa.BigInteger():
-            return "bigint", _integer(2**63, where), _same, _same, _same
+            return "bigint", _integer(_bound(kind), where), _same, _same, _same
         case sa.Integer():
-            return "integer", _integer(2**31, where), _same, _same, _same
+            return "integer", _integer(_bound(kind), where), _same, _same, _same
         case sa.Float():
             return "double precision", _float(where), _same, _same, _same
         case sa.Numeric() if kind.precision is not None and not kind.scale:
-            return "text", _integer(10**kind.precision, where), str, int, _same
+            return "text", _integer(_bound(kind), where), str, int, _same
         case sa.Numeric() if kind.precision is not None and kind.scale is not None:
             return "text", _decimal(kind.precision, kind.scale, where), str, Decimal, _same
         case sa.String():

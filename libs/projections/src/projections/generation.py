@@ -8,7 +8,6 @@ swap, `_audit` is recomputed only to be compared, `_keys` holds the rows of sing
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from enum import StrEnum
 from importlib.resources import files
 
@@ -144,14 +143,8 @@ def _with_defaults(spec: TableSpec, table: sa.Table) -> sa.Table:
         described = spec.columns[column.name]
         column.nullable = described.nullable
         if described.default is not None:
-            column.server_default = sa.DefaultClause(_literal(described.default, described.encode))
+            column.server_default = sa.DefaultClause(described.text(described.default))
     return table
-
-
-def _literal(value: object, encode: Callable[[object], object]) -> str:
-    """A kept value as the text that PostgreSQL reads for its type."""
-    encoded = encode(value)
-    return "\\x" + encoded.hex() if isinstance(encoded, bytes) else str(encoded)
 
 
 async def existing(conn: asyncpg.Connection | asyncpg.Pool, projection: type[Projection] | Projection) -> list[str]:

@@ -116,7 +116,7 @@ def _places(live: Generation, keys: Sequence[str]) -> Places:
                     f"{live.schema}: {type(projection).__name__}.rows_of({key!r}) does not say where its rows are in "
                     f"table {table.name}; declare it, or rebuild the whole projection"
                 )
-            for name, value in live.writers[table].spec.admit(named[table]).items():
+            for name, value in live.writers[table].spec.admit(dict(named[table])).items():
                 columns.setdefault(name, []).append(value)
     for table, columns in found.items():
         combinations = {tuple(values) for values in zip(*columns.values(), strict=False)}

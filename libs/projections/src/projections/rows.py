@@ -6,10 +6,11 @@ database (`found`), so that combining never hides an error that writing one by o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +37,10 @@ class Shape(StrEnum):
     GONE = "gone"
 
 
+ANYTHING, ABSENT, PRESENT = Found  # under names of their own: asking an enum for a member takes as long as a small dict
+WHOLE, PART, GONE = Shape
+
+
 @dataclass(slots=True, eq=False)
 class Change:
     """What is to be written for one row; `owner` is the partition key whose events changed it."""
@@ -60,19 +65,16 @@ class TableSpec:
         self.key_names = frozenset(self.key)
         self.required = frozenset(name for name, column in self.columns.items() if column.required)
         self._defaults = {name: column.default for name, column in self.columns.items()}
-        self._key_admits = [(name, self.columns[name].admit) for name in self.key]
+        self._key_of = _picker(self.key)
+        self._admit_key = _key_admission([(name, self.columns[name].admit) for name in self.key])
         self._admits = {name: column.admit for name, column in self.columns.items()}
         self._adds = {name: _amount(column) for name, column in self.columns.items()}
 
     def exact_key(self, key: Mapping[str, Any]) -> Key:
         """A primary key, checked: `key` names its columns and no others."""
-        admits = self._key_admits
         try:
-            if len(key) == len(admits):
-                if len(admits) == 1:
-                    ((name, admit),) = admits
-                    return (admit(key[name]),)
-                return tuple([admit(key[name]) for name, admit in admits])
+            if len(key) == len(self.key):
+                return self._admit_key(key)
         except KeyError:
             pass  # said below
         raise InvalidChange(f"{self.name}: expected the key {', '.join(self.key)}, got {', '.join(key)}")
@@ -80,36 +82,35 @@ class TableSpec:
     def key_in(self, admitted: Mapping[str, Any]) -> Key:
         """The primary key in values that were admitted."""
         try:
-            return tuple([admitted[name] for name in self.key])
+            return self._key_of(admitted)
         except KeyError as error:
             raise InvalidChange(f"{self.name}: a new row needs its key {', '.join(self.key)}: no {error}") from None
 
-    def admit(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values as they are kept. Raises InvalidChange for an unknown column or a value that does not fit."""
-        admits = self._admits
+    def admit(self, values: dict[str, Any], *, amounts: bool = False) -> dict[str, Any]:
+        """The same dict, with values as they are kept; `amounts` are to be added.
+
+        Raises InvalidChange for an unknown column or a value that does not fit.
+        """
+        admits = self._adds if amounts else self._admits
         try:
-            return {name: admits[name](value) for name, value in values.items()}
+            for name, value in values.items():
+                admitted = admits[name](value)
+                if admitted is not value:  # in place: making another dict takes longer than all the checks
+                    values[name] = admitted
+            return values
         except KeyError as error:
             raise InvalidChange(f"{self.name}: no column {error}") from None
 
-    def whole(self, key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
+    def whole(self, key: Key, values: dict[str, Any]) -> dict[str, Any]:
         """A new row: the key, the given values, defaults for the rest."""
         if len(values) == len(self.columns):
-            return dict(values)
+            return values
         row = {**self._defaults, **values}
         row.update(zip(self.key, key, strict=True))
         for name in self.required:
             if row[name] is None:
                 raise InvalidChange(f"{self.name}: a new row needs {name}")
         return row
-
-    def amounts(self, amounts: Mapping[str, Any]) -> dict[str, Any]:
-        """As `admit`, for amounts to be added."""
-        adds = self._adds
-        try:
-            return {name: adds[name](value) for name, value in amounts.items()}
-        except KeyError as error:
-            raise InvalidChange(f"{self.name}: no column {error}") from None
 
     def __repr__(self) -> str:
         return f"TableSpec({self.name})"
@@ -133,45 +134,50 @@ class Rows:
     def insert(self, table: sa.Table, /, **values: Any) -> None:
         """A new row. The event fails if there is one with this key already."""
         spec = self._owned(table, "insert")
-        admitted = spec.admit(values)
-        key = spec.key_in(admitted)
-        row = spec.whole(key, admitted)
-        change = self._change(table, spec, key)
+        key = spec.key_in(spec.admit(values))
+        row = spec.whole(key, values)
+        change = self.pending[table].get(key)
         if change is None:
-            self.pending[table][key] = Change(Found.ABSENT, Shape.WHOLE, row, {}, self._owner)
-        elif change.shape is Shape.GONE:
-            change.shape, change.values, change.added = Shape.WHOLE, row, {}
-        else:
+            self.pending[table][key] = Change(ABSENT, WHOLE, row, {}, self._owner)
+            return
+        self._check_owner(spec, key, change)
+        if change.shape is not GONE:
             raise InvalidChange(f"{spec.name}: there is already a row with key {key}")
+        change.shape, change.values, change.added = WHOLE, row, {}
 
     def upsert(self, table: sa.Table, key: Mapping[str, Any], /, **values: Any) -> None:
         """Set `values` in the row with this key; make it, with defaults for the rest, if there is none."""
         spec = self._owned(table, "upsert")
-        self._set(table, spec, spec.exact_key(key), spec.admit(values), must_exist=False)
+        self._set(table, spec, spec.exact_key(key), values, must_exist=False)
 
     def update(self, table: sa.Table, key: Mapping[str, Any], /, **values: Any) -> None:
         """Set `values` in the row with this key. The event fails if there is none."""
         spec = self._owned(table, "update")
-        self._set(table, spec, spec.exact_key(key), spec.admit(values), must_exist=True)
+        self._set(table, spec, spec.exact_key(key), values, must_exist=True)
 
     def increment(self, table: sa.Table, key: Mapping[str, Any], /, **amounts: int | Decimal) -> None:
         """Add `amounts` (negative ones too) to the row with this key; a missing row, and NULL, start at 0."""
         spec = self._specs[table]
         pk = spec.exact_key(key)
-        admitted = spec.amounts(amounts)
-        change = self._change(table, spec, pk)
+        spec.admit(amounts, amounts=True)
+        change = self.pending[table].get(pk)
         if change is None:
-            found = Found.ANYTHING if spec.required <= admitted.keys() else Found.PRESENT
-            self.pending[table][pk] = Change(found, Shape.PART, {}, admitted, self._owner)
+            found = ANYTHING if spec.required <= amounts.keys() else PRESENT
+            self.pending[table][pk] = Change(found, PART, {}, amounts, self._owner)
             return
-        if change.shape is Shape.GONE:
-            change.shape, change.values, change.added = Shape.WHOLE, spec.whole(pk, admitted), {}
+        if not spec.shared:
+            self._check_owner(spec, pk, change)
+        if change.shape is GONE:
+            change.shape, change.values, change.added = WHOLE, spec.whole(pk, amounts), {}
             return
-        for name, amount in admitted.items():
-            if change.shape is Shape.WHOLE or name in change.values:
-                change.values[name] = _sum(change.values[name], amount)
+        values = change.values
+        for name, amount in amounts.items():
+            sums = values if name in values or change.shape is WHOLE else change.added
+            before = sums.get(name)
+            if type(before) is int and type(amount) is int:
+                sums[name] = before + amount
             else:
-                change.added[name] = _sum(change.added.get(name), amount)
+                sums[name] = _sum(before, amount)
 
     def delete(self, table: sa.Table, key: Mapping[str, Any], /) -> None:
         """Remove the row with this key, if there is one."""
@@ -179,18 +185,18 @@ class Rows:
         pk = spec.exact_key(key)
         change = self._change(table, spec, pk)
         if change is None:
-            self.pending[table][pk] = Change(Found.ANYTHING, Shape.GONE, {}, {}, self._owner)
+            self.pending[table][pk] = Change(ANYTHING, GONE, {}, {}, self._owner)
         else:
-            change.shape, change.values, change.added = Shape.GONE, {}, {}
+            change.shape, change.values, change.added = GONE, {}, {}
 
     def get(self, table: sa.Table, key: Mapping[str, Any], /) -> dict[str, Any] | None:
         """The row with this key as of this event, or None. Its key must have been named by `prefetch`."""
         spec = self._owned(table, "get")
         pk = spec.exact_key(key)
         change = self._change(table, spec, pk)
-        if change is not None and change.shape is Shape.GONE:
+        if change is not None and change.shape is GONE:
             return None
-        if change is None or change.shape is Shape.PART:
+        if change is None or change.shape is PART:
             if (table, pk) not in self._found:
                 raise InvalidChange(f"{spec.name}: key {pk} was not named by prefetch()")
             row = self._found[table, pk]
@@ -209,20 +215,21 @@ class Rows:
         self._found[table, key] = row
 
     def _set(self, table: sa.Table, spec: TableSpec, key: Key, values: dict[str, Any], *, must_exist: bool) -> None:
+        spec.admit(values)
         if not spec.key_names.isdisjoint(values):
             raise InvalidChange(f"{spec.name}: the key of a row cannot be changed; delete and insert")
         change = self._change(table, spec, key)
         if change is None:
-            found = Found.PRESENT if must_exist or not spec.required <= values.keys() else Found.ANYTHING
-            self.pending[table][key] = Change(found, Shape.PART, values, {}, self._owner)
-        elif change.shape is not Shape.GONE:
+            found = PRESENT if must_exist or not spec.required <= values.keys() else ANYTHING
+            self.pending[table][key] = Change(found, PART, values, {}, self._owner)
+        elif change.shape is not GONE:
             change.values.update(values)
             for name in values:
                 change.added.pop(name, None)
         elif must_exist:
             raise InvalidChange(f"{spec.name}: no row with key {key}")
         else:
-            change.shape, change.values = Shape.WHOLE, spec.whole(key, values)
+            change.shape, change.values = WHOLE, spec.whole(key, values)
 
     def _owned(self, table: sa.Table, operation: str) -> TableSpec:
         spec = self._specs[table]
@@ -232,12 +239,33 @@ class Rows:
 
     def _change(self, table: sa.Table, spec: TableSpec, key: Key) -> Change | None:
         change = self.pending[table].get(key)
-        if change is not None and change.owner != self._owner and not spec.shared:
+        if change is not None:
+            self._check_owner(spec, key, change)
+        return change
+
+    def _check_owner(self, spec: TableSpec, key: Key, change: Change) -> None:
+        if change.owner != self._owner:
             raise InvalidChange(
                 f"{spec.name}: row {key} belongs to {change.owner} but an event of {self._owner} changes it; "
                 "name a coarser key() or declare the table under totals"
             )
-        return change
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Key]:
+    """What takes the values of a key out of a mapping."""
+    first = names[0]
+    return itemgetter(*names) if len(names) > 1 else lambda values: (values[first],)
+
+
+def _key_admission(columns: Sequence[tuple[str, Callable[[Any], Any]]]) -> Callable[[Mapping[str, Any]], Key]:
+    """What takes a key out of a mapping, checked. Every change needs one, so the usual lengths are spelled out."""
+    match columns:
+        case [(name, admit)]:
+            return lambda key: (admit(key[name]),)
+        case [(name, admit), (name_2, admit_2)]:
+            return lambda key: (admit(key[name]), admit_2(key[name_2]))
+        case _:
+            return lambda key: tuple([admit(key[name]) for name, admit in columns])
 
 
 def _amount(column: Column) -> Callable[[Any], Any]:
@@ -263,7 +291,7 @@ def _sum(value: Any, amount: Any) -> Any:
 def _patched(spec: TableSpec, key: Key, row: dict[str, Any] | None, change: Change) -> dict[str, Any]:
     """The row with a change of some of its columns applied."""
     if row is None:
-        if change.found is Found.PRESENT:
+        if change.found is PRESENT:
             raise InvalidChange(f"{spec.name}: no row with key {key}")
         return spec.whole(key, {**change.values, **change.added})
     added = {name: _sum(row[name], amount) for name, amount in change.added.items()}

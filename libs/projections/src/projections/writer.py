@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import BytesIO
 from operator import itemgetter
 from typing import Any
 
 import asyncpg
 
-from projections.columns import quote
+from projections.columns import Column, quote
 from projections.errors import InvalidChange
 from projections.rows import Change, Found, Key, Shape, TableSpec
 
@@ -16,6 +18,9 @@ _COPY_FROM = 100  # rows from which COPY beats INSERT … SELECT unnest
 _ByKey = list[tuple[Key, Change]]
 _Kind = tuple[Found, Shape, frozenset[str], frozenset[str]]  # set columns, columns added to
 _NONE: frozenset[str] = frozenset()
+_NULL = "\\N"
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_SPECIAL = re.compile(r"[\\\t\n\r]")
 
 
 class TableWriter:
@@ -103,13 +108,18 @@ class TableWriter:
         return encoded
 
     async def _copy(self, conn: asyncpg.Connection, rows: _ByKey) -> None:
-        names = list(self.spec.columns)
-        pick = itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
-        await conn.copy_records_to_table(
+        # As text: joining strings takes a fifth of the time in which asyncpg makes binary values one by one.
+        texts = [
+            _texts(column, [change.values[name] for _, change in rows]) for name, column in self.spec.columns.items()
+        ]
+        lines = "\n".join(["\t".join(row) for row in zip(*texts, strict=True)])
+        await conn.copy_to_table(
             self.spec.name,
             schema_name=self.schema,
-            columns=names,
-            records=[pick(change.values) for _, change in rows],
+            columns=list(self.spec.columns),
+            source=BytesIO(lines.encode()),
+            format="text",
+            encoding="utf-8",
         )
 
     def _statement(self, kind: _Kind) -> str:
@@ -165,3 +175,13 @@ class TableWriter:
         if found is Found.PRESENT:
             raise InvalidChange(f"{self.spec.name}: no row with {which} ({touched} of {len(rows)} found)")
         raise InvalidChange(f"{self.spec.name}: there is already a row with {which}")
+
+
+def _texts(column: Column, values: list[Any]) -> list[str]:
+    """One column's values in COPY's text format: https://www.postgresql.org/docs/current/sql-copy.html."""
+    texts = ["" if value is None else column.text(value) for value in values]
+    if _SPECIAL.search("".join(texts)):
+        texts = [text.translate(_ESCAPES) for text in texts]
+    if column.nullable:
+        texts = [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
+    return texts
