@@ -6,25 +6,26 @@ behind it and follow in order.
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 import messaging
 import projections
 from annals.errors import UnknownName
 from annals.services import Installed, find, installed
-from eventlog import EventLog
 from messaging import Parked
+
+EVERYTHING = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing put aside: a message, or the first event of a key."""
+    """One thing put aside: a message, or the first event of a key; `behind` later ones wait for it."""
 
     name: str
     what: str
@@ -33,21 +34,35 @@ class Entry:
     error: str
     attempts: int
     since: datetime
+    behind: int
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "since": self.since.isoformat()}
 
 
-async def entries(names: Sequence[str]) -> list[Entry]:
-    """Everything put aside in these services, or in all."""
-    found = []
-    for service in [find(name) for name in names] or installed().values():
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which entries: of these services or projections (all if none is named), of one key, put aside for one reason."""
+
+    names: Sequence[str] = ()
+    key: str | None = None
+    reason: str | None = None
+
+    def __contains__(self, entry: Entry) -> bool:
+        return self.key in (None, entry.key) and self.reason in (None, entry.reason)
+
+
+async def entries(chosen: Chosen) -> list[Entry]:
+    """What was put aside, and how many stand behind each. Raises UnknownName."""
+    found: list[Entry] = []
+    for service, projection in [_place(name) for name in chosen.names] or [(s, None) for s in installed().values()]:
         async with service.log() as log:
-            found += [_message(service, parked) for parked in await messaging.list_parked(log.pool, limit=1_000)]
-            for projection in service.projections:
-                letters = await projections.dead_letters(log.pool, projection)
-                found += [_letter(service, projection.name, letter) for letter in letters]
-    return found
+            if projection is None:
+                found += _messages(service, await messaging.list_parked(log.pool, limit=EVERYTHING))
+            for each in service.projections if projection is None else [projection]:
+                letters = await projections.dead_letters(log.pool, each, limit=EVERYTHING)
+                found += [_letter(service, each.name, letter) for letter in letters]
+    return [entry for entry in found if entry in chosen]
 
 
 async def show(name: str) -> dict[str, Any]:
@@ -56,36 +71,71 @@ async def show(name: str) -> dict[str, Any]:
     async with service.log() as log:
         if projection is None:
             return _full(await messaging.show(log.pool, int(rest)))
-        for letter in await projections.dead_letters(log.pool, projection, limit=1_000_000):
+        for letter in await projections.dead_letters(log.pool, projection, limit=EVERYTHING):
             if letter.key == rest:
                 (event,) = await log.read(letter.position - 1, letter.position)
                 return {**_texts(asdict(letter)), "data": event.data, "metadata": event.metadata_json}
     raise LookupError(f"{name}: nothing is put aside under this name")
 
 
-async def retry(name: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Something that waits for an entry and will follow it."""
+
+    what: str
+    type: str
+    id: str
+    since: datetime
+
+
+async def behind(name: str) -> list[Behind]:
+    """What stands behind an entry, in the order in which it will follow. Raises UnknownName and LookupError."""
+    service, projection, rest = _parse(name)
+    async with service.log() as log:
+        if projection is not None:
+            return [
+                Behind(f"at {letter.position}", letter.type, str(letter.event_id), letter.parked_at)
+                for letter in await projections.waiting_letters(log.pool, projection, rest)
+            ]
+        return [
+            Behind(_place_of(parked), _header(parked, "ce_type"), _header(parked, "ce_id"), parked.parked_at)
+            for parked in await messaging.list_behind(log.pool, int(rest))
+        ]
+
+
+async def retry(name: str) -> Outcome:
     """Try an entry and those behind it again. Raises UnknownName and LookupError."""
     service, projection, rest = _parse(name)
     async with service.log() as log:
         if projection is None:
             await messaging.retry(log.pool, int(rest))
-            return f"{name}: the consumer tries it again within a second"
+            return Outcome(name, "the consumer tries it again within a second", True)
         return _outcome(name, await projections.retry(log.pool, log, projection, rest))
 
 
-async def discard(name: str, why: str) -> str:
-    """Give an entry up for good; the reason stays on record. Raises UnknownName, LookupError, ValueError."""
+async def retry_all(chosen: Chosen) -> list[Outcome]:
+    """As `retry`, for all chosen entries, one after another."""
+    return [await retry(entry.name) for entry in await entries(chosen)]
+
+
+async def discard(name: str, *, why: str, by: str) -> Outcome:
+    """Give an entry up for good; the decision is an event of the service's log. Raises UnknownName, LookupError."""
     service, projection, rest = _parse(name)
     async with service.log() as log:
         if projection is None:
-            await messaging.discard(log, int(rest), reason=why, by=getpass.getuser())
-            return f"{name}: discarded; those behind it go on"
-        retried = await _discard_event(log, projection, rest, why)
-        return f"discarded; {_outcome(name, retried)}"
+            await messaging.discard(log, int(rest), reason=why, by=by)
+            return Outcome(name, "discarded; those behind it go on", True)
+        retried = _outcome(name, await projections.discard(log.pool, log, projection, rest, reason=why, by=by))
+        return Outcome(name, f"discarded; {retried.text}", retried.good)
 
 
-async def _discard_event(log: EventLog, projection: projections.Projection, key: str, why: str) -> projections.Retried:
-    return await projections.discard(log.pool, log, projection, key, reason=why, by=getpass.getuser())
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a retry or a discard came to; not `good`: an event failed again."""
+
+    name: str
+    text: str
+    good: bool
 
 
 def table(found: Sequence[Entry]) -> Table:
@@ -94,33 +144,70 @@ def table(found: Sequence[Entry]) -> Table:
     result.add_column("name", no_wrap=True)
     for column in ("what", "key", "reason", "error"):
         result.add_column(column, overflow="fold")
-    result.add_column("tries", justify="right")
+    for column in ("tries", "behind"):
+        result.add_column(column, justify="right")
     result.add_column("since")
     for entry in found:
-        since = f"{entry.since:%Y-%m-%d %H:%M:%S}"
-        result.add_row(entry.name, entry.what, entry.key, entry.reason, entry.error[:120], str(entry.attempts), since)
+        numbers = (str(entry.attempts), f"{entry.behind:,}", f"{entry.since:%Y-%m-%d %H:%M:%S}")
+        result.add_row(*map(escape, (entry.name, entry.what, entry.key, entry.reason, entry.error[:120])), *numbers)
     return result
+
+
+def _place(name: str) -> tuple[Installed, projections.Projection | None]:
+    service, dot, projection = name.partition(".")
+    return find(service), find(service).projection(projection) if dot else None
 
 
 def _parse(name: str) -> tuple[Installed, projections.Projection | None, str]:
     place, slash, rest = name.partition("/")
-    service_name, dot, projection = place.partition(".")
-    if not slash or not rest or (not dot and not rest.isdigit()):
+    if not slash or not rest or ("." not in place and not rest.isdigit()):
         raise UnknownName(f"{name!r}: expected service/number or service.projection/key, as `annals dlq ls` shows them")
-    service = find(service_name)
-    return service, service.projection(projection) if dot else None, rest
+    return *_place(place), rest
+
+
+def _messages(service: Installed, parked: Sequence[Parked]) -> list[Entry]:
+    """One entry for the first message of each key. A message without a key, or of an unknown type, blocks nobody."""
+    found: dict[object, Entry] = {}
+    for message in sorted(parked, key=lambda message: message.offset):
+        alone = message.key is None or message.reason == "unknown"
+        unit = message.id if alone else (message.group, message.topic, message.key)
+        first = found.get(unit)
+        found[unit] = _message(service, message) if first is None else replace(first, behind=first.behind + 1)
+    return sorted(found.values(), key=lambda entry: entry.since)
 
 
 def _message(service: Installed, parked: Parked) -> Entry:
-    key = (parked.key or b"").decode(errors="replace")
-    name, what = f"{service.name}/{parked.id}", f"{parked.topic}[{parked.partition}]@{parked.offset}"
-    return Entry(name, what, key, parked.reason, parked.error, parked.attempts, parked.parked_at)
+    return Entry(
+        name=f"{service.name}/{parked.id}",
+        what=_place_of(parked),
+        key=(parked.key or b"").decode(errors="replace"),
+        reason=parked.reason,
+        error=parked.error,
+        attempts=parked.attempts,
+        since=parked.parked_at,
+        behind=0,
+    )
 
 
 def _letter(service: Installed, projection: str, letter: projections.DeadLetter) -> Entry:
-    what = f"{letter.type} at {letter.position}" + (f", {letter.waiting} behind" if letter.waiting else "")
-    name = f"{service.name}.{projection}/{letter.key}"
-    return Entry(name, what, letter.key, "failed", letter.error or "", letter.attempts, letter.parked_at)
+    return Entry(
+        name=f"{service.name}.{projection}/{letter.key}",
+        what=f"{letter.type} at {letter.position}",
+        key=letter.key,
+        reason="failed",
+        error=letter.error or "",
+        attempts=letter.attempts,
+        since=letter.parked_at,
+        behind=letter.waiting,
+    )
+
+
+def _place_of(parked: Parked) -> str:
+    return f"{parked.topic}[{parked.partition}]@{parked.offset}"
+
+
+def _header(parked: Parked, name: str) -> str:
+    return (parked.header(name) or b"").decode(errors="replace")
 
 
 def _full(parked: Parked) -> dict[str, Any]:
@@ -138,7 +225,8 @@ def _texts(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: text(value) for name, value in fields.items()}
 
 
-def _outcome(name: str, retried: projections.Retried) -> str:
-    if retried.error is None:
-        return f"{name}: {retried.applied} events took effect"
-    return f"{name}: {retried.applied} events took effect, then {retried.failed_at} failed again: {retried.error}"
+def _outcome(name: str, retried: projections.Retried) -> Outcome:
+    text = f"{retried.applied} events took effect"
+    if retried.error is not None:
+        text += f", then {retried.failed_at} failed again: {retried.error}"
+    return Outcome(name, text, retried.error is None)

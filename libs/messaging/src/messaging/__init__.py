@@ -20,7 +20,7 @@ from messaging.errors import (
 )
 from messaging.handling import Committed, Handle
 from messaging.inbox import inbox
-from messaging.parking import Parked, discard, list_parked, retry, show
+from messaging.parking import Parked, discard, list_behind, list_parked, retry, show
 from messaging.recover import Recovered, recover
 from messaging.relay import Publication, Relay
 from messaging.schema import install_sql
@@ -55,6 +55,7 @@ __all__ = [
     "ensure",
     "inbox",
     "install_sql",
+    "list_behind",
     "list_parked",
     "recover",
     "retry",

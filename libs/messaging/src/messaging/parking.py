@@ -205,6 +205,20 @@ async def show(pool: asyncpg.Pool, parked_id: int) -> Parked:
     return _parked(row)
 
 
+async def list_behind(pool: asyncpg.Pool, parked_id: int) -> list[Parked]:
+    """Returns the messages that follow one once it is applied or discarded, in order. Raises LookupError."""
+    first = await show(pool, parked_id)
+    if first.key is None or first.reason == "unknown":
+        return []
+    rows = await pool.fetch(
+        f"""SELECT {_COLUMNS} FROM parked
+            WHERE consumer_group = $1 AND topic = $2 AND key_hash = sha256($3) AND "offset" > $4
+              AND discarded_at IS NULL AND reason <> 'unknown' ORDER BY "offset" """,  # noqa: S608 - constant columns
+        first.group, first.topic, first.key, first.offset,
+    )  # fmt: skip
+    return [_parked(row) for row in rows]
+
+
 async def retry(pool: asyncpg.Pool, parked_id: int | None = None, *, group: str | None = None) -> int:
     """Asks the consumer to try one message again, or all (of a group); returns how many were marked.
 

@@ -4,7 +4,7 @@ from projections.asof import AsOf, as_of, drop_as_of, list_as_of
 from projections.columns import Amount
 from projections.compare import Comparison, Difference, TableComparison, compare
 from projections.control import Control, controls, pause, resume, throttle
-from projections.dead_letters import DeadLetter, Retried, dead_letters, discard, retry, retry_all
+from projections.dead_letters import DeadLetter, Retried, dead_letters, discard, retry, retry_all, waiting_letters
 from projections.errors import (
     CannotRebuildKeys,
     InvalidChange,
@@ -74,4 +74,5 @@ __all__ = [
     "rollback",
     "status",
     "throttle",
+    "waiting_letters",
 ]

@@ -31,7 +31,7 @@ class DeadLetter:
     error: str | None
     attempts: int
     parked_at: datetime
-    waiting: int
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,19 @@ async def dead_letters(
         limit,
     )
     return [DeadLetter(**dict(record)) for record in records]
+
+
+async def waiting_letters(pool: asyncpg.Pool, projection: type[Projection] | Projection, key: str) -> list[DeadLetter]:
+    """The events that wait behind the first one of a parked key, in order. Raises LookupError if it is not parked."""
+    records = await pool.fetch(
+        """SELECT subscription, key, position, event_id, type, error, attempts, parked_at FROM dead_letters
+           WHERE subscription = $1 AND key = $2 ORDER BY position""",
+        projection.schema,
+        key,
+    )
+    if not records:
+        raise LookupError(f"{projection.schema}: nothing is parked under key {key}")
+    return [DeadLetter(**dict(record)) for record in records[1:]]
 
 
 async def retry(pool: asyncpg.Pool, log: EventLog, projection: Projection, key: str) -> Retried:
