@@ -16,7 +16,7 @@ def test_the_document_names_every_message_of_a_topic_with_its_schema() -> None:
     )
     assert document["asyncapi"] == "3.0.0"
     assert document["info"]["title"] == "rewards"
-    assert set(document["channels"]) == {"rewards.events", "chain.reward-vault"}
+    assert set(document["channels"]) == {"rewards.events", "rewards.seals", "chain.reward-vault"}
     assert document["channels"]["rewards.events"]["messages"] == {
         "rewards.events.RewardEarned.v1": {"$ref": "#/components/messages/rewards.events.RewardEarned.v1"},
         "rewards.events.RewardPaid.v1": {"$ref": "#/components/messages/rewards.events.RewardPaid.v1"},
@@ -26,6 +26,9 @@ def test_the_document_names_every_message_of_a_topic_with_its_schema() -> None:
     earned = document["components"]["messages"]["rewards.events.RewardEarned.v1"]
     assert earned["payload"] == {"$ref": "#/components/schemas/RewardEarned"}
     assert "amount" in document["components"]["schemas"]["RewardEarned"]["properties"]
+    sealed = document["components"]["messages"]["rewards.seals.LogSealed.v1"]
+    assert sealed["payload"] == {"$ref": "#/components/schemas/Seal"}
+    assert document["components"]["schemas"]["Seal"]["properties"]["root"]["pattern"] == "^[0-9a-f]{64}$"
     assert all(target in _names(document) for target in _references(document))
 
 

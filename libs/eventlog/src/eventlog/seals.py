@@ -17,7 +17,7 @@ from itertools import takewhile
 from typing import Annotated, ClassVar
 
 import asyncpg
-from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 
 from eventlog import merkle, metrics
 from eventlog.errors import BrokenLog, BrokenSeal
@@ -33,12 +33,16 @@ _COLUMNS = """number, first_position, last_position, events, root, previous,
               timestamptz_send(sealed_at) AS sealed_at, hash"""
 
 Number = Annotated[int, Field(ge=0, lt=2**63)]
-Hash = Annotated[bytes, Field(min_length=merkle.HASH_BYTES, max_length=merkle.HASH_BYTES)]
+Hash = Annotated[
+    bytes,
+    Field(min_length=merkle.HASH_BYTES, max_length=merkle.HASH_BYTES),
+    WithJsonSchema({"type": "string", "pattern": f"^[0-9a-f]{{{2 * merkle.HASH_BYTES}}}$"}),
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """One row of `seals`. Its hash covers every other field, and through `previous` all seals before it."""
+    """The Merkle root of a segment of a log. Its hash covers every other field, and through `previous` all seals before it."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex", strict=True)
 

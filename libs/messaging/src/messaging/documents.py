@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from contracts import Message
+from eventlog import Seal
+from messaging.seals import seal_type
+from messaging.topics import seals_topic
 
 _HEADERS: dict[str, Any] = {
     "type": "object",
@@ -37,6 +40,8 @@ def asyncapi(
 ) -> dict[str, Any]:
     """Returns the AsyncAPI 3.0 document of a service, the same for the same classes whatever their order.
 
+    The seals of its log are part of it.
+
     FastStream writes the schemas and operations; it knows one message per endpoint and nothing of CloudEvents, so
     each type is an endpoint here and those of a topic are put together afterwards.
 
@@ -53,6 +58,7 @@ def asyncapi(
     broker = KafkaBroker("kafka:9092")
     for cls in sent:
         broker.publisher(cls.topic, schema=cls, title=cls.type, description=cls.__doc__)
+    broker.publisher(seals_topic(service).name, schema=Seal, title=seal_type(service), description=Seal.__doc__)
     for cls in received:
         broker.subscriber(cls.topic, title=cls.type, description=cls.__doc__)(_receiver(cls))
     document: dict[str, Any] = AsyncAPI(broker, title=service, version=version).to_specification().to_jsonable()

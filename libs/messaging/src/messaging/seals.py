@@ -23,6 +23,11 @@ LOOK_SECONDS = 1.0
 MAX_SEALS = 1_000  # of one transaction
 
 
+def seal_type(service: str) -> str:
+    """The CloudEvents type of a service's seals."""
+    return f"{seals_topic(service).name}.LogSealed.v1"
+
+
 class SealPublisher:
     """Publishes the seals of one service's log, each once; for the leader of its relay."""
 
@@ -87,7 +92,7 @@ class SealPublisher:
             ("ce_specversion", b"1.0"),
             ("ce_id", seal.hash.hex().encode()),
             ("ce_source", f"/{self._service}".encode()),
-            ("ce_type", f"{self._topic}.LogSealed.v1".encode()),
+            ("ce_type", seal_type(self._service).encode()),
             ("ce_subject", self._service.encode()),
             ("ce_time", seal.sealed_at.isoformat().encode()),
             ("content-type", b"application/json"),
