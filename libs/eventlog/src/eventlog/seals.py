@@ -42,7 +42,7 @@ Hash = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """The Merkle root of a segment of a log. Its hash covers every other field, and through `previous` all seals before it."""
+    """The Merkle root of a segment of a log. Its hash covers the other fields and, by `previous`, all seals before."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex", strict=True)
 
