@@ -28,8 +28,10 @@ from projections import (
     audit,
     compare,
     dead_letters,
+    discard,
     drop_old,
     rebuild,
+    retry,
     rollback,
     status,
 )
@@ -264,10 +266,42 @@ async def test_an_audit_says_what_differs_and_leaves_nothing_behind(
     assert not found.equal
     assert [table.differing > 0 for table in found.tables] == [False, True, False]
     assert all("s8" in example.key for example in found.tables[1].examples)
+    assert [table.first_hash == table.second_hash for table in found.tables] == [True, False, True]
     assert [row.schema for row in await status(pool, log)] == ["balances_v1"]
     assert await pool.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = 'balances_v1_audit'") == 0
     itself = await compare(pool, "balances_v1", "balances_v1", [accounts])
     assert itself.equal
+
+
+async def test_an_audit_leaves_out_what_is_parked_or_discarded_even_when_the_handlers_are_mended(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    await log.append([credited("a", 1), renamed("a", "boom"), credited("a", 10)])
+    await log.append([renamed("b", "boom"), credited("b", 5)])
+    await fill(log, 6_000)
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+        await discard(pool, log, Balances(), "b", reason="a prank", by="ann")
+        for projection in (Balances(), Mended()):
+            found = await audit(pool, log, watermark, projection)
+            assert found.equal, str(found)
+            assert found.parked_keys == 1
+            assert "1 keys up to where they are parked" in str(found)
+        await pool.execute("UPDATE balances_v1.accounts SET balance = 2 WHERE account = 'a'")
+        assert not (await audit(pool, log, watermark, Mended())).equal
+        await pool.execute("UPDATE balances_v1.accounts SET balance = 1 WHERE account = 'a'")
+
+        retries: list[asyncio.Future[object]] = []
+
+        def retry_on_the_way(progress: Progress) -> None:
+            if not retries:
+                retries.append(asyncio.ensure_future(retry(pool, log, Mended(), "a")))
+
+        asked = {"on_progress": retry_on_the_way, "events_per_second": 10_000}
+        assert (await audit(pool, log, watermark, Mended(), **asked)).equal  # type: ignore[arg-type]
+        assert retries[0].done()
+        found = await audit(pool, log, watermark, Mended())
+        assert (found.equal, found.parked_keys) == (True, 0)
 
 
 async def test_a_rebuild_can_be_throttled(pool: asyncpg.Pool, log: EventLog, watermark: Watermark) -> None:

@@ -1,6 +1,7 @@
 """Read models fed from the event log. The README of this library explains the mechanism."""
 
 from projections.asof import AsOf, as_of, drop_as_of, list_as_of
+from projections.audit import audit
 from projections.columns import Amount
 from projections.compare import Comparison, Difference, TableComparison, compare
 from projections.control import Control, controls, pause, resume, throttle
@@ -21,7 +22,7 @@ from projections.generation import install_sql
 from projections.job import Progress
 from projections.partial import KeysRebuilt, TableRebuilt, rebuild_keys
 from projections.projection import Projection, on
-from projections.rebuild import Rebuilt, audit, drop_old, rebuild, rollback
+from projections.rebuild import Rebuilt, drop_old, rebuild, rollback
 from projections.rows import Rows
 from projections.runner import Runner
 from projections.status import Freshness, Status, status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -34,6 +34,9 @@ class TableComparison:
     second_rows: int
     differing: int
     """Rows found different, missing or surplus: all of them, or at least so many if most of the table differs."""
+    first_hash: str
+    """Of all its rows, whatever their order: equal contents have equal hashes."""
+    second_hash: str
     examples: tuple[Difference, ...] = ()
 
 
@@ -45,6 +48,8 @@ class Comparison:
     second: str
     tables: tuple[TableComparison, ...]
     position: int | None = None
+    parked_keys: int = 0
+    """Keys with an event that was put aside: their rows are compared as of the event before it."""
 
     @property
     def equal(self) -> bool:
@@ -52,9 +57,12 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [f"{self.first} and {self.second}" + (f" at {self.position}" if self.position is not None else "")]
+        if self.parked_keys:
+            lines[0] += f", {self.parked_keys} keys up to where they are parked"
         for table in self.tables:
             verdict = f"{table.differing} differ" if table.differing else "equal"
-            lines.append(f"  {table.table}: {table.first_rows} and {table.second_rows} rows, {verdict}")
+            rows = f"{table.first_rows} and {table.second_rows} rows"
+            lines.append(f"  {table.table}: {rows}, hashes {table.first_hash} and {table.second_hash}: {verdict}")
             for example in table.examples:
                 lines.append(f"    {example.key}: {example.first or 'no row'} | {example.second or 'no row'}")
         return "\n".join(lines)
@@ -86,9 +94,10 @@ async def _compare(
 ) -> TableComparison:
     ours, theirs = await _hashes(first_conn, first, table), await _hashes(second_conn, second, table)
     counts = sum(count for count, _ in ours.values()), sum(count for count, _ in theirs.values())
+    hashes = _hash_of(ours), _hash_of(theirs)
     suspects = sorted(bucket for bucket in ours.keys() | theirs.keys() if ours.get(bucket) != theirs.get(bucket))
     if not suspects:
-        return TableComparison(table.name, *counts, 0)
+        return TableComparison(table.name, *counts, 0, *hashes)
     shown = suspects[:_BUCKETS_SHOWN]
     our_rows, their_rows = await _rows(first_conn, first, table, shown), await _rows(second_conn, second, table, shown)
     differences = [
@@ -97,7 +106,11 @@ async def _compare(
         if our_rows.get(key) != their_rows.get(key)
     ]
     differing = len(differences) + len(suspects) - len(shown)  # at least one in each bucket not looked at
-    return TableComparison(table.name, *counts, differing, tuple(differences[:_EXAMPLES]))
+    return TableComparison(table.name, *counts, differing, *hashes, tuple(differences[:_EXAMPLES]))
+
+
+def _hash_of(buckets: Mapping[int, tuple[int, int]]) -> str:
+    return f"{sum(hashes for _, hashes in buckets.values()) % 2**64:016x}"
 
 
 def key_text(table: sa.Table) -> str:

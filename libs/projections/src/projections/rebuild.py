@@ -1,4 +1,4 @@
-"""Rebuilding a projection while it serves, going back to the former rows, and proving that rows are the log's."""
+"""Rebuilding a projection while it serves, and going back to the former rows."""
 
 from __future__ import annotations
 
@@ -100,32 +100,3 @@ async def drop_old(pool: asyncpg.Pool, log: EventLog, projection: Projection) ->
     """Remove the generation before the last swap; returns whether there was one. Raises RebuildRunning."""
     async with exclusively(pool, projection.schema) as conn:
         return await Generation(projection, log.types, Suffix.OLD).drop(conn)
-
-
-async def audit(
-    pool: asyncpg.Pool,
-    log: EventLog,
-    watermark: Watermark,
-    projection: Projection,
-    *,
-    on_progress: OnProgress | None = None,
-    events_per_second: float | None = None,
-) -> Comparison:
-    """Compute the rows anew up to the live position and say what differs; the live rows are `first`.
-
-    Raises RebuildRunning if an audit of it is running, NoGeneration, SchemaChanged.
-    """
-    live, side = (Generation(projection, log.types, suffix) for suffix in (Suffix.LIVE, Suffix.AUDIT))
-    async with exclusively(pool, side.schema) as conn:
-        await require(live, conn)
-        await side.drop(conn)
-        try:
-            await control.begin(conn, side.schema, events_per_second)
-            job = Job(pool, log, watermark, side, conn, on_progress)
-            await job.start(indexes=False)
-            comparison = await job.compare_with(live)
-            job.tell("done")
-            return comparison
-        finally:
-            if not conn.is_closed():
-                await side.drop(conn)
