@@ -44,7 +44,7 @@ bench: setup  ## measure throughput and latency on this machine
 	@$(BIN)/python -m local_stack fetch
 	@$(BIN)/python tests/load $(ARGS)
 
-schemas: setup  ## write the messages' JSON Schemas, AsyncAPI and .env.example (ARGS=--check only compares)
+schemas: setup  ## write the messages' JSON Schemas, AsyncAPI, .env.example and docs/metrics.md (ARGS=--check only compares)
 	@$(BIN)/python -m contracts.schemas $(ARGS)
 	@$(BIN)/python infra/ci/generated.py $(ARGS)
 

@@ -1,4 +1,4 @@
-"""Writes what follows from the services' code: AsyncAPI documents and .env.example. `generated.py [--check]`.
+"""Writes what follows from the code: AsyncAPI documents, .env.example, the table of metrics. `generated.py [--check]`.
 
 It is no part of a package, because it is the only place that may look into all services at once. The JSON Schemas of
 the messages need no service: `python -m contracts.schemas`.
@@ -10,7 +10,10 @@ import json
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
+
+from prometheus_client import Counter, Gauge, Histogram
 
 from contracts import Message, message_types
 from messaging import TopicSpec, asyncapi
@@ -19,7 +22,21 @@ from service.settings import ServiceSettings, env_example
 
 ROOT = Path(__file__).resolve().parents[2]
 ASYNCAPI = Path("contracts", "asyncapi")
+METRICS = Path("docs", "metrics.md")
+LIBRARIES = ("eventlog", "projections", "messaging", "service")
 GROUP = "annals.services"
+METRIC = Counter | Gauge | Histogram
+METRICS_HEAD = """# Metrics
+
+What `/metrics` of a service says, in Prometheus' format, beside what the Python client says of the process itself.
+Generated from the code (`make schemas`). Counters and histograms begin at 0 with each process. Labels take only values
+that the operator chose, so the number of series is bounded.
+
+Worth waking somebody for: `sum by (service) (annals_relay_leader) == 0` (nobody publishes); `annals_relay_lag_seconds`,
+`annals_projection_lag_seconds` or `annals_consumer_lag_records` that grow (something is stuck);
+`annals_projection_dead_letters > 0` and `annals_parked{reason=~"failed|malformed"} > 0` (a person must decide);
+`annals_parked_waiting_seconds > 300` (what a message needs does not come); `annals_worker_up` or `annals_ready` at 0.
+"""
 
 
 def services() -> list[str]:
@@ -46,10 +63,30 @@ def settings_of(service: str) -> type[ServiceSettings]:
     return found
 
 
+def metrics_text() -> str:
+    """Returns the table of all metrics, by the package that defines them."""
+    text = METRICS_HEAD
+    for package in (*LIBRARIES, *services()):
+        if find_spec(f"{package}.metrics") is None:
+            continue
+        found = [m for m in vars(importlib.import_module(f"{package}.metrics")).values() if isinstance(m, METRIC)]
+        text += f"\n## {package}\n\n| metric | kind | labels | what it says |\n| --- | --- | --- | --- |\n"
+        text += "".join(sorted(metric_row(metric) for metric in found))
+    return text
+
+
+def metric_row(metric: Counter | Gauge | Histogram) -> str:
+    """Returns a metric's line of the table."""
+    [family] = metric.describe()
+    name = family.name + ("_total" if family.type == "counter" else "")
+    labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # the client shows them nowhere else
+    return f"| `{name}` | {family.type} | {labels} | {family.documentation.rstrip('.')} |\n"
+
+
 def files() -> dict[Path, str]:
     """Returns what the generated files must contain, by their place in the repository."""
     documents = {ASYNCAPI / f"{service}.json": asyncapi_text(service) for service in services()}
-    return documents | {Path(".env.example"): env_example(map(settings_of, services()))}
+    return documents | {Path(".env.example"): env_example(map(settings_of, services())), METRICS: metrics_text()}
 
 
 def main(argv: Sequence[str]) -> int:

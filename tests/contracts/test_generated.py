@@ -24,7 +24,7 @@ def test_the_schemas_of_the_messages_are_those_of_the_classes() -> None:
     run("-m", "contracts.schemas", "--check")
 
 
-def test_the_asyncapi_documents_and_the_environment_example_are_those_of_the_services() -> None:
+def test_the_asyncapi_documents_the_environment_example_and_the_table_of_metrics_are_what_the_code_says() -> None:
     run("infra/ci/generated.py", "--check")
 
 

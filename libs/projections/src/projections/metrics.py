@@ -30,10 +30,12 @@ DEAD_LETTERS = Gauge(
     ["projection"],
 )
 REBUILD_POSITION = Gauge(
-    "annals_rebuild_position", "How far the rows are that are being built to replace the live ones.", ["projection"]
+    "annals_rebuild_position",
+    "Position reached by the rows that are being built to replace the live ones.",
+    ["projection"],
 )
 REBUILD_TARGET = Gauge(
-    "annals_rebuild_target_position", "How far they have to come: the log's safe horizon.", ["projection"]
+    "annals_rebuild_target_position", "Position that they have to reach: the log's safe horizon.", ["projection"]
 )
 PARKED = Counter("annals_projection_parked_total", "Events that failed and were parked.", ["projection"])
 RETRIES = Counter(

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import time_ns
 
 from chain import metrics
 from chain.domain import CURSOR, WATCH, BlocksIngested, ContractEvent, ContractsWatched, Scope, UndecodedLog
 from chain.fetch import Fetcher
 from chain.handlers import Ingested, Translator
-from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id
+from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id, tracing
 from messaging.leader import Leadership, leadership
 from service import get_logger
 from tron.errors import NodeError, NodeLied
@@ -195,7 +196,9 @@ class Ingester:
         done = batch.done()
         event_id = derived_id(f"blocks/{done.first}/{done.last_hash}", done.last_time)
         moved = NewEvent(CURSOR, done, done.last_time, event_id)
-        appended = await self._log.append([*batch.events, moved], {CURSOR: batch.cursor.version})
+        blocks = {"annals.blocks": done.blocks, "annals.block.first": done.first, "annals.block.last": done.last}
+        with tracing.span("ingest blocks", began_ns=batch.began_ns, attributes=blocks):  # here a trace begins
+            appended = await self._log.append([*batch.events, moved], {CURSOR: batch.cursor.version})
         self._failures = 0
         batch.measure()
         return Cursor(appended.versions[CURSOR], done.last + 1, done.last_hash)
@@ -205,6 +208,7 @@ class _Batch:
     """Blocks that go into the log together, after `cursor`."""
 
     def __init__(self, cursor: Cursor) -> None:
+        self.began_ns = time_ns()
         self.cursor = cursor
         self.last_hash = cursor.last_hash
         self.ingested: list[Ingested] = []
