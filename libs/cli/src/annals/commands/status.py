@@ -85,8 +85,8 @@ def _problem(text: str) -> Text:
 def _table(service: ServiceStatus) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
     table.add_column("", min_width=10)
-    table.add_column("", min_width=26, no_wrap=True)
-    for name, width in (("position", 10), ("behind", 9), ("seconds", 8)):
+    table.add_column("", min_width=25, no_wrap=True)
+    for name, width in (("position", 9), ("behind", 7), ("seconds", 7)):
         table.add_column(name, justify="right", min_width=width)
     table.add_column("", style="dim")
     for p in service.projections:

@@ -1,0 +1,262 @@
+"""`annals status` of a small service: as it runs, and with one thing after the other taken away."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from fastapi import APIRouter
+from pydantic_settings import SettingsConfigDict
+from typer.testing import CliRunner
+
+import eventlog
+import messaging
+import projections
+from annals import status
+from annals.cli import app
+from annals.services import Installed
+from annals.status import ServiceStatus, collect
+from eventlog import EventLog, EventTypes, RecordedEvent, Watermark
+from local_stack.process import free_port
+from messaging import Consumer, Relay, TopicSpec
+from messaging.leader import instance
+from messaging.testing import Counted, CountedMessage, count, delete_topics, eventually, publish_to, send
+from projections import Freshness, Projection, Rows, Runner, on
+from service import Service, ServiceSettings, connect_pool, create_api
+from service.tokens import generate_keys
+
+pytestmark = pytest.mark.timeout(120)
+LATE = 60.0
+TYPES = EventTypes({"Counted.v1": Counted})
+TOPIC = "shop.events"
+
+counters = sa.Table(
+    "counters", sa.MetaData(), sa.Column("counter", sa.Text, primary_key=True), sa.Column("number", sa.BigInteger)
+)
+
+
+class Counters(Projection):
+    name, version = "counters", 1
+    tables = (counters,)
+
+    @on(Counted)
+    def counted(self, event: Counted, recorded: RecordedEvent, rows: Rows) -> None:
+        if event.number == 13:
+            raise ValueError("an unlucky number")
+        rows.upsert(counters, {"counter": recorded.stream}, number=event.number)
+
+
+class ShopSettings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="SHOP_")
+
+
+async def nothing(*_: object) -> None:
+    """What the shop does with messages."""
+
+
+def create(settings: ShopSettings) -> Service:
+    pool = connect_pool(settings)
+    watermark = Watermark(pool)
+    log = EventLog(pool, TYPES, watermark)
+    kafka = settings.kafka_options()
+    workers = [
+        watermark,
+        Runner(pool, log, watermark, [Counters()]),
+        Relay(log, watermark, kafka, "shop", publish_to(TOPIC), publishes=[TopicSpec(TOPIC)]),
+        Consumer(pool, kafka, "shop", [CountedMessage.topic], nothing),
+    ]
+    api = create_api(settings, APIRouter(), title="shop", version="0")
+    return Service(settings, api, pool=pool, workers=workers, lags={"counters": Freshness(pool, Counters).lag})
+
+
+@dataclass(frozen=True)
+class Shop(Installed):
+    """The service, with what its files would hold."""
+
+    create = staticmethod(create)
+    projections = (Counters(),)
+    types = TYPES
+
+
+@pytest.fixture
+def shop(database: str, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShopSettings:
+    """The settings of the only service that is installed."""
+    monkeypatch.setattr(status, "installed", lambda: {"shop": Shop("shop", "shop")})
+    monkeypatch.setenv("ANNALS_HOME", str(tmp_path))
+    monkeypatch.setenv("SHOP_DATABASE_URL", database)
+    monkeypatch.setenv("SHOP_HTTP_PORT", str(free_port()))
+    monkeypatch.setenv("ANNALS_KAFKA_BOOTSTRAP", kafka)
+    monkeypatch.setenv("ANNALS_JWT_PUBLIC_KEY", generate_keys()[1])
+    return ShopSettings()
+
+
+@pytest.fixture
+async def log(pool: asyncpg.Pool, kafka: str) -> EventLog:
+    """The shop's log, in a database with all tables; its topics are not there yet."""
+    await delete_topics(kafka)
+    for library in (eventlog, projections, messaging):
+        await pool.execute(library.install_sql())
+    return EventLog(pool, TYPES)
+
+
+@pytest.fixture
+async def running(shop: ShopSettings, log: EventLog, kafka: str) -> AsyncIterator[None]:
+    """The shop, ready and led."""
+    await send(kafka, ("counter/1", CountedMessage(number=1)))
+    stop = asyncio.Event()
+    serving = asyncio.create_task(create(shop).serve(stop))
+
+    async def ready() -> bool:
+        [found] = await collect(LATE)
+        return found.ready and found.relay is not None and found.relay.leader is not None and bool(found.consumers)
+
+    await eventually(ready)
+    yield
+    stop.set()
+    await serving
+
+
+async def only() -> ServiceStatus:
+    [found] = await collect(LATE)
+    return found
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_service_that_runs_shows_everything_that_reads_its_log(log: EventLog) -> None:
+    await count(log, "counter/1", 1, 10)
+
+    async def settled() -> bool:
+        found = await only()
+        return found.ok and found.relay is not None and found.relay.position == 10
+
+    await eventually(settled)
+    found = await only()
+    assert found.problems == []
+    assert found.log is not None
+    assert (found.log.position, found.log.bytes > 0) == (10, True)
+    [projection] = found.projections
+    assert (projection.name, projection.position, projection.lag_events, projection.lag_seconds) == (
+        "counters",
+        10,
+        0,
+        0,
+    )
+    [consumer] = found.consumers
+    assert (consumer.group, consumer.topic, consumer.partitions) == ("shop", "testing.events", 4)
+    assert (consumer.lag_messages, consumer.lag_seconds, consumer.owners) == (0, 0, (instance(),))
+    assert found.relay is not None
+    assert (found.relay.leader, found.relay.lag_events, found.relay.lag_seconds) == (instance(), 0, 0)
+
+
+@pytest.mark.usefixtures("running")
+async def test_what_was_put_aside_is_a_problem(log: EventLog) -> None:
+    await count(log, "counter/1", 12, 15)
+
+    async def parked() -> bool:
+        return (await only()).problems == ["projection counters: 3 events of 1 keys are put aside"]
+
+    await eventually(parked)
+    assert not (await only()).ok
+
+
+async def test_a_service_that_is_down_shows_how_far_everything_lags(
+    shop: ShopSettings, log: EventLog, pool: asyncpg.Pool
+) -> None:
+    await count(log, "counter/1", 1, 10)
+    await pool.execute("INSERT INTO checkpoints (subscription, position, fingerprint) VALUES ('counters_v1', 4, '')")
+    [found] = await collect(late_seconds=0)
+    assert not found.ready
+    assert found.relay is not None
+    assert (found.relay.leader, found.relay.position, found.relay.lag_events) == (None, 0, 10)
+    assert found.relay.lag_seconds > 0
+    assert [(p.position, p.lag_events, p.lag_seconds > 0) for p in found.projections] == [(4, 6, True)]
+    url = f"http://127.0.0.1:{shop.http_port}"
+    assert [problem.partition(":")[0] for problem in found.problems] == [
+        f"no answer from {url}".partition(":")[0], "projection counters", "relay", "relay"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("SHOP_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/shop", "database: "),
+        ("ANNALS_KAFKA_BOOTSTRAP", "127.0.0.1:1", "Kafka: "),
+    ],
+)
+async def test_a_server_that_is_down_is_a_problem_and_keeps_nobody_waiting(
+    variable: str, value: str, problem: str, shop: ShopSettings, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await count(log, "counter/1", 1, 10)
+    monkeypatch.setenv(variable, value)
+    found = await only()
+    assert [one for one in found.problems if one.startswith(problem)] != []
+    assert (found.log is None) is (problem == "database: ")
+
+
+async def test_a_server_that_says_nothing_is_given_up_after_a_while(
+    shop: ShopSettings, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("SHOP_HTTP_PORT", str(port))
+        monkeypatch.setenv("SHOP_DATABASE_URL", f"postgresql://nobody@127.0.0.1:{port}/shop")
+        found = await only()
+    assert found.problems == [
+        f"no answer from http://127.0.0.1:{port}: no answer within 0.5 s", "database: no answer within 0.5 s"
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def shown(shop: ShopSettings, monkeypatch: pytest.MonkeyPatch) -> list[ServiceStatus]:
+    """What the command finds."""
+    report = [
+        ServiceStatus(
+            "shop", "http://shop", version="1", ready=True, relay=status.RelayStatus("a:1", ("b:2",), 7, 2, 1.5)
+        )
+    ]
+
+    async def found(late_seconds: float) -> list[ServiceStatus]:
+        return report
+
+    monkeypatch.setattr(status, "collect", found)
+    return report
+
+
+def test_the_command_says_who_leads_and_ends_well(shown: list[ServiceStatus]) -> None:
+    ended = CliRunner().invoke(app, ["status"])
+    assert ended.exit_code == 0
+    assert "shop  ready" in ended.stdout
+    assert "led by a:1, 1 standing by" in " ".join(ended.stdout.split())
+
+
+def test_the_command_ends_with_an_error_code_and_says_what_is_wrong(shown: list[ServiceStatus]) -> None:
+    shown[0].problems.append("relay: no instance leads")
+    ended = CliRunner().invoke(app, ["status"])
+    assert ended.exit_code == 1
+    assert "! relay: no instance leads" in ended.stdout
+    assert CliRunner().invoke(app, ["status", "--json"]).exit_code == 1
+
+
+def test_watching_looks_again_until_it_is_interrupted(
+    shown: list[ServiceStatus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    ended = CliRunner().invoke(app, ["status", "--watch", "--json"])
+    assert ended.exit_code == 0
+    assert len(ended.stdout.splitlines()) == 3
