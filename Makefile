@@ -40,9 +40,9 @@ lint: setup  ## style, formatting, and who may import whom
 types: setup  ## check the types
 	@$(BIN)/mypy $(addsuffix src,$(dir $(PACKAGES))) infra/ci infra/images
 
-bench: setup  ## measure throughput and latency on this machine
+bench: setup  ## measure each path against its bare baseline (ONLY=rebuild,relay measures some)
 	@$(BIN)/python -m local_stack fetch
-	@$(BIN)/python tests/load $(ARGS)
+	@$(BIN)/python tests/load $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 schemas: setup  ## write the messages' JSON Schemas, AsyncAPI, .env.example and docs/metrics.md (ARGS=--check only compares)
 	@$(BIN)/python -m contracts.schemas $(ARGS)
