@@ -138,16 +138,24 @@ async def prepare(say: Say = _silently) -> KafkaRuntime:
 
 
 async def start(
-    folder: Path, *, durable: bool = True, hold: Iterable[int] = (), say: Say = _silently, port: int | None = None
+    folder: Path,
+    *,
+    durable: bool = True,
+    hold: Iterable[int] = (),
+    say: Say = _silently,
+    port: int | None = None,
+    advertised: int | None = None,
 ) -> tuple[ServerProcess, str]:
     """Starts a broker with its data below `folder` and waits until it answers; returns it and its address.
 
-    `say` is told what takes long the first time. Without `port` it gets a free one.
+    `say` is told what takes long the first time. Without `port` it gets a free one. Clients are told to connect to the
+    port `advertised`, if a proxy listens there.
     `durable=False` is for short runs: the JVM compiles less, and the broker is killed instead of shut down.
     """
     runtime = await prepare(say)
     jvm = (_HEAP, f"-XX:SharedArchiveFile={runtime.class_archive}", *(() if durable else ("-XX:TieredStopAtLevel=1",)))
-    return await _start(runtime, folder, jvm, grace_seconds=20 if durable else 0, hold=hold, port=port)
+    grace_seconds = 20 if durable else 0
+    return await _start(runtime, folder, jvm, grace_seconds=grace_seconds, hold=hold, port=port, advertised=advertised)
 
 
 async def _start(
@@ -158,12 +166,13 @@ async def _start(
     grace_seconds: float,
     hold: Iterable[int] = (),
     port: int | None = None,
+    advertised: int | None = None,
 ) -> tuple[ServerProcess, str]:
     data = folder / "kafka"
     cluster = _format(runtime, data)
 
     def launch(port: int) -> ServerProcess:
-        properties = _configure(folder, data, f"127.0.0.1:{port}")
+        properties = _configure(folder, data, f"127.0.0.1:{port}", f"127.0.0.1:{advertised or port}")
         return ServerProcess(
             "Kafka",
             [runtime.java, *jvm, *_JVM, "-cp", runtime.class_path, "kafka.Kafka", properties],
@@ -179,14 +188,14 @@ async def _start(
     return await bring_up(launch, check, retry_on=(OSError, TimeoutError, KafkaError), port=port)
 
 
-def _configure(folder: Path, data: Path, broker: str) -> Path:
+def _configure(folder: Path, data: Path, broker: str, advertised: str) -> Path:
     """Writes the server's configuration, with a free port for its controller; returns the file."""
     controller = f"127.0.0.1:{free_port()}"
     properties = folder / "kafka.properties"
     settings = _SETTINGS | {
         "log.dirs": str(data),
         "listeners": f"BROKER://{broker},CONTROLLER://{controller}",
-        "advertised.listeners": f"BROKER://{broker}",
+        "advertised.listeners": f"BROKER://{advertised}",
         "controller.quorum.voters": f"1@{controller}",
     }
     properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
@@ -236,7 +245,7 @@ async def _record(runtime: KafkaRuntime) -> None:
     home = runtime.bootstrap_metadata.parent
     folder = Path(tempfile.mkdtemp(prefix="training-", dir=home))
     try:
-        properties = _configure(folder, folder / "kafka", "127.0.0.1:9092")  # the port is not used
+        properties = _configure(folder, folder / "kafka", unused := "127.0.0.1:9092", unused)
         tool = (runtime.java, "-cp", runtime.class_path, "kafka.tools.StorageTool")
         await run_program([*tool, "format", "-t", _kafka_uuid(), "-c", properties], timeout_seconds=120)
         shutil.copy(folder / "kafka" / "bootstrap.checkpoint", folder / "bootstrap.checkpoint")

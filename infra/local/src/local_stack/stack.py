@@ -19,7 +19,8 @@ import psutil
 from local_stack import devnet, kafka, postgres
 from local_stack.paths import local
 from local_stack.postgres import PostgresServer, ServiceDatabase
-from local_stack.process import LocalStackError, ServerProcess, remove_tree
+from local_stack.process import LocalStackError, ServerProcess, free_port, remove_tree
+from local_stack.proxy import Proxy
 
 SERVICES = ("chain", "rewards", "royalties", "compliance")
 SERVERS = ("PostgreSQL", "Kafka", "devnet")
@@ -163,9 +164,11 @@ class Stack:
         )
         return server
 
-    async def _start_kafka(self, say: Callable[[str], None], port: int | None = None) -> str:
+    async def _start_kafka(
+        self, say: Callable[[str], None], port: int | None = None, advertised: int | None = None
+    ) -> str:
         self._running["Kafka"], address = await kafka.start(
-            self.folder, durable=self._durable, hold=(self._held,), say=say, port=port
+            self.folder, durable=self._durable, hold=(self._held,), say=say, port=port, advertised=advertised
         )
         return address
 
@@ -178,15 +181,33 @@ class Stack:
 
         Raises LocalStackError.
         """
-        addresses = Addresses.load(self.folder / "stack.json")
+        port = self._port(server)
         await self._running[server].stop()
-        match server:
-            case "PostgreSQL":
-                await self._start_postgres(urlsplit(addresses.postgres_url).port)
-            case "Kafka":
-                await self._start_kafka(lambda _: None, int(addresses.kafka.rpartition(":")[2]))
-            case _:
-                raise LocalStackError(f"{server} cannot be started again: expected PostgreSQL or Kafka")
+        if server == "PostgreSQL":
+            await self._start_postgres(port)
+        else:
+            await self._start_kafka(lambda _: None, port)
+
+    async def behind_proxy(self, server: str) -> Proxy:
+        """Starts PostgreSQL or Kafka again on another port, with its data, and a proxy where it was; stop that first.
+
+        Raises LocalStackError.
+        """
+        port, hidden = self._port(server), free_port()
+        await self._running[server].stop()
+        proxy = await Proxy(port, hidden).start()
+        if server == "PostgreSQL":
+            await self._start_postgres(hidden)
+        else:
+            await self._start_kafka(lambda _: None, hidden, advertised=port)
+        return proxy
+
+    def _port(self, server: str) -> int:
+        addresses = Addresses.load(self.folder / "stack.json")
+        ports = {"PostgreSQL": urlsplit(addresses.postgres_url).port, "Kafka": int(addresses.kafka.rpartition(":")[2])}
+        if (port := ports.get(server)) is None:
+            raise LocalStackError(f"{server} cannot be started again: expected PostgreSQL or Kafka")
+        return port
 
     def failed(self) -> str | None:
         """Returns what happened if a server has ended by itself."""

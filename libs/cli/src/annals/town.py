@@ -21,6 +21,7 @@ import devnet
 from annals.services import installed
 from local_stack.paths import local
 from local_stack.process import ServerProcess, free_port, run_program
+from local_stack.proxy import Proxy
 from local_stack.stack import SERVERS, Addresses, Report, Stack, running
 from service.tokens import generate_keys
 from tron.client import NodeClient
@@ -186,6 +187,13 @@ class Town:
         await self._processes[name].stop()
         await self.start_service(name)
         await self.until_ready(name)
+
+    async def behind_proxy(self, server: str) -> Proxy:
+        """Put a proxy before `PostgreSQL` or `Kafka`, at the address that the services know; stop it before the town.
+
+        The server is started again, behind it.
+        """
+        return await self._stack.behind_proxy(server)
 
     async def stop(self, report: Report = lambda *_: None) -> None:
         """Stop the services, then the servers."""
