@@ -32,6 +32,8 @@ def test_upcasters_form_a_chain() -> None:
 def test_a_chain_that_leads_nowhere_and_a_class_named_twice_are_refused_at_start() -> None:
     with pytest.raises(ValueError, match=r"Moved\.v1 leads nowhere"):
         EventTypes({"Moved.v3": Moved}, {"Moved.v1": dict})
+    with pytest.raises(ValueError, match=r"Moved\.v1 would never be called: Moved\.v1 has a class"):
+        EventTypes({"Moved.v1": Moved}, {"Moved.v1": dict})
     with pytest.raises(ValueError, match="named twice"):
         EventTypes({"Moved.v1": Moved, "Went.v1": Moved})
     with pytest.raises(ValueError, match=r"expected Name\.v<number>"):
@@ -60,6 +62,36 @@ def test_stored_data_that_no_class_fits_are_an_error_with_the_name() -> None:
         EXAMPLE_TYPES.decode("Vanished", 1, "{}")
     with pytest.raises(InvalidEvent, match=r"Debited\.v1 does not fit"):
         EXAMPLE_TYPES.decode("Debited", 1, '{"amount": "many"}')
+
+
+def test_a_version_of_a_later_release_is_an_error_that_names_those_known_here() -> None:
+    with pytest.raises(UnknownEventType, match=r"no class for stored event Credited\.v3: this release knows v1, v2"):
+        EXAMPLE_TYPES.decode("Credited", 3, '{"amount": 7}')
+    with pytest.raises(UnknownEventType, match=r"Vanished\.v1: this release knows no event of this name"):
+        EXAMPLE_TYPES.decode("Vanished", 1, "{}")
+
+
+@pytest.mark.parametrize(
+    ("stored", "saying"),
+    [
+        ('{"y": 4}', r"Moved\.v1: no upcast from v1: KeyError\('x'\)"),
+        ('{"x": "far"}', r"Moved\.v1: no upcast from v2: TypeError"),
+        ('{"x": null}', r"Moved\.v1: no upcast from v2: TypeError"),
+        ('{"x": 0.5}', r"Moved\.v1 does not fit its class: .*\n.*distance"),
+    ],
+)
+def test_an_upcaster_that_fails_is_the_event_s_fault_and_the_error_names_the_step(stored: str, saying: str) -> None:
+    types = EventTypes(
+        {"Moved.v3": Moved}, {"Moved.v1": lambda o: {"d": o["x"]}, "Moved.v2": lambda o: {"distance": o["d"] - 1}}
+    )
+    with pytest.raises(InvalidEvent, match=saying):
+        types.decode("Moved", 1, stored)
+
+
+def test_what_upcasters_return_is_read_as_json_whatever_python_would_make_of_it() -> None:
+    types = EventTypes({"Moved.v2": Moved}, {"Moved.v1": lambda old: {"distance": NOW}})
+    with pytest.raises(InvalidEvent, match=r"Moved\.v1: no upcast from v2: TypeError"):
+        types.decode("Moved", 1, "{}")
 
 
 def test_ids_are_version_7_and_derived_ones_repeat() -> None:

@@ -45,6 +45,8 @@ class EventTypes:
         for stored, upcaster in (upcasters or {}).items():
             self._upcasters[_split(stored)] = upcaster
         for name, version in self._upcasters:
+            if (name, version) in self._adapters:
+                raise ValueError(f"upcaster {name}.v{version} would never be called: {name}.v{version} has a class")
             if (name, version + 1) not in self._adapters | self._upcasters:
                 raise ValueError(f"upcaster {name}.v{version} leads nowhere: no {name}.v{version + 1}")
         self._given = types, upcasters
@@ -94,18 +96,27 @@ class EventTypes:
     def decode(self, type_name: str, type_version: int, data: str) -> Any:
         """The current class of a stored event. Raises UnknownEventType or InvalidEvent."""
         key = (type_name, type_version)
+        if key not in self._adapters:
+            key, data = self._upcast(key, data)
         try:
-            if key in self._adapters:
-                return self._adapters[key].validate_json(data)
-            if key not in self._upcasters:
-                raise UnknownEventType(f"no class for stored event {type_name}.v{type_version}")
-            value = json.loads(data)
-            while key in self._upcasters:
-                value = self._upcasters[key](value)
-                key = (type_name, key[1] + 1)
-            return self._adapters[key].validate_python(value)
+            return self._adapters[key].validate_json(data)
         except ValidationError as error:
             raise InvalidEvent(f"stored event {type_name}.v{type_version} does not fit its class: {error}") from error
+
+    def _upcast(self, key: tuple[str, int], data: str) -> tuple[tuple[str, int], str]:
+        """Lifts the JSON of an old version, version by version, to the first that has a class."""
+        if key not in self._upcasters:
+            known = [f"v{version}" for name, version in sorted(self._adapters | self._upcasters) if name == key[0]]
+            known_here = f"this release knows {', '.join(known) or 'no event of this name'}"
+            raise UnknownEventType(f"no class for stored event {key[0]}.v{key[1]}: {known_here}")
+        value, (name, version) = json.loads(data), key
+        try:
+            while (name, version) not in self._adapters:
+                value = self._upcasters[name, version](value)
+                version += 1
+            return (name, version), json.dumps(value)  # what comes out is JSON again, not whatever Python has for it
+        except Exception as error:
+            raise InvalidEvent(f"stored event {name}.v{key[1]}: no upcast from v{version}: {error!r}") from error
 
 
 def _split(stored: str) -> tuple[str, int]:
