@@ -17,18 +17,18 @@ from annals.shell import CONSUME, INSPECT, OPERATE, RUN, Commands
 HELP = """
 [bold]Event-sourced services over Kafka, with facts of a TRON chain as their root.[/]
 
-  $ annals demo                              the whole way, once, in a few minutes
-  $ annals up && annals status               a stack of your own, and how it is
-  $ annals rebuild rewards.pool_status       a read model anew while the old one serves
-  $ annals audit rewards                     are the read models what the log says?
-  $ annals tail rewards.events               messages as they come
+$ annals demo                           the whole way, once, in a few minutes
+$ annals up && annals status            a stack of your own, and how it is
+$ annals rebuild rewards.pool_status    read models anew, while they serve
+$ annals audit rewards                  are they what the log says?
+$ annals tail rewards.events            messages as they come
 
-Commands talk to the running local stack, or to wherever the environment points
-(REWARDS_DATABASE_URL, ANNALS_KAFKA_BOOTSTRAP, …; see .env.example).
+Commands talk to the running local stack, or to wherever the environment
+points: REWARDS_DATABASE_URL, ANNALS_KAFKA_BOOTSTRAP, … (see .env.example).
 """
 EPILOG = (
-    "Exit codes: 0 good · 1 something is wrong · 2 wrong usage · 3 nothing is running, or a server does not answer"
-    " · 4 an error nobody foresaw"
+    "Exit codes: 0 good · 1 something is wrong · 2 wrong usage · 3 nothing runs, or a server does not answer · "
+    "4 an error nobody foresaw"
 )
 
 app = typer.Typer(
@@ -74,8 +74,3 @@ for panel, functions in {
 app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)
 app.add_typer(topics.app, name="topics", rich_help_panel=CONSUME)
-
-
-def main() -> None:
-    """The entry point of the `annals` command."""
-    app()

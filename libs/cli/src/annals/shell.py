@@ -85,10 +85,12 @@ class Commands(TyperGroup):
         """With a help that reads well at any width."""
         if (command := super().get_command(ctx, cmd_name)) is not None:
             command.help = _flowing(command.help or "")
-            for parameter in command.get_params(ctx):
-                if getattr(parameter, "is_flag", False) and parameter.metavar is None:
-                    parameter.metavar = ""  # the word `bool` says nothing to a reader
+            _name_values(command, ctx)
         return command
+
+    def get_help(self, ctx: Any) -> Any:
+        _name_values(self, ctx)
+        return super().get_help(ctx)
 
     def invoke(self, ctx: Any) -> Any:
         if not ctx.find_root().params.get("debug"):
@@ -101,6 +103,15 @@ class Commands(TyperGroup):
             errors.print("[red]error:[/] ", end="")
             errors.print(sentence(error), markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(code) from error
+
+
+def _name_values(command: Any, ctx: Any) -> None:
+    """Arguments in capitals, as in the texts; no word behind flags, for `bool` says nothing to a reader."""
+    for parameter in command.get_params(ctx):
+        if parameter.metavar is None and parameter.param_type_name == "argument":
+            parameter.metavar = parameter.name.upper()
+        elif parameter.metavar is None and getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
 
 
 def _flowing(text: str) -> str:
