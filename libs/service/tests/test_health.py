@@ -81,6 +81,7 @@ def test_checks_have_distinct_names() -> None:
         (asyncpg.CannotConnectNowError(), True),
         (asyncpg.QueryCanceledError(), True),
         (asyncpg.InterfaceError("connection is closed"), True),
+        (asyncpg.InterfaceError("cannot call execute(): connection has been released back to the pool"), True),
         (asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"), True),
         (ExceptionGroup("both", [TimeoutError(), ConnectionResetError()]), True),
         (ExceptionGroup("one", [TimeoutError(), KeyError()]), False),

@@ -31,7 +31,13 @@ _TRANSIENT_CODES = frozenset(
         "25006",  # read-only transaction: the server became a standby
     }
 )
-_CLOSED = ("connection is closed", "closed in the middle of operation", "pool is clos", "underlying connection")
+_CLOSED = (
+    "connection is closed",
+    "closed in the middle of operation",
+    "pool is clos",
+    "underlying connection",
+    "released back to the pool",  # the pool took it from its holder, because the server had cut it
+)
 # Text that PostgreSQL cannot store: U+0000, or a character outside the database's encoding.
 _UNSTORABLE_TEXT = frozenset({"22021", "22P05"})
 _NOT_MADE = frozenset({"42P01", "3F000"})  # undefined table, invalid schema name
