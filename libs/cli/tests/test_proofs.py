@@ -23,10 +23,10 @@ from annals.services import Installed
 from eventlog import EventLog, Sealer, Watermark, install_sql
 from eventlog.seals import read_seals
 from eventlog.testing import EXAMPLE_TYPES, credited
-from messaging import ensure
+from messaging import ensure, stored
 from messaging.producer import TransactionalProducer
 from messaging.seals import SealPublisher
-from messaging.topics import seals_topic
+from messaging.topics import log_topic, seals_topic
 from service import ServiceSettings
 
 
@@ -73,11 +73,16 @@ def log(database: str, kafka: str, monkeypatch: pytest.MonkeyPatch) -> Log:
 
     async def fill(pool: asyncpg.Pool) -> None:
         await pool.execute(install_sql())
-        await EventLog(pool, EXAMPLE_TYPES).append([credited(f"a/{number % 3}", number) for number in range(40)])
+        log = EventLog(pool, EXAMPLE_TYPES)
+        await log.append([credited(f"a/{number % 3}", number) for number in range(40)])
         await seal(pool)
-        await ensure(kafka, [seals_topic(name)])
+        await ensure(kafka, [seals_topic(name), log_topic(name)])
         producer = TransactionalProducer(kafka, f"{name}.relay")
         await producer.start()
+        await producer.begin()
+        for event in await log.read(0, 40):
+            await producer.add(f"{name}.log", *stored.encode(event, await log.identity()))
+        await producer.commit()
         await SealPublisher(kafka, pool, name).publish(producer, upto=40)
         await producer.stop()
 
@@ -113,7 +118,20 @@ def test_what_is_wrong_is_said_with_exit_code_1(log: Log) -> None:
         "  position 23: stream a/1: expected version 7, found 8",
     ]
     [report] = json.loads(annals("verify", "--json").stdout)
-    assert [(problem["seal"], problem["position"]) for problem in report["problems"]] == [(3, None), (None, 23)]
+    assert [(problem["seal"], problem["position"]) for problem in report["problems"]] == [
+        (3, None),
+        (None, 23),
+        (None, 20),
+    ]
+
+
+def test_what_was_forged_is_said_by_the_copy_of_the_log_on_kafka(log: Log) -> None:
+    log.forge("UPDATE events SET data = '{\"amount\": 1000000}' WHERE position = 20")
+    found = annals("verify").stdout.splitlines()
+    assert found[1].startswith("  seal 3, positions 17 to 24: expected root ")
+    assert found[2:] == [
+        '  position 20: data: expected {"note": "", "amount": 19}, as sealed, found {"amount": 1000000}'
+    ]
 
 
 def test_a_log_that_was_sealed_anew_is_found_out_by_its_topic_only(log: Log) -> None:

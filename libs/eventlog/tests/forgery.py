@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from eventlog import EventLog, Watermark, merkle
-from eventlog.leaves import COLUMNS, leaves
+from eventlog.leaves import COLUMNS, leaves, of_rows
 from eventlog.seals import Seal, Sealer, read_seals
 from eventlog.testing import credited
 from eventlog.verification import Verification, verify
@@ -82,7 +82,7 @@ async def reseal_from(pool: asyncpg.Pool, number: int) -> None:
         forged = replace(
             seal,
             events=len(rows),
-            root=merkle.root(leaves(rows, seal.first_position, seal.last_position)),
+            root=merkle.root(leaves(of_rows(rows), seal.first_position, seal.last_position)),
             previous=before.hash if before else bytes(32),
         )
         before = forged = replace(forged, hash=forged.computed_hash())

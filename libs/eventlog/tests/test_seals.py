@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog import BrokenLog, BrokenSeal, EventLog, Sealer, Watermark, merkle
-from eventlog.leaves import COLUMNS, LEAVES_SQL, SealedEvent, leaves, raw_time, read_time
+from eventlog.leaves import COLUMNS, LEAVES_SQL, SealedEvent, leaves, of_rows, raw_time, read_time
 from eventlog.seals import GENESIS, Restored, Seal, read_seals, restore
 from eventlog.testing import NOW, credited
 
@@ -174,7 +174,7 @@ async def test_what_postgresql_hashes_is_what_python_hashes(log: EventLog, pool:
     rows = await pool.fetch(f"SELECT {COLUMNS} FROM events ORDER BY position")
     [(events, computed)] = await pool.fetch(LEAVES_SQL, [1], [6])
     assert events == 4
-    assert computed == b"".join(leaves(rows, 1, 6))
+    assert computed == b"".join(leaves(of_rows(rows), 1, 6))
     assert computed[-32:] == merkle.hole_leaf(6)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import asyncpg
 import pytest
 from forgery import HOLE, as_superuser, fill, problems, reseal_from, seal_all, undone, verified
 
-from eventlog import EventLog
+from eventlog import EventLog, explain
+from eventlog.leaves import COLUMNS, SealedEvent, shown_time
 from eventlog.seals import Seal
 from eventlog.testing import credited
 from eventlog.verification import verify
@@ -55,6 +58,28 @@ async def test_one_changed_byte_of_any_column_is_found(pool: asyncpg.Pool, seals
             found = [sentence for sentence in await problems(pool, seals) if sentence.endswith(" replaced or moved")]
         assert [sentence[:42] for sentence in found] == ["seal 3, positions 33 to 48: expected root "], change
     assert await problems(pool, seals) == []
+
+
+async def test_copies_that_a_seal_vouches_for_show_what_was_forged(pool: asyncpg.Pool, seals: list[Seal]) -> None:
+    copies = [SealedEvent(*row) for row in await pool.fetch(f"SELECT {COLUMNS} FROM events")]
+    stored, kept, gone = (copies[number] for number in (40 - 2, 41 - 2, 60 - 2))
+    await as_superuser(
+        pool, "UPDATE events SET data = '{\"amount\": 1000}', recorded_at = 'infinity' WHERE position = 40"
+    )
+    await as_superuser(pool, "DELETE FROM events WHERE position = 60")
+    await as_superuser(pool, f"UPDATE events SET position = {HOLE} WHERE position = 41")
+    async with pool.acquire() as conn:
+        broken = (await verify(conn)).broken
+        assert [seal.number for seal in broken] == [2, 3, 4]
+        assert [problem.sentence for problem in await explain(conn, broken, copies)] == [
+            f"position {HOLE}: expected no event, as sealed, found event {kept.event_id} of stream account/4",
+            f"position 40: data: expected {stored.data}, as sealed, found " + '{"amount": 1000}',
+            f"position 40: recorded_at: expected {shown_time(stored.recorded_at)}, as sealed, found {2**63 - 1}",
+            f"position 41: expected event {kept.event_id} of stream account/4, as sealed, found no event",
+            f"position 60: expected event {gone.event_id} of stream account/3, as sealed, found no event",
+        ]
+        lies = [replace(copy, type="Debited") for copy in copies]
+        assert await explain(conn, broken, lies) == [], "nothing vouches for such copies"
 
 
 async def test_a_column_without_a_value_is_found(pool: asyncpg.Pool, seals: list[Seal]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,13 @@ from rich.console import Console
 import eventlog
 from annals.bars import steps
 from annals.services import Installed, find
-from eventlog import Proof, Verification
-from messaging.reading import Step
+from eventlog import Proof, Seal, Verification
+from eventlog.leaves import SealedEvent, raw_time
+from messaging import stored
+from messaging.reading import OnProgress, Step, reading
 from messaging.seals import read_published
+from messaging.stored import StoredEvent
+from messaging.topics import log_topic
 from service.database import CONNECT_SECONDS, plain_dsn
 
 
@@ -49,7 +53,11 @@ class Verified:
 
 
 async def verify(name: str, *, against_topic: bool, console: Console) -> Verified:
-    """Verifies the log of a service, against its topic too if asked. Raises UnknownName, Malformed and BrokenSeal."""
+    """Verifies the log of a service, against its topics too if asked.
+
+    The copy of the log on Kafka then says which events were forged, and what they were. Raises UnknownName, Malformed
+    and BrokenSeal.
+    """
     service = find(name)
     # Before the snapshot: whatever was published then must be in the table now.
     published = await read_published(service.settings().kafka_options(), name) if against_topic else None
@@ -58,7 +66,29 @@ async def verify(name: str, *, against_topic: bool, console: Console) -> Verifie
             found = await eventlog.verify(
                 connection, published, on_progress=lambda done, total: on_progress(Step("positions", done, total))
             )
+            if against_topic and found.broken:
+                copies = await _copies(service, found.broken, on_progress)
+                found.problems += await eventlog.explain(connection, found.broken, copies)
     return Verified(name, found)
+
+
+async def _copies(service: Installed, broken: Sequence[Seal], on_progress: OnProgress) -> list[SealedEvent]:
+    """The events of some seals as the relay copied them to `<service>.log`; none where it makes no copy."""
+    wanted = [range(seal.first_position, seal.last_position + 1) for seal in broken]
+    copies = []
+    async with reading(service.settings().kafka_options(), [log_topic(service.name).name]) as reader:
+        for partition, extent in reader.extents.items():
+            async for records in reader.records(partition):
+                for event in map(stored.decode, records):
+                    if any(event.position in positions for positions in wanted):
+                        copies.append(_sealed(event))
+                on_progress(Step("copies", records[-1].offset + 1, extent.end))
+    return copies
+
+
+def _sealed(event: StoredEvent) -> SealedEvent:
+    times = {"occurred_at": raw_time(event.occurred_at), "recorded_at": raw_time(event.recorded_at)}
+    return SealedEvent(**asdict(event) | times)
 
 
 async def prove(name: str, event_id: UUID, upto_seal: int | None) -> Proof:

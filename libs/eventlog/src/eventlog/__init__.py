@@ -19,7 +19,7 @@ from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.seals import Seal, Sealer
 from eventlog.selection import index_sql
 from eventlog.types import MAX_EVENT_BYTES, EventTypes
-from eventlog.verification import Problem, Verification, verify
+from eventlog.verification import Problem, Verification, explain, verify
 from eventlog.watermark import Watermark
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "WrongExpectedVersion",
     "dead_letters_stream",
     "derived_id",
+    "explain",
     "index_sql",
     "install_sql",
     "prove",

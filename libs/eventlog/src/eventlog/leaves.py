@@ -12,7 +12,7 @@ prints for jsonb.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -45,7 +45,8 @@ def read_time(raw: bytes) -> datetime:
     return _EPOCH + int.from_bytes(raw, "big", signed=True) * _MICROSECOND
 
 
-def _shown(raw: bytes) -> str | int:
+def shown_time(raw: bytes) -> str | int:
+    """RFC 3339, or the number of microseconds where no calendar reaches."""
     try:
         return read_time(raw).isoformat()
     except OverflowError:
@@ -61,8 +62,8 @@ def _understood(shown: object) -> object:
         raise ValueError(f"expected a time with its zone, got {shown!r}") from error
 
 
-RawTime = Annotated[bytes, BeforeValidator(_understood), PlainSerializer(_shown, when_used="json")]
-"""8 bytes as PostgreSQL sends them; in JSON RFC 3339, or the number of microseconds where no calendar reaches."""
+RawTime = Annotated[bytes, BeforeValidator(_understood), PlainSerializer(shown_time, when_used="json")]
+"""8 bytes as PostgreSQL sends them; JSON has them as `shown_time` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +100,19 @@ class SealedEvent:
         )
 
 
-def leaves(rows: Iterable[asyncpg.Record], first: int, last: int) -> list[bytes]:
-    """The leaves of the positions from `first` to `last`, of rows of COLUMNS within them in order of position."""
-    found: list[bytes] = []
+def of_rows(rows: Iterable[asyncpg.Record]) -> Iterator[tuple[int, bytes]]:
+    """Position and leaf of each row of COLUMNS; a row in which a value is missing, as in no event, fits no seal."""
     for row in rows:
-        found.extend(merkle.hole_leaf(position) for position in range(first + len(found), row["position"]))
-        found.append(
-            _UNREADABLE  # NULL, which a forger may have allowed, is in no event
-            if None in row.values()
-            else SealedEvent(*row).leaf()
-        )
-    found.extend(merkle.hole_leaf(position) for position in range(first + len(found), last + 1))
+        yield row["position"], _UNREADABLE if None in row.values() else SealedEvent(*row).leaf()
+
+
+def leaves(events: Iterable[tuple[int, bytes]], first: int, last: int) -> list[bytes]:
+    """The leaves of the positions from `first` to `last`, of the events among them in order of position."""
+    found: list[bytes] = []
+    for position, leaf in events:
+        found.extend(merkle.hole_leaf(hole) for hole in range(first + len(found), position))
+        found.append(leaf)
+    found.extend(merkle.hole_leaf(hole) for hole in range(first + len(found), last + 1))
     return found
 
 

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from eventlog import merkle
 from eventlog.errors import InvalidProof
-from eventlog.leaves import COLUMNS, SealedEvent, leaves
+from eventlog.leaves import COLUMNS, SealedEvent, leaves, of_rows
 from eventlog.seals import Hash, Seal, read_seals
 
 FORMAT: Literal["annals-proof.v1"] = "annals-proof.v1"
@@ -67,7 +67,7 @@ async def prove(conn: asyncpg.Connection, event_id: UUID, upto_seal: int | None 
         sql = f"SELECT {COLUMNS} FROM events WHERE position BETWEEN $1 AND $2 ORDER BY position"  # noqa: S608 - constant columns
         rows = await conn.fetch(sql, first, end)
     event = next(SealedEvent(*row) for row in rows if row["position"] == position)
-    proof = Proof(FORMAT, event, merkle.path(leaves(rows, first, end), position - first), seals)
+    proof = Proof(FORMAT, event, merkle.path(leaves(of_rows(rows), first, end), position - first), seals)
     check(proof)
     return proof
 

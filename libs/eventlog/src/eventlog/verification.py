@@ -7,18 +7,20 @@ called, and hashes are computed here.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import asyncpg
 
 from eventlog import merkle
-from eventlog.leaves import COLUMNS, MAX_POSITIONS, leaves
+from eventlog.leaves import COLUMNS, MAX_POSITIONS, SealedEvent, leaves, of_rows, shown_time
 from eventlog.seals import Seal, read_seals
 
 AT_ONCE = 8_192  # positions of one read
 MOST_OF_A_KIND = 20  # problems of the rows between them are listed up to this number each
+
+_ROWS = f"SELECT {COLUMNS} FROM events WHERE position BETWEEN $1 AND $2 ORDER BY position"  # noqa: S608 - constant columns
 
 OnProgress = Callable[[int, int], None]
 """Told the positions verified so far and the last position sealed."""
@@ -48,6 +50,8 @@ class Verification:
     """Published seals compared; None when there were none to compare with."""
     last_hash: bytes | None = None
     """Hash of the last seal: it stands for all before it."""
+    broken: list[Seal] = field(default_factory=list)
+    """Seals whose events are no longer those sealed; `explain` may say which."""
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -85,6 +89,49 @@ async def verify(
     return result
 
 
+async def explain(conn: asyncpg.Connection, broken: Sequence[Seal], copies: Iterable[SealedEvent]) -> list[Problem]:
+    """Which positions of broken seals differ from what was sealed, and in what.
+
+    `copies` are events as they were published. Only those that a seal vouches for, by its root, are believed: what a
+    seal has no such copies of stays unexplained.
+    """
+    kept = {event.position: event for event in copies}
+    problems: list[Problem] = []
+    for seal in broken:
+        positions = range(seal.first_position, seal.last_position + 1)
+        sealed = [kept[position] for position in positions if position in kept]
+        root = merkle.root(leaves([(e.position, e.leaf()) for e in sealed], seal.first_position, seal.last_position))
+        if root != seal.root:
+            continue
+        found = {row["position"]: SealedEvent(*row) for row in await conn.fetch(_ROWS, positions[0], positions[-1])}
+        for position in positions:
+            problems += _differences(position, kept.get(position), found.get(position))
+    return problems
+
+
+def _differences(position: int, sealed: SealedEvent | None, found: SealedEvent | None) -> list[Problem]:
+    if sealed is None and found is None:
+        return []  # a hole, as it was
+    if sealed is None or found is None:
+        sentence = f"position {position}: expected {_named(sealed)}, as sealed, found {_named(found)}"
+        return [Problem(sentence, position=position)]
+    wishes, gots = _columns(sealed), _columns(found)
+    return [
+        Problem(f"position {position}: {name}: expected {wish}, as sealed, found {gots[name]}", position=position)
+        for name, wish in wishes.items()
+        if wish != gots[name]
+    ]
+
+
+def _named(event: SealedEvent | None) -> str:
+    return "no event" if event is None else f"event {event.event_id} of stream {event.stream}"
+
+
+def _columns(event: SealedEvent) -> dict[str, object]:
+    columns = {name: getattr(event, name) for name in SealedEvent.__slots__}
+    return {name: shown_time(value) if isinstance(value, bytes) else value for name, value in columns.items()}
+
+
 def _chain(seals: Sequence[Seal], where: str = "") -> list[Problem]:
     """What is wrong with seals that should follow each other from the first on."""
     pairs = [(None, seal) for seal in seals[:1]] + list(pairwise(seals))
@@ -108,16 +155,16 @@ async def _segments(
     conn: asyncpg.Connection, seals: Sequence[Seal], result: Verification, on_progress: OnProgress
 ) -> None:
     """Compute every root anew from the rows."""
-    sql = f"SELECT {COLUMNS} FROM events WHERE position BETWEEN $1 AND $2 ORDER BY position"  # noqa: S608 - constant columns
     for group in _groups([seal for seal in seals if 1 <= _size(seal) <= MAX_POSITIONS]):
-        rows = await conn.fetch(sql, min(s.first_position for s in group), max(s.last_position for s in group))
+        rows = await conn.fetch(_ROWS, min(s.first_position for s in group), max(s.last_position for s in group))
         positions = [row["position"] for row in rows]
         for seal in group:
             start, end = bisect_left(positions, seal.first_position), bisect_right(positions, seal.last_position)
-            root = merkle.root(leaves(rows[start:end], seal.first_position, seal.last_position))
+            root = merkle.root(leaves(of_rows(rows[start:end]), seal.first_position, seal.last_position))
             result.sealed_events += end - start
             if (problem := _mismatch(seal, end - start, root)) is not None:
                 result.problems.append(problem)
+                result.broken.append(seal)
         on_progress(group[-1].last_position, result.sealed_to)
 
 
