@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
@@ -85,12 +86,12 @@ class Append:
 async def write(conn: asyncpg.Connection, appends: Sequence[Append]) -> list[Appended]:
     """Write appends that have no stream in common, all or none; returns what became of each.
 
-    Raises WrongExpectedVersion or DuplicateEvent: the transaction, if one was open, is then aborted.
+    Raises WrongExpectedVersion or DuplicateEvent; a transaction that was open is aborted then.
     """
     try:
         if sum(len(append.events) for append in appends) < COPY_FROM:
             return await _call(conn, appends)  # one statement, so one round trip when it stands alone
-        async with conn.transaction():
+        async with nullcontext() if conn.is_in_transaction() else conn.transaction():
             return [await _copy(conn, append) for append in appends]
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name not in ("events_event_id", "events_stream_version"):
@@ -231,9 +232,10 @@ async def _copy(conn: asyncpg.Connection, append: Append) -> Appended:
     after = await conn.fetchval("SELECT take_streams($1, $2, $3)", names, expected, counts)
     reached = {name: version - count for name, version, count in zip(names, after, counts, strict=True)}
     rows = []
-    for event, encoded in zip(append.events, append.encoded, strict=True):
-        version = reached[event.stream] = reached[event.stream] + 1
-        rows.append((event.stream, version, event.event_id, *encoded, event.metadata.to_json(), event.occurred_at))
+    for event, (name, type_version, data) in zip(append.events, append.encoded, strict=True):
+        stream, metadata = event.stream, event.metadata.to_json()
+        version = reached[stream] = reached[stream] + 1
+        rows.append((stream, version, event.event_id, name, type_version, data, metadata, event.occurred_at))
     for start in range(0, len(rows), COPY_ROWS):
         await conn.copy_records_to_table("events", records=rows[start : start + COPY_ROWS], columns=_COLUMNS)
     return Appended(await conn.fetchval("SELECT currval('events_position')"), reached)
