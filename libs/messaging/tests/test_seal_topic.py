@@ -62,7 +62,7 @@ async def test_each_seal_is_published_once_and_after_its_events_though_relays_ar
 ) -> None:
     random.seed(11)
     feeding = asyncio.create_task(feed(log, sealer))
-    for _ in range(4):
+    for _ in range(3):
         relay = await spawn("relay", database, kafka, name, topic)
         await asyncio.sleep(random.uniform(0.8, 2.0))
         relay.kill()
