@@ -8,17 +8,28 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 from aiokafka import ConsumerRecord
 
 from eventlog import EventLog, Watermark
-from messaging import EventTooLarge, LogBehindTopics, Publication, Relay, TopicMismatch, TopicSpec, cloudevents, ensure
+from messaging import (
+    EventTooLarge,
+    LogBehindTopics,
+    Publication,
+    Relay,
+    TopicMismatch,
+    TopicSpec,
+    audit,
+    cloudevents,
+    ensure,
+)
 from messaging.producer import TransactionalProducer
 from messaging.progress import read_progress
 from messaging.stored import decode
-from messaging.testing import CountedMessage, count, eventually, publish_to, read_all, running
+from messaging.testing import TYPES, CountedMessage, count, eventually, publish_to, read_all, running
 
 Spawn = Callable[..., Any]
 
@@ -99,6 +110,59 @@ async def test_a_frozen_leader_is_replaced_and_fenced_when_it_wakes(
     await count(log, "counter/1", 31, 40)
     await eventually(lambda: published(kafka, topic, 40), within=15)
     assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 41))}
+
+
+@pytest.mark.parametrize("server", ["PostgreSQL", "Kafka"])
+@pytest.mark.parametrize("how", ["silent", "cut"])
+async def test_a_leader_that_is_cut_off_is_replaced_and_nothing_is_lost_or_doubled(
+    tables: asyncpg.Pool, database: str, log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str,
+    link: Any, server: str, how: str,
+) -> None:  # fmt: skip
+    place = urlsplit(database)
+    credentials, _, address = place.netloc.rpartition("@")
+    async with link(address) as postgres, link(kafka) as broker:
+        behind = urlunsplit(place._replace(netloc=f"{credentials}@{postgres.address}"))
+        async with asyncpg.create_pool(behind, min_size=1, max_size=5, timeout=3) as far:
+            far_watermark = Watermark(far)
+            leader = Relay(EventLog(far, TYPES, far_watermark), far_watermark, broker.address, name, publish_to(topic))
+            standby = Relay(log, watermark, kafka, name, publish_to(topic))
+            leading = asyncio.create_task(leader.run())
+            await count(log, "counter/1", 1, 10)
+            watching = asyncio.create_task(restarted(far_watermark))
+            await eventually(lambda: published(kafka, topic, 10))
+            async with running(watermark, standby):
+                await asyncio.sleep(1)
+                network = postgres if server == "PostgreSQL" else broker
+                cut = time.monotonic()
+                if how == "silent":
+                    network.silence()
+                else:
+                    network.cut()
+                await count(log, "counter/1", 11, 20)
+                await eventually(lambda: published(kafka, topic, 20))
+                print(f"{server} {how}: {time.monotonic() - cut:.1f} s")
+                await count(log, "counter/1", 21, 30)
+                await eventually(lambda: published(kafka, topic, 30))
+                network.resume()
+                await count(log, "counter/1", 31, 40)
+                await eventually(lambda: published(kafka, topic, 40))
+            await count(log, "counter/1", 41, 50)  # the other one is gone: whoever was cut off leads again
+            await eventually(lambda: published(kafka, topic, 50))
+            assert not leading.done()
+            for task in (leading, watching):
+                task.cancel()
+            await asyncio.gather(leading, watching, return_exceptions=True)
+    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 51))}
+    assert all(report.ok for report in await audit(log, watermark, kafka, name, publish_to(topic), [topic]))
+
+
+async def restarted(watermark: Watermark) -> None:
+    """Runs a watermark as a service does: again, when its connection was lost."""
+    while True:
+        try:
+            await watermark.run()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await asyncio.sleep(0.2)
 
 
 async def test_a_fenced_relay_steps_down_and_goes_on_where_the_topics_are(

@@ -11,16 +11,17 @@ import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
 
 from messaging.errors import Led
 
-LOOK_EVERY_SECONDS = 1.0
-CHECK_EVERY_SECONDS = 1.5
-SILENT_SECONDS = 5
+LOOK_EVERY_SECONDS = 0.5
+CHECK_EVERY_SECONDS = 0.75
+ANSWER_SECONDS = 2.0
+SILENT_SECONDS = 3  # then PostgreSQL ends the session; more than the leader needs to notice that it is cut off
 
 
 class Leadership:
@@ -46,7 +47,7 @@ class Leadership:
         """Runs until cancelled; raises when the session, and with it the lock, is lost."""
         while True:
             await asyncio.sleep(CHECK_EVERY_SECONDS)
-            await self._connection.execute("SELECT 1", timeout=5)
+            await self._connection.execute("SELECT 1", timeout=ANSWER_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,13 @@ async def leadership(pool: asyncpg.Pool, name: str) -> AsyncIterator[Leadership]
     """Waits for the lock `name` and holds it inside the block."""
     async with pool.acquire(timeout=10) as connection:
         lock = Leadership(connection, name)
-        await lock.acquire()
-        yield lock  # the pool frees advisory locks and resets settings when it takes a connection back
+        try:
+            await lock.acquire()
+            yield lock
+        finally:
+            # Not given back: that would ask a server that may no longer answer, and keep the next leader waiting.
+            with suppress(asyncpg.InterfaceError):  # the pool has given it up already
+                connection.terminate()
 
 
 @asynccontextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -28,8 +29,13 @@ logger = logging.getLogger(__name__)
 MAX_EVENTS = 5_000
 MIN_EVENTS = 100
 TARGET_BYTES = 8_388_608  # of one transaction, so that large events make smaller batches
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 1.0  # for events, while there may be seals
 LONGEST_PAUSE_SECONDS = 10.0
+START_SECONDS = 30.0
+# A transaction that takes longer ends a leadership: perhaps only this instance is cut off. The time doubles with each
+# that does and halves with each that does not, so that a Kafka that is slow for everybody still gets its records.
+FIRST_PATIENCE_SECONDS = 3.0
+LONGEST_PATIENCE_SECONDS = 30.0
 MEASURE_SECONDS = 1.0
 SPAN = {"messaging.system": "kafka", "messaging.operation.type": "send"}
 
@@ -79,6 +85,7 @@ class Relay:
         self._progress_topic = topics.progress_topic(service).name
         self._log_topic = topics.log_topic(service).name
         self._reached = 0
+        self._patience = FIRST_PATIENCE_SECONDS
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -86,8 +93,9 @@ class Relay:
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                async with leadership(self._log.pool, self.name) as lock:
-                    await self._lead(lock)
+                # The lock is let go before the producer is: a Kafka that hangs must not keep the next leader waiting.
+                async with self._producer() as producer, leadership(self._log.pool, self.name) as lock:
+                    await self._lead(lock, producer)
             except Exception as error:
                 if not is_unavailable(error):
                     raise
@@ -98,30 +106,40 @@ class Relay:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    async def _lead(self, lock: Leadership) -> None:
-        """Relays until the lock is lost or an error comes up."""
-        specs = [topics.progress_topic(self._service), topics.seals_topic(self._service), *self._publishes]
-        if self._copy:
-            specs.append(topics.log_topic(self._service))
-        await topics.ensure(self._kafka, specs)
+    @asynccontextmanager
+    async def _producer(self) -> AsyncIterator[TransactionalProducer]:
         producer = TransactionalProducer(self._kafka, f"{self._service}.relay")
+        try:
+            yield producer
+        finally:
+            await producer.stop()
+
+    async def _lead(self, lock: Leadership, producer: TransactionalProducer) -> None:
+        """Relays until the lock is lost or an error comes up."""
         leader = metrics.relay_leader.labels(self._service)
         try:
-            await producer.start()
-            log_id = await self._log.identity()
-            progress = await read_progress(self._kafka, self._progress_topic)
-            position = await self._verified(progress, log_id)
-            seals = SealPublisher(self._kafka, self._log.pool, self._service)
-            await seals.start()
-            logger.info("relay of %s leads, from position %d", self._service, position)
+            async with asyncio.timeout(START_SECONDS):
+                log_id, seals = await self._start(producer)
+            logger.info("relay of %s leads, from position %d", self._service, self._reached)
             leader.set(1)
-            self._reached = position
             await _first(lock.watch(), self._follow(producer, log_id, seals), self._measure())
         finally:
             leader.set(0)
             for lag in (metrics.relay_lag_events, metrics.relay_lag_seconds):
                 lag.remove(self._service)  # whoever leads next says it
-            await producer.stop()
+
+    async def _start(self, producer: TransactionalProducer) -> tuple[UUID, SealPublisher]:
+        """Fences older leaders and finds out where they have come to."""
+        specs = [topics.progress_topic(self._service), topics.seals_topic(self._service), *self._publishes]
+        if self._copy:
+            specs.append(topics.log_topic(self._service))
+        await topics.ensure(self._kafka, specs)
+        await producer.start()
+        log_id = await self._log.identity()
+        self._reached = await self._verified(await read_progress(self._kafka, self._progress_topic), log_id)
+        seals = SealPublisher(self._kafka, self._log.pool, self._service)
+        await seals.start()
+        return log_id, seals
 
     async def _verified(self, progress: Progress | None, log_id: UUID) -> int:
         """Returns the position to begin after. Raises LogBehindTopics when the log lacks what the topics hold."""
@@ -139,16 +157,28 @@ class Relay:
     async def _follow(self, producer: TransactionalProducer, log_id: UUID, seals: SealPublisher) -> None:
         limit = MIN_EVENTS
         while True:
-            await seals.publish(producer, self._reached)  # never before the events they cover
+            async with self._in_time():
+                await seals.publish(producer, self._reached)  # never before the events they cover
             horizon = await self._watermark.beyond(self._reached, WAIT_SECONDS)
             if horizon <= self._reached:
                 continue
             events = await self._log.read(self._reached, horizon, limit)
             upto = events[-1].position if len(events) == limit else horizon
             if events:
-                size = await self._relay(producer, log_id, events)
+                async with self._in_time():
+                    size = await self._relay(producer, log_id, events)
                 limit = self._next_limit(limit, len(events), size)
             self._reached = upto
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._patience):
+                yield
+        except TimeoutError as error:
+            found, self._patience = self._patience, min(self._patience * 2, LONGEST_PATIENCE_SECONDS)
+            raise TimeoutError(f"expected Kafka to take a transaction within {found:g} s") from error
+        self._patience = max(self._patience / 2, FIRST_PATIENCE_SECONDS)
 
     async def _measure(self) -> None:
         """Says every second how far the relay has come and is behind, also while Kafka keeps it waiting."""
