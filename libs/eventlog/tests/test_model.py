@@ -9,10 +9,8 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from unittest.mock import patch
-from uuid import UUID
 
 import asyncpg
 import pytest
@@ -24,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from model import Reader, Stored, Writer, stored
 
 from eventlog import (
     ANY,
@@ -32,7 +31,6 @@ from eventlog import (
     DuplicateEvent,
     EventLog,
     NewEvent,
-    RecordedEvent,
     Watermark,
     WrongExpectedVersion,
     append,
@@ -56,49 +54,6 @@ plans = st.lists(st.tuples(streams, classes), min_size=1, max_size=MANY + 1)
 expectations = st.sampled_from(("any", "exact", "one too low", "no stream", "one too high"))
 some_types = st.none() | st.sets(st.sampled_from(("Credited", "Debited")), min_size=1)
 some_streams = st.none() | st.sampled_from(("account/", "claim/", "claim/b", "nothing/", ""))
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An event as the model has it."""
-
-    position: int
-    stream: str
-    version: int
-    event_id: UUID
-    type: str
-    event: object
-
-
-def stored(recorded: RecordedEvent) -> Stored:
-    return Stored(
-        recorded.position, recorded.stream, recorded.version, recorded.event_id, recorded.type, recorded.event
-    )
-
-
-@dataclass
-class Writer:
-    """A transaction of a caller, and what it has appended so far."""
-
-    conn: asyncpg.Connection
-    transaction: Any
-    pending: list[Stored] = field(default_factory=list)
-
-
-@dataclass
-class Reader:
-    """One that follows the log, and what it has seen."""
-
-    types: set[str] | None
-    prefix: str | None
-    checkpoint: int = 0
-    seen: list[Stored] = field(default_factory=list)
-    measuring: asyncio.Task[int] | None = None
-    waits_for: set[int] = field(default_factory=set)
-    at_least: int = 0
-
-    def wants(self, event: Stored) -> bool:
-        return (self.types is None or event.type in self.types) and event.stream.startswith(self.prefix or "")
 
 
 class LogMachine(RuleBasedStateMachine):
