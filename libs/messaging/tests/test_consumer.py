@@ -60,10 +60,10 @@ async def test_a_consumer_killed_at_random_moments_handles_each_message_once_and
 
 
 @pytest.mark.timeout(180)
-async def test_three_instances_that_come_and_go_handle_each_message_once_and_in_order(
+async def test_three_instances_under_load_handle_each_message_once_and_in_order_whatever_happens_to_them(
     tables: asyncpg.Pool, database: str, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, spawn: Spawn
 ) -> None:
-    keys, rounds = 12, 100
+    keys, rounds = 12, 90
 
     async def feed() -> None:
         for number in range(0, rounds * 10, 10):
@@ -72,18 +72,71 @@ async def test_three_instances_that_come_and_go_handle_each_message_once_and_in_
             await asyncio.sleep(0.1)
 
     feeding = asyncio.create_task(feed())
-    first = await spawn("consumer", database, kafka, name, topic)
-    await asyncio.sleep(1.5)
-    second = await spawn("consumer", database, kafka, name, topic)
-    await asyncio.sleep(1.5)
-    await spawn("consumer", database, kafka, name, topic)
-    await asyncio.sleep(4)
-    first.kill()  # its partitions move when its session ends
+    killed = await spawn("consumer", database, kafka, name, topic)
+    paused = await spawn("consumer", database, kafka, name, topic)
+    await eventually(lambda: owned_by(tables, 2))
+    await spawn("consumer", database, kafka, name, topic)  # joins
+    await eventually(lambda: owned_by(tables, 3))
+    paused.send_signal(signal.SIGSTOP)
+    killed.kill()
+    await eventually(lambda: owned_by(tables, 1), within=60)  # both sessions, and the transaction of the paused, end
     await asyncio.sleep(1)
-    second.terminate()
+    paused.send_signal(signal.SIGCONT)  # with a batch in hand that is another's by now
     await feeding
     await eventually(lambda: has_handled(tables, keys * rounds * 10), within=60)
     assert await handled(tables) == {f"counter/{key}": list(range(1, rounds * 10 + 1)) for key in range(keys)}
+
+
+async def owned_by(pool: asyncpg.Pool, instances: int) -> bool:
+    """Whether the four partitions are shared by so many instances."""
+    return bool(await pool.fetchval("SELECT count(*) = 4 AND count(DISTINCT owner) = $1 FROM offsets", instances))
+
+
+async def test_a_new_group_reads_a_growing_topic_from_its_beginning(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    keys, before, after = 10, 300, 200
+    for key in range(keys):
+        await send(producer, topic, f"counter/{key}", 1, before)
+
+    async def grow() -> None:
+        for number in range(before, before + after, 10):
+            for key in range(keys):
+                await send(producer, topic, f"counter/{key}", number + 1, number + 10)
+
+    growing = asyncio.create_task(grow())
+    consumers = [Consumer(tables, kafka, name, [topic], note, max_records=100) for _ in range(2)]
+    async with running(*consumers):
+        await growing
+        await eventually(lambda: has_handled(tables, keys * (before + after)))
+    assert await handled(tables) == {f"counter/{key}": list(range(1, before + after + 1)) for key in range(keys)}
+
+
+async def test_a_slow_database_stops_the_fetching_so_that_memory_stays_bounded(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, link: Any
+) -> None:
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(batch: Sequence[Received], connection: asyncpg.Connection) -> None:
+        held.set()
+        await go_on.wait()
+        await note(batch, connection)
+
+    padding = "x" * 100_000
+    numbers = 600  # 60 MB, in four partitions
+    for number in range(numbers):
+        value = f'{{"number":{number},"padding":"{padding}"}}'.encode()
+        await producer.send(topic, value, f"counter/{number}".encode(), headers=headers())
+    await producer.flush()
+    async with link(kafka) as network, running(Consumer(tables, network.address, name, [topic], slow, max_records=10)):
+        await held.wait()
+        await asyncio.sleep(2)
+        fetched = network.received
+        assert fetched < 4 * 3_000_000  # of each partition one fetch, and the end of another batch
+        await asyncio.sleep(2)
+        assert network.received - fetched < 100_000  # heartbeats
+        go_on.set()
+        await eventually(lambda: has_handled(tables, numbers))
 
 
 async def test_a_frozen_instance_is_replaced_and_fenced_when_it_wakes(

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 
 from messaging.errors import Fenced, Recovering, TopicRecreated
 
-IDLE_SECONDS = 60
+IDLE_SECONDS = 15  # between two statements of a handler; whoever takes over from a frozen owner waits so long
 
 
 @dataclass(slots=True)
