@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from time import monotonic
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 from bank_sample import (
     Balances,
     Highest,
@@ -13,10 +16,12 @@ from bank_sample import (
     accounts,
     caught_up,
     credited,
+    currencies,
     renamed,
     rows_of,
     running,
 )
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from eventlog import EventLog, Watermark
 from projections import (
@@ -75,7 +80,7 @@ async def test_rebuilt_rows_are_the_live_rows_while_events_keep_coming(
         written = await writing
         await caught_up(pool, "balances_v1", "highest_v1")
     assert await pool.fetchval("SELECT sum(credits) FROM balances_v1.currencies") == 12_000 * 9 // 10 + written
-    assert {progress.phase for progress in seen} == {"build", "index", "compare", "swap", "done"}
+    assert {progress.phase for progress in seen} == {"build", "index", "compare", "drop", "swap", "done"}
     assert all(progress.position <= progress.target for progress in seen if progress.phase == "build")
     (balances, _) = await status(pool, log)
     assert balances.generations.keys() == {"balances_v1", "balances_v1_old"}
@@ -137,8 +142,9 @@ async def test_a_rollback_brings_the_former_rows_back_up_to_date(
 
 
 async def test_queries_see_one_generation_or_the_other_through_twenty_swaps(
-    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+    database: str, pool: asyncpg.Pool, log: EventLog, watermark: Watermark
 ) -> None:
+    """More than 200 queries a second of pools, prepared statements and SQLAlchemy: no error, and never a mixture."""
     await fill(log, 300)
     async with running(watermark, Runner(pool, log, watermark, [Balances()])):
         await caught_up(pool, "balances_v1")
@@ -146,26 +152,56 @@ async def test_queries_see_one_generation_or_the_other_through_twenty_swaps(
         for schema, mark in (("balances_v1", "x"), ("balances_v1_old", "y")):
             await pool.execute(f"UPDATE {schema}.accounts SET title = '{mark}'")
             await pool.execute(f"UPDATE {schema}.currencies SET currency = '{mark}'")
+        one = "(SELECT max(title) FROM balances_v1.accounts), (SELECT max(currency) FROM balances_v1.currencies)"
+        short = f"SELECT DISTINCT unnest(ARRAY[{one}]) AS mark"
         # Long to parse, so that an exchange falls between its tables if anything lets it.
-        both = "(SELECT max(title) FROM balances_v1.accounts), (SELECT max(currency) FROM balances_v1.currencies)"
-        query = f"SELECT DISTINCT unnest(ARRAY[{', '.join([both] * 8)}]) AS mark"
-        stop = asyncio.Event()
+        long = f"SELECT DISTINCT unnest(ARRAY[{', '.join([one] * 8)}]) AS mark"
+        both = sa.union(sa.select(Balances.live(accounts).c.title), sa.select(Balances.live(currencies).c.currency))
+        stop, seen, queries = asyncio.Event(), set[str](), 0
 
-        async def read(keep_statement: bool) -> set[str]:
-            seen, turn = set(), 0
-            async with pool.acquire() as conn:
-                while not stop.is_set():
-                    turn += 1
-                    (row,) = await conn.fetch(query if keep_statement else f"{query} -- {turn}")
-                    seen.add(row["mark"])
-            return seen
+        def note(rows: Sequence[Sequence[str]]) -> None:
+            nonlocal queries
+            ((mark,),) = rows
+            seen.add(mark)
+            queries += 1
 
-        readers = [asyncio.create_task(read(number % 3 == 0)) for number in range(6)]
-        for _ in range(20):
-            await asyncio.sleep(0.02)
-            await rollback(pool, log, watermark, Balances())
-        stop.set()
-        assert set().union(*await asyncio.gather(*readers)) == {"x", "y"}
+        async def parsing_each(conn: asyncpg.Connection) -> None:
+            while not stop.is_set():
+                note(await conn.fetch(f"{long} -- {queries}"))
+
+        async def prepared(conn: asyncpg.Connection) -> None:
+            statement = await conn.prepare(short)
+            while not stop.is_set():
+                note(await statement.fetch())
+
+        async def pooled(readers: asyncpg.Pool) -> None:
+            while not stop.is_set():
+                note(await readers.fetch(short))
+
+        async def by_engine(engine: AsyncEngine) -> None:
+            while not stop.is_set():
+                async with engine.connect() as conn:
+                    note((await conn.execute(both)).all())
+
+        engine = create_async_engine(database.replace("postgresql://", "postgresql+asyncpg://"), pool_size=2)
+        async with (
+            asyncpg.create_pool(database, min_size=2, max_size=6) as readers,
+            readers.acquire() as first,
+            readers.acquire() as second,
+            readers.acquire() as third,
+        ):
+            tasks = [parsing_each(first), parsing_each(second), prepared(third), pooled(readers), pooled(readers)]
+            reading = [asyncio.create_task(task) for task in [*tasks, by_engine(engine), by_engine(engine)]]
+            began = monotonic()
+            for _ in range(20):
+                await asyncio.sleep(0.05)
+                await rollback(pool, log, watermark, Balances())
+            stop.set()
+            await asyncio.gather(*reading)
+            seconds = monotonic() - began
+        await engine.dispose()
+    assert seen == {"x", "y"}
+    assert queries >= 200 * seconds, f"{queries} queries in {seconds:.1f} s"
 
 
 async def test_a_long_query_holds_up_the_swap_but_not_the_readers(

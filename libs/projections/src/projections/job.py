@@ -29,7 +29,7 @@ _PARALLEL_FROM = 10 * BATCH_EVENTS  # positions from which starting processes is
 class Progress:
     """Where a rebuild is. `seconds_left` is an estimate for the phase, None before there is one."""
 
-    phase: str  # build, paused, index, compare, swap, done
+    phase: str  # build, paused, index, compare, drop (of _old), swap, done
     position: int
     target: int
     events: int

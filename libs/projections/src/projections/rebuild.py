@@ -67,8 +67,9 @@ async def rebuild(
         if only_if_equal and comparison is not None and not comparison.equal:
             return Rebuilt(job.position, job.events, job.seconds, False, comparison)
         await job.catch_up()
-        job.tell("swap")
+        job.tell("drop")
         await old.drop(conn)
+        job.tell("swap")
         await job.swap(live, old, swap_seconds)
         await control.forget(conn, new.schema)
         job.tell("done")
