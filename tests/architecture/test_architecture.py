@@ -95,7 +95,8 @@ def test_the_tools_know_every_package(package: Path) -> None:
 def test_a_package_declares_what_it_imports(package: Path) -> None:
     """Of our own packages; others are seen by the isolated installs."""
     ours = {source(other).name: project(other)["name"] for other in PACKAGES}
-    declared = " ".join(project(package)["dependencies"])
+    extras = project(package).get("optional-dependencies", {})
+    declared = {*project(package)["dependencies"], *(name for extra in extras.values() for name in extra)}
     for file in source(package).rglob("*.py"):
         for name in imported(file):
             if (needed := ours.get(name.partition(".")[0])) and name.partition(".")[0] != source(package).name:

@@ -128,7 +128,7 @@ def test_a_message_removed_with_its_file_is_found(repository: Repository) -> Non
 
 
 def test_a_change_back_and_forth_is_held_against_every_version_not_just_the_last(repository: Repository) -> None:
-    repository.change("voted_at: AwareDatetime", "voted_at: AwareDatetime\n    weight: int = 1")
+    repository.change("voted_at: Time", "voted_at: Time\n    weight: int = 1")
     assert repository.schemas()[0] == 0
     repository.commit("Weigh votes")
     repository.change("    weight: int = 1", "")
@@ -138,7 +138,7 @@ def test_a_change_back_and_forth_is_held_against_every_version_not_just_the_last
 
 def test_a_draft_on_a_branch_may_still_change(repository: Repository) -> None:
     repository.git("checkout", "--quiet", "-b", "draft")
-    repository.change("voted_at: AwareDatetime", "voted_at: AwareDatetime\n    weight: int = 1")
+    repository.change("voted_at: Time", "voted_at: Time\n    weight: int = 1")
     assert repository.schemas()[0] == 0
     repository.commit("Weigh votes")
     repository.change("weight: int = 1", "weight: str = ''")
