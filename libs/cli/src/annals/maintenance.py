@@ -41,7 +41,7 @@ class Outcome:
 
 
 async def rebuild(
-    name: str, *, compare: bool, rate: float | None, resume: bool = False, workers: int = 1, console: Console
+    name: str, *, compare: bool, rate: int | None, resume: bool = False, workers: int = 1, console: Console
 ) -> Outcome:
     """Rebuild `service.projection`. Raises UnknownName and ProjectionError."""
     async with _projection(name) as (log, projection):
@@ -61,7 +61,7 @@ async def rebuild(
     return Outcome(name, rebuilt.events, rebuilt.seconds, rebuilt.swapped, equal, rebuilt.comparison)
 
 
-async def rebuild_keys(name: str, keys: Sequence[str], *, rate: float | None, console: Console) -> KeysRebuilt:
+async def rebuild_keys(name: str, keys: Sequence[str], *, rate: int | None, console: Console) -> KeysRebuilt:
     """Rebuild the rows of some partition keys. Raises UnknownName, LookupError, ProjectionError."""
     async with _projection(name) as (log, projection):
         with _bar(console, name) as on_progress:
@@ -76,7 +76,7 @@ async def rebuild_keys(name: str, keys: Sequence[str], *, rate: float | None, co
             )
 
 
-async def as_of(name: str, point: Point, *, label: str | None, rate: float | None, console: Console) -> AsOf:
+async def as_of(name: str, point: Point, *, label: str | None, rate: int | None, console: Console) -> AsOf:
     """Replay `service.projection` to a point. Raises UnknownName, ValueError, ProjectionError."""
     async with _projection(name) as (log, projection):
         with _bar(console, name) as on_progress:
@@ -115,7 +115,7 @@ async def resume(name: str, *, rebuild: bool) -> None:
         await projections.resume(log.pool, _subscription(projection, rebuild))
 
 
-async def throttle(name: str, rate: float | None) -> None:
+async def throttle(name: str, rate: int | None) -> None:
     """Change the speed of a running rebuild. Raises UnknownName and NoGeneration."""
     async with _projection(name) as (log, projection):
         await projections.throttle(log.pool, _subscription(projection, rebuild=True), rate)

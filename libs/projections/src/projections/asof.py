@@ -57,7 +57,7 @@ async def as_of(
     occurred: datetime | None = None,
     label: str | None = None,
     on_progress: OnProgress | None = None,
-    events_per_second: float | None = None,
+    events_per_second: int | None = None,
 ) -> AsOf:
     """Replay the log to exactly one of the three points into the schema `<projection>_v<n>_asof_<label>`.
 

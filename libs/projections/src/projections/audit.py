@@ -25,7 +25,7 @@ async def audit(
     projection: Projection,
     *,
     on_progress: OnProgress | None = None,
-    events_per_second: float | None = None,
+    events_per_second: int | None = None,
 ) -> Comparison:
     """Compute the rows anew up to the live position and say what differs; the live rows are `first`.
 

@@ -31,7 +31,7 @@ class Control:
     paused_at: datetime | None = None
     paused_by: str | None = None
     why: str | None = None
-    events_per_second: float | None = None
+    events_per_second: int | None = None
 
     @property
     def paused(self) -> str | None:
@@ -54,7 +54,7 @@ async def resume(pool: asyncpg.Pool, subscription: str) -> None:
     await _ask(pool, subscription, "paused_at = NULL, paused_by = NULL, why = NULL")
 
 
-async def throttle(pool: asyncpg.Pool, subscription: str, events_per_second: float | None) -> None:
+async def throttle(pool: asyncpg.Pool, subscription: str, events_per_second: int | None) -> None:
     """Change how fast a rebuild may go; None: as fast as it can. Raises NoGeneration if none is under way."""
     await _ask(pool, subscription, "events_per_second = $2", events_per_second)
 
@@ -71,7 +71,7 @@ async def controls(
     return {record["subscription"]: Control(**dict(record)) for record in records}
 
 
-async def begin(conn: asyncpg.Connection, subscription: str, events_per_second: float | None) -> None:
+async def begin(conn: asyncpg.Connection, subscription: str, events_per_second: int | None) -> None:
     """For work that starts, or starts again: it is not paused, and keeps its speed unless another is given."""
     await conn.execute(
         """INSERT INTO controls AS c (subscription, events_per_second) VALUES ($1, $2)

@@ -63,7 +63,7 @@ async def rebuild_keys(
     keys: Collection[str],
     *,
     on_progress: OnProgress | None = None,
-    events_per_second: float | None = None,
+    events_per_second: int | None = None,
 ) -> KeysRebuilt:
     """Build the rows of some partition keys anew from the log and exchange them for the live ones, in one transaction.
 

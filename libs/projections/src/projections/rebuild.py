@@ -37,7 +37,7 @@ async def rebuild(
     on_progress: OnProgress | None = None,
     compare: bool = False,
     only_if_equal: bool = False,
-    events_per_second: float | None = None,
+    events_per_second: int | None = None,
     resume: bool = False,
     workers: int = 1,
     swap_seconds: float = SWAP_SECONDS,

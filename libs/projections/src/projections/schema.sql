@@ -25,10 +25,10 @@ CREATE INDEX dead_letters_key ON dead_letters (subscription, key, position);
 
 -- What people asked of a generation: to stand still, or, of one being built, to go slower.
 CREATE TABLE controls (
-    subscription      text             PRIMARY KEY,
+    subscription      text        PRIMARY KEY,
     paused_at         timestamptz,
     paused_by         text,
     why               text,
-    events_per_second double precision CHECK (events_per_second > 0),
+    events_per_second integer     CHECK (events_per_second > 0),
     CHECK ((paused_at IS NULL) = (paused_by IS NULL))
 );
