@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
+from random import Random
 from typing import Any
+from zlib import crc32
 
 import asyncpg
 import pytest
@@ -17,7 +21,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from eventlog import EventTypes
 from projections import Amount, InvalidChange, Projection, Rows, install_sql
+from projections.bulk import BulkRows
+from projections.errors import EventFailed
 from projections.generation import Generation
+from projections.writer import write_all
 
 metadata = sa.MetaData()
 things = sa.Table(
@@ -56,13 +63,20 @@ counters = sa.Table(
     sa.Column("count", sa.Integer),
     sa.Column("state", sa.Text, default="new"),
 )
+tallies = sa.Table(
+    "tallies",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("amount", sa.Numeric(78, 0)),
+    sa.Column("count", sa.BigInteger),
+)
 keyless = sa.Table("keyless", metadata, sa.Column("id", sa.SmallInteger, primary_key=True))
 
 
 class Everything(Projection):
     name = "everything"
     tables = (things, counters, keyless)
-    totals = (totals,)
+    totals = (totals, tallies)
 
 
 @dataclass(frozen=True)
@@ -122,6 +136,7 @@ ops = st.one_of(
     st.builds(Op, st.just("increment"), st.just(counters), number, sums),
     st.builds(Op, named | st.just("increment"), st.just(keyless), number, st.just({})),
     st.builds(Op, st.just("increment"), st.just(totals), kind, shares),
+    st.builds(Op, st.just("increment"), st.just(tallies), kind, sums),
 )
 
 
@@ -146,8 +161,8 @@ class Model:
             raise Refused
         if row is None:
             row = {c.name: c.default.arg if c.default is not None else None for c in op.table.columns} | op.key
-            if op.table is totals:
-                row |= {"amount": 0, "tokens": 0, "count": 0}
+            if op.table in Everything.totals:
+                row |= {column.name: 0 for column in op.table.columns if not column.primary_key}
         values = op.values
         if op.name == "increment":
             values = {name: (row[name] or 0) + amount for name, amount in op.values.items()}
@@ -165,13 +180,19 @@ async def generation(pool: asyncpg.Pool) -> Generation:
     return generation
 
 
+@pytest.fixture(autouse=True)
+def in_bulk_from_one_change_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.bulk.BULK_FROM", 1)
+
+
 async def write(conn: asyncpg.Connection, generation: Generation, batch: list[Op]) -> None:
-    rows = Rows(Everything.specs)
-    for op in batch:
+    rows = BulkRows(Everything.specs)
+    for event, op in enumerate(batch):
+        rows.starts(event, "")
         op.describe_to(rows)
+    rows.combine()
     async with conn.transaction():
-        for table, changes in rows.pending.items():
-            await generation.writers[table].write(conn, changes)
+        await write_all(conn, generation.writers, rows)
 
 
 async def contents(conn: asyncpg.Connection) -> dict[str, dict[tuple[Any, ...], dict[str, Any]]]:
@@ -185,9 +206,7 @@ async def contents(conn: asyncpg.Connection) -> dict[str, dict[tuple[Any, ...], 
 
 
 async def clear(conn: asyncpg.Connection) -> None:
-    await conn.execute(
-        "TRUNCATE everything_v1.things, everything_v1.counters, everything_v1.totals, everything_v1.keyless"
-    )
+    await conn.execute(f"TRUNCATE {', '.join(f'everything_v1.{table.name}' for table in Everything.specs)}")
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -212,8 +231,72 @@ async def test_combined_writes_equal_writes_one_by_one(
             assert await contents(conn) == model.tables
         if len(good) < len(sequence):
             await clear(conn)
-            with pytest.raises((InvalidChange, asyncpg.PostgresError)):
+            with pytest.raises((EventFailed, InvalidChange, asyncpg.PostgresError)):
                 await write(conn, generation, sequence)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sequence=st.lists(ops, max_size=30), size=st.integers(1, 5), order=st.randoms(use_true_random=False))
+async def test_partitions_written_in_any_order_or_at_once_come_to_the_same_rows(
+    pool: asyncpg.Pool, generation: Generation, sequence: list[Op], size: int, order: Random
+) -> None:
+    model = Model()
+    partitions: dict[int, list[Op]] = {0: [], 1: [], 2: []}
+    for op in sequence:
+        with contextlib.suppress(Refused):
+            model.apply(op)
+            shared = op.table in Everything.totals  # rows of many keys: any partition may add to them
+            key = order.random() if shared else op.key.get("owner", op.key.get("id"))
+            partitions[crc32(str(key).encode()) % 3].append(op)
+    batches = {
+        index: [changes[start : start + size] for start in range(0, len(changes), size)]
+        for index, changes in partitions.items()
+    }
+
+    async def feed(index: int) -> None:
+        async with pool.acquire() as conn:
+            for batch in batches[index]:
+                await write(conn, generation, batch)
+
+    turns = [index for index in batches for _ in batches[index]]
+    order.shuffle(turns)
+    upcoming = {index: iter(changes) for index, changes in batches.items()}
+    async with pool.acquire() as conn:
+        await clear(conn)
+        for index in turns:
+            await write(conn, generation, next(upcoming[index]))
+        assert await contents(conn) == model.tables
+        await clear(conn)
+        await asyncio.gather(*(feed(index) for index in batches))
+        assert await contents(conn) == model.tables
+
+
+def test_a_mistake_found_in_bulk_is_the_same_events() -> None:
+    described = [("a", 1), ("b", 2), ("a", 3)]
+    for change in ("insert", "increment"):
+        rows = BulkRows(Everything.specs)
+        for event, (kind, number) in enumerate(described):
+            rows.starts(event, kind)
+            if change == "insert":
+                rows.insert(keyless, id=number % 2)
+            else:
+                rows.increment(tallies, {"kind": kind}, count="many" if event == 2 else 1)
+        with pytest.raises(EventFailed, match="event 2"):
+            rows.combine()
+
+
+def test_another_change_of_a_table_settles_its_inserts_in_their_order() -> None:
+    rows = BulkRows(Everything.specs)
+    rows.starts(0, "a")
+    rows.insert(counters, id=1)
+    rows.starts(1, "b")
+    with pytest.raises(InvalidChange, match="belongs to a but an event of b changes it"):
+        rows.update(counters, {"id": 1}, count=1)
+    rows.starts(2, "a")
+    rows.increment(counters, {"id": 1}, amount=5)
+    rows.combine()
+    assert counters not in rows.inserted
+    assert rows.pending[counters][1,].values["amount"] == 5
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

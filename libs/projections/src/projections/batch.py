@@ -11,9 +11,11 @@ import asyncpg
 import sqlalchemy as sa
 
 from eventlog import RecordedEvent, dead_letters_stream
+from projections.bulk import BulkRows
 from projections.errors import EventFailed, Fenced, blames_event
 from projections.generation import Generation
 from projections.rows import Key, Rows
+from projections.writer import write_all
 
 _BREATHE_EVERY = 200  # events handled between two chances for other tasks of the process
 
@@ -49,7 +51,7 @@ class Prepared:
 
     batch: Batch
     held: Held
-    rows: Rows
+    rows: BulkRows
     behind: list[tuple[str, RecordedEvent]]  # events of parked keys, to be parked as well
     failure: EventFailed | None = None
 
@@ -57,7 +59,7 @@ class Prepared:
 async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncpg.Connection | None = None) -> Prepared:
     """Run the handlers of a batch. `conn` is needed if the projection prefetches rows."""
     projection = generation.projection
-    rows = Rows(projection.specs)
+    rows = BulkRows(projection.specs)
     prepared = Prepared(batch, held, rows, [])
     handlers = generation.handlers
     try:
@@ -74,12 +76,13 @@ async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncp
                 if key in held.keys and recorded.position >= held.keys[key]:
                     prepared.behind.append((key, recorded))
                     continue
-                rows.owned_by(key)
+                rows.starts(index, key)
                 handler(projection, recorded.event, recorded, rows)
-            except MemoryError:  # no event's fault
+            except (EventFailed, MemoryError):  # an earlier one's fault, found now; nobody's
                 raise
             except Exception as error:
                 raise EventFailed(index, error) from error
+        rows.combine()
     except EventFailed as failure:
         prepared.failure = failure
     return prepared
@@ -87,7 +90,7 @@ async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncp
 
 def unprepared(generation: Generation, batch: Batch, held: Held = NOTHING_HELD) -> Prepared:
     """For a projection that prefetches: its handlers run inside the transaction, see `apply`."""
-    return Prepared(batch, held, Rows(generation.projection.specs), [])
+    return Prepared(batch, held, BulkRows(generation.projection.specs), [])
 
 
 async def _prefetch(generation: Generation, batch: Batch, rows: Rows, conn: asyncpg.Connection | None) -> None:
@@ -134,9 +137,7 @@ async def write_rows(conn: asyncpg.Connection, generation: Generation, prepared:
     if prepared.failure is not None:
         raise prepared.failure
     try:
-        for table, changes in prepared.rows.pending.items():
-            if changes:
-                await generation.writers[table].write(conn, changes)
+        await write_all(conn, generation.writers, prepared.rows)
     except Exception as error:
         if len(prepared.batch.events) == 1 and blames_event(error):
             raise EventFailed(0, error) from error

@@ -54,6 +54,7 @@ class Column:
     wire_type: str  # element type of the array parameter: text where asyncpg's own codec could lose something
     cast: str  # what turns the parameter into the column's type: "::NUMERIC(78, 0)", or nothing
     admit: Callable[[Value], Value]  # checks a handler's value and returns it as it is kept; raises InvalidChange
+    are_plain: Callable[[list[Value]], bool]  # whether all these may be kept as they are; if not, each must be admitted
     encode: Callable[[Value], Value]  # kept value -> array element
     text: Callable[[Value], str]  # kept value -> the text that PostgreSQL reads for the type
     decode: Callable[[Value], Value]  # what PostgreSQL returns -> kept value
@@ -98,6 +99,7 @@ def describe(column: sa.Column[Any], shared: bool) -> Column:
         wire_type=wire_type,
         cast="" if wire_type != "text" or isinstance(kind, sa.String) else f"::{kind.compile(_DIALECT)}",
         admit=_fast(kind, _nullable(admit, where, bool(column.nullable) and not shared)),
+        are_plain=_are_plain(kind, bool(column.nullable) and not shared),
         encode=encode,
         text={"text": encode, "bytea": _hex}.get(wire_type, str),
         decode=decode,
@@ -129,6 +131,44 @@ def _fast(kind: sa.types.TypeEngine[Any], admit: Callable[[Value], Value]) -> Ca
         return lambda value: value if type(value) is int and -bound < value < bound else admit(value)
     plain = next((cls for of, cls in _PLAIN.items() if isinstance(kind, of)), None)
     return admit if plain is None else lambda value: value if type(value) is plain else admit(value)
+
+
+def _are_plain(kind: sa.types.TypeEngine[Any], nullable: bool) -> Callable[[list[Value]], bool]:
+    """The same short cut for many values at once."""
+    fits: Callable[[list[Value]], bool] = bool
+    cls: type | None = next((cls for of, cls in _PLAIN.items() if isinstance(kind, of)), None)
+    if isinstance(kind, sa.String):
+        cls, fits = str, _plain_texts(kind.length)
+    elif isinstance(kind, sa.Integer | sa.Numeric) and not _has_decimals(kind):
+        cls, fits = int, _plain_integers(_bound(kind))
+    elif isinstance(kind, sa.DateTime):
+        cls, fits = datetime, lambda values: None not in {value.tzinfo for value in values}
+    if cls is None:
+        return never_plain
+
+    def are_plain(values: list[Value]) -> bool:
+        if nullable:
+            values = [value for value in values if value is not None]
+        return not values or (set(map(type, values)) == {cls} and fits(values))
+
+    return are_plain
+
+
+def never_plain(values: list[Value]) -> bool:
+    """For types whose values are changed when they are admitted, or could be changed by the handler afterwards."""
+    return False
+
+
+def _plain_texts(longest: int | None) -> Callable[[list[Value]], bool]:
+    def fits(values: list[Value]) -> bool:
+        text = "".join(values)
+        return text.isascii() and "\x00" not in text and (longest is None or max(map(len, values)) <= longest)
+
+    return fits
+
+
+def _plain_integers(bound: int) -> Callable[[list[Value]], bool]:
+    return lambda values: -bound < min(values) and max(values) < bound
 
 
 def _bound(kind: sa.Integer | sa.Numeric[Any]) -> int:

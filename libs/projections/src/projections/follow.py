@@ -1,4 +1,4 @@
-"""Feeding one generation from the log: the next batch is read and its handlers run while the last one is written."""
+"""Feeding one generation from the log: while a batch is written, the next one is handled and the one after it read."""
 
 from __future__ import annotations
 
@@ -38,21 +38,27 @@ async def follow(
     whatever the database raises that is no event's fault.
     """
     held = NOTHING_HELD
+    reading: asyncio.Future[Batch] = asyncio.ensure_future(next_batch(position))
+    preparing: asyncio.Task[Prepared] | None = None
 
-    async def prepare_after(position: int) -> Prepared:
-        batch = await next_batch(position)
+    def ends(batch: Batch) -> bool:
+        return until is not None and batch.upto >= until
+
+    async def prepare_next() -> Prepared:
+        nonlocal reading
+        batch = await reading
+        if not ends(batch):
+            reading = asyncio.ensure_future(next_batch(batch.upto))
         if generation.fetches:  # its handlers need the rows as the batch before leaves them
             return unprepared(generation, batch)
         return await prepare(generation, batch, held)
 
-    upcoming: asyncio.Task[Prepared] | None = None
     with fewer_collections():
         try:
             while until is None or position < until:
-                prepared = await (upcoming or prepare_after(position))
+                prepared = await (preparing or prepare_next())
                 batch = prepared.batch
-                ends = until is not None and batch.upto >= until
-                upcoming = None if ends else asyncio.create_task(prepare_after(batch.upto))
+                preparing = None if ends(batch) else asyncio.create_task(prepare_next())
                 async with connect() as conn:
                     with _traced(generation, batch):
                         held = await deliver(conn, generation, prepared)
@@ -60,9 +66,10 @@ async def follow(
                 if after_batch is not None:
                     await after_batch(batch)
         finally:
-            if upcoming is not None:
-                upcoming.cancel()
-                await asyncio.gather(upcoming, return_exceptions=True)  # its errors concern nobody any more
+            ahead = [task for task in (reading, preparing) if task is not None]
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)  # their errors concern nobody any more
     return position
 
 

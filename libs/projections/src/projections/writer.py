@@ -9,7 +9,9 @@ from operator import itemgetter
 from typing import Any
 
 import asyncpg
+import sqlalchemy as sa
 
+from projections.bulk import BulkRows
 from projections.columns import Column, quote
 from projections.errors import InvalidChange
 from projections.rows import Change, Found, Key, Shape, TableSpec
@@ -38,13 +40,27 @@ class TableWriter:
             found, shape, _, _ = kind
             rows.sort(key=itemgetter(0))
             if shape is Shape.WHOLE and found is Found.ABSENT and len(rows) >= _COPY_FROM:
-                await self._copy(conn, rows)
+                await self.copy(conn, [[change.values[name] for _, change in rows] for name in self.spec.columns])
                 continue
             status = await conn.execute(self._statement(kind), *self._parameters(kind, rows))
             expected = {Found.PRESENT: len(rows), Found.ABSENT: 0 if shape is Shape.GONE else len(rows)}.get(found)
             touched = int(status.rpartition(" ")[2])
             if expected is not None and touched != expected:
                 self._refuse(found, rows, touched)
+
+    async def copy(self, conn: asyncpg.Connection, columns: Sequence[list[Any]]) -> None:
+        """Writes rows that must be new, given by column."""
+        # As text: joining strings takes a fifth of the time in which asyncpg makes binary values one by one.
+        texts = [_texts(column, values) for column, values in zip(self.spec.columns.values(), columns, strict=True)]
+        lines = "\n".join(["\t".join(row) for row in zip(*texts, strict=True)])
+        await conn.copy_to_table(
+            self.spec.name,
+            schema_name=self.schema,
+            columns=list(self.spec.columns),
+            source=BytesIO(lines.encode()),
+            format="text",
+            encoding="utf-8",
+        )
 
     async def read(self, conn: asyncpg.Connection, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
         """The rows with these keys, in kept values."""
@@ -107,21 +123,6 @@ class TableWriter:
             encoded.append(values)
         return encoded
 
-    async def _copy(self, conn: asyncpg.Connection, rows: _ByKey) -> None:
-        # As text: joining strings takes a fifth of the time in which asyncpg makes binary values one by one.
-        texts = [
-            _texts(column, [change.values[name] for _, change in rows]) for name, column in self.spec.columns.items()
-        ]
-        lines = "\n".join(["\t".join(row) for row in zip(*texts, strict=True)])
-        await conn.copy_to_table(
-            self.spec.name,
-            schema_name=self.schema,
-            columns=list(self.spec.columns),
-            source=BytesIO(lines.encode()),
-            format="text",
-            encoding="utf-8",
-        )
-
     def _statement(self, kind: _Kind) -> str:
         return self._cached(kind, lambda: self._build(kind))
 
@@ -175,6 +176,15 @@ class TableWriter:
         if found is Found.PRESENT:
             raise InvalidChange(f"{self.spec.name}: no row with {which} ({touched} of {len(rows)} found)")
         raise InvalidChange(f"{self.spec.name}: there is already a row with {which}")
+
+
+async def write_all(conn: asyncpg.Connection, writers: Mapping[sa.Table, TableWriter], rows: BulkRows) -> None:
+    """Writes all changes: totals last, so that those who share them wait for each other as briefly as can be."""
+    for table, columns in rows.inserted.items():
+        await writers[table].copy(conn, columns)
+    for table, changes in rows.pending.items():
+        if changes:
+            await writers[table].write(conn, changes)
 
 
 def _texts(column: Column, values: list[Any]) -> list[str]:
