@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from eventlog import EventLog, Watermark
+from eventlog import EventLog, Sealer, Watermark
 from messaging import Consumer, Received, Relay
 from messaging.testing import TYPES, note, publish_to
 
@@ -21,9 +21,11 @@ async def slowly(batch: Sequence[Received], connection: asyncpg.Connection) -> N
 
 async def main(what: str, dsn: str, kafka: str, name: str, topic: str) -> None:
     async with asyncpg.create_pool(dsn, min_size=1, max_size=5) as pool, asyncio.TaskGroup() as workers:
-        if what == "relay":
+        if what in ("relay", "sealing relay"):
             watermark = Watermark(pool)
             workers.create_task(watermark.run())
+            if what == "sealing relay":
+                workers.create_task(Sealer(pool, watermark, positions=16, seconds=0.1).run())
             # Small batches: more transactions to be killed in.
             relay = Relay(EventLog(pool, TYPES, watermark), watermark, kafka, name, publish_to(topic), max_events=200)
             workers.create_task(relay.run())

@@ -11,7 +11,7 @@ import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from itertools import takewhile
 from typing import Annotated, ClassVar
@@ -135,6 +135,7 @@ class Sealer:
         self._watermark = watermark
         self._positions = positions
         self._seconds = seconds
+        self._at_once = min(SEGMENTS_AT_ONCE, MAX_POSITIONS // positions)
 
     async def run(self) -> None:
         """Seal until cancelled. Raises BrokenLog, and ConnectionError or PostgresError when the database is away."""
@@ -142,13 +143,15 @@ class Sealer:
             last, age = await _last(self._pool)
             sealed_to = last.last_position if last else 0
             if await self._watermark.beyond(sealed_to, IDLE_SECONDS) <= sealed_to:
+                metrics.seal_lag.set(0)
                 continue
+            metrics.seal_lag.set(self._watermark.position - sealed_to)
             await self._watermark.beyond(sealed_to + self._positions - 1, max(0.0, self._seconds - age))
             await self.seal(self._watermark.position)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def seal(self, horizon: int) -> list[Seal]:
-        """Seal what is due up to a safe `horizon`, at most 64 segments; returns the new seals.
+        """Seal what is due up to a safe `horizon`, a batch at most; returns the new seals.
 
         Returns none when nothing is due, another instance is sealing or the log is being restored. Raises BrokenLog
         when the database has drawn fewer positions than the horizon says: then it is not the one that was measured.
@@ -158,21 +161,21 @@ class Sealer:
                 return []
             if await conn.fetchval("SELECT EXISTS (SELECT FROM log_restore)"):
                 return []  # what is being restored has been sealed already: `restore` puts those seals back
-            drawn = await conn.fetchval("SELECT last_value FROM events_position")
+            drawn, now = await conn.fetchrow("SELECT last_value, clock_timestamp() FROM events_position")
             if horizon > drawn:
                 raise BrokenLog(f"horizon {horizon}: expected at most the last position drawn, found {drawn}")
             last, age = await _last(conn)
             segments = self._due(last.last_position if last else 0, horizon, age)
-            sealed = await _sealed(conn, last, segments)
+            sealed = await _sealed(conn, last, segments, now)
             await _insert(conn, sealed)
         metrics.seals.inc(len(sealed))
-        newest = sealed[-1] if sealed else last
-        metrics.seal_lag.set(max(0, horizon - newest.last_position) if newest else horizon)
+        if sealed:
+            metrics.seal_lag.set(max(0, self._watermark.position - sealed[-1].last_position))
         return sealed
 
     def _due(self, sealed_to: int, horizon: int, age: float) -> list[tuple[int, int]]:
         """First and last positions of the segments to seal now: whole ones, or else the rest if it is time."""
-        whole = min((horizon - sealed_to) // self._positions, SEGMENTS_AT_ONCE)
+        whole = min((horizon - sealed_to) // self._positions, self._at_once)
         if whole:
             starts = range(sealed_to + 1, sealed_to + whole * self._positions, self._positions)
             return [(first, first + self._positions - 1) for first in starts]
@@ -235,9 +238,10 @@ async def _last(conn: asyncpg.Connection | asyncpg.Pool) -> tuple[Seal | None, f
     return (_seal(row), float(row["age"])) if row else (None, math.inf)
 
 
-async def _sealed(conn: asyncpg.Connection, last: Seal | None, segments: Sequence[tuple[int, int]]) -> list[Seal]:
+async def _sealed(
+    conn: asyncpg.Connection, last: Seal | None, segments: Sequence[tuple[int, int]], now: datetime
+) -> list[Seal]:
     sealed: list[Seal] = []
-    now = datetime.now(UTC)
     for (first, last_position), (events, root) in zip(segments, await _roots(conn, segments), strict=True):
         number, previous = (last.number + 1, last.hash) if last else (1, GENESIS)
         unsigned = Seal(number, first, last_position, events, root, previous, now, hash=b"")

@@ -42,10 +42,14 @@ class SealPublisher:
     async def start(self) -> None:
         """Finds the last seal published, after the transactional id was initialised, and holds the table against it.
 
-        Raises LogResealed when the table has another seal in its place, LogBehindTopics when it has none.
+        Raises LogResealed when the table has another seal in its place, LogBehindTopics when it has none,
+        Malformed when the last record is no seal.
         """
         value = await read_last(self._kafka, self._topic)
-        self._last = Seal.from_json(value) if value is not None else None
+        try:
+            self._last = Seal.from_json(value) if value is not None else None
+        except BrokenSeal as error:
+            raise Malformed(f"topic {self._topic}, last record: {error}") from error
         if self._last is None:
             return
         found = await read_seals(self._pool, self._last.number - 1, limit=1)
