@@ -68,21 +68,24 @@ def encode(
 
     The id is the event's own: publishing it again gives the same record, but for the span that `onward` hands on.
     """
+    key = recorded.stream.encode()
     headers: list[tuple[str, bytes | None]] = [
         ("ce_specversion", b"1.0"),
         ("ce_id", str(recorded.event_id).encode()),
         ("ce_source", f"/{service}".encode()),
         ("ce_type", message.type.encode()),
-        ("ce_subject", recorded.stream.encode()),
+        ("ce_subject", key),
         ("ce_time", recorded.occurred_at.isoformat().encode()),
         ("content-type", b"application/json"),
         ("annalslog", str(log_id).encode()),
         ("annalsposition", str(recorded.position).encode()),
         ("annalsversion", str(recorded.version).encode()),
     ]
-    if (traceparent := onward(recorded.metadata.traceparent)) is not None:
+    # Most events have no trace, and need not be parsed to know it.
+    came = recorded.metadata.traceparent if '"traceparent"' in recorded.metadata_json else None
+    if (traceparent := onward(came)) is not None:
         headers.append(("traceparent", traceparent.encode()))
-    return recorded.stream.encode(), message.model_dump_json().encode(), headers
+    return key, message.model_dump_json().encode(), headers
 
 
 def decode(record: ConsumerRecord[bytes, bytes], classes: MessageClass = message_class) -> Received:

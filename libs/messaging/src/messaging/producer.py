@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_BYTES = 524_288  # of one partition in one request; below every topic's max.message.bytes
 RECORD_OVERHEAD_BYTES = 1_024
+SURELY_FITTING_BYTES = MAX_BATCH_BYTES // 4  # key and value; no header is longer than the key by much
 REQUEST_TIMEOUT_SECONDS = 15
 # Readers of committed records wait at an open transaction, so that of a dead producer must not live long.
 TRANSACTION_TIMEOUT_SECONDS = 30
@@ -73,9 +74,10 @@ class TransactionalProducer:
 
         Raises EventTooLarge when no batch of its topic could hold the record.
         """
-        size = len(key) + len(value) + sum(len(name) + len(text or b"") + 8 for name, text in headers)
-        if size > MAX_BATCH_BYTES - RECORD_OVERHEAD_BYTES:
-            raise EventTooLarge(f"topic {topic}: a record of {key!r} has {size} bytes, at most {MAX_BATCH_BYTES}")
+        if len(key) + len(value) > SURELY_FITTING_BYTES:
+            size = len(key) + len(value) + sum(len(name) + len(text or b"") + 8 for name, text in headers)
+            if size > MAX_BATCH_BYTES - RECORD_OVERHEAD_BYTES:
+                raise EventTooLarge(f"topic {topic}: a record of {key!r} has {size} bytes, at most {MAX_BATCH_BYTES}")
         if topic not in self._partitions:
             self._partitions[topic] = len(await self._producer.partitions_for(topic))
         place = (topic, partition_of(key, self._partitions[topic]))

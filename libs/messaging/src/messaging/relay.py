@@ -116,17 +116,19 @@ class Relay:
 
     async def _lead(self, lock: Leadership, producer: TransactionalProducer) -> None:
         """Relays until the lock is lost or an error comes up."""
-        leader = metrics.relay_leader.labels(self._service)
         try:
-            async with asyncio.timeout(START_SECONDS):
-                log_id, seals = await self._start(producer)
-            logger.info("relay of %s leads, from position %d", self._service, self._reached)
-            leader.set(1)
-            await _first(lock.watch(), self._follow(producer, log_id, seals), self._measure())
+            await _first(lock.watch(), self._publish_on(producer))
         finally:
-            leader.set(0)
+            metrics.relay_leader.labels(self._service).set(0)
             for lag in (metrics.relay_lag_events, metrics.relay_lag_seconds):
                 lag.remove(self._service)  # whoever leads next says it
+
+    async def _publish_on(self, producer: TransactionalProducer) -> None:
+        async with asyncio.timeout(START_SECONDS):
+            log_id, seals = await self._start(producer)
+        logger.info("relay of %s leads, from position %d", self._service, self._reached)
+        metrics.relay_leader.labels(self._service).set(1)
+        await _first(self._follow(producer, log_id, seals), self._measure())
 
     async def _start(self, producer: TransactionalProducer) -> tuple[UUID, SealPublisher]:
         """Fences older leaders and finds out where they have come to."""
@@ -156,6 +158,7 @@ class Relay:
 
     async def _follow(self, producer: TransactionalProducer, log_id: UUID, seals: SealPublisher) -> None:
         limit = MIN_EVENTS
+        reached = metrics.relay_position.labels(self._service)
         while True:
             async with self._in_time():
                 await seals.publish(producer, self._reached)  # never before the events they cover
@@ -169,6 +172,7 @@ class Relay:
                     size = await self._relay(producer, log_id, events)
                 limit = self._next_limit(limit, len(events), size)
             self._reached = upto
+            reached.set(upto)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -181,12 +185,11 @@ class Relay:
         self._patience = max(self._patience / 2, FIRST_PATIENCE_SECONDS)
 
     async def _measure(self) -> None:
-        """Says every second how far the relay has come and is behind, also while Kafka keeps it waiting."""
-        gauges = (metrics.relay_position, metrics.relay_lag_events, metrics.relay_lag_seconds)
-        reached, lag_events, lag_seconds = (gauge.labels(self._service) for gauge in gauges)
+        """Says every second how far the relay is behind, also while Kafka keeps it waiting."""
+        gauges = (metrics.relay_lag_events, metrics.relay_lag_seconds)
+        lag_events, lag_seconds = (gauge.labels(self._service) for gauge in gauges)
         while True:
             position, horizon = self._reached, self._watermark.position
-            reached.set(position)
             lag_events.set(max(0, horizon - position))
             lag_seconds.set(await self._log.waiting_seconds(position, horizon))
             await asyncio.sleep(MEASURE_SECONDS)
