@@ -9,9 +9,10 @@ down_revision = None
 def upgrade() -> None:
     run_sql("""
         CREATE TABLE events (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, data jsonb NOT NULL);
+        CREATE TABLE seals (number bigint PRIMARY KEY);
         CREATE TABLE notes (
           id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL UNIQUE, author text NOT NULL,
           text text NOT NULL
         );
     """)
-    grant_runtime("annals_test_tiny", append_only=["events"])
+    grant_runtime("annals_test_tiny")
