@@ -16,11 +16,9 @@ import httpx
 import pytest
 
 from chain import fetch
-from chain.domain import WATCH
 from chain.fetch import Fetcher
 from chain.ingest import Ingester, SolidifiedFork, WatchConflict
-from eventlog import EventLog, tracing
-from eventlog.testing import tracing_on
+from eventlog import EventLog
 from messaging.testing import eventually, running
 from tron.address import hex41, normalise
 from tron.client import NodeClient
@@ -397,22 +395,3 @@ async def test_a_contract_added_later_is_watched_from_then_on_and_none_is_forgot
         await ingester(log, node, town, contracts=moved).run()
     with pytest.raises(WatchConflict, match="transactions: the log was begun with all"):
         await ingester(log, node, town, transactions="watched").run()
-
-
-async def test_a_trace_begins_with_a_batch_of_blocks_and_every_event_of_it_carries_it_on(
-    town: Any, log: EventLog, node: NodeClient
-) -> None:
-    with tracing_on() as spans:
-        async with running(ingester(log, node, town, batch_events=50)):
-            await eventually(lambda: log.pool.fetchval("SELECT count(*) > 200 FROM events"))
-    ingested = {span.context.trace_id: span for span in spans.named("ingest blocks")}
-    appended = [span for span in spans.named("append") if span.parent is not None]
-    assert {span.parent.span_id for span in appended} == {span.context.span_id for span in ingested.values()}
-    assert len(ingested) > 1
-    first, second = list(ingested.values())[:2]
-    assert (first.parent, first.attributes["annals.block.first"]) == (None, 0)
-    assert second.attributes["annals.block.first"] == first.attributes["annals.block.last"] + 1
-    assert second.start_time <= appended[1].start_time
-    carried = {tracing.traceparent_of(span.context) for span in appended}
-    events = await log.read(0, 10_000)
-    assert {event.metadata.traceparent for event in events if event.stream != WATCH} == carried
