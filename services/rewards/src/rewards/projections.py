@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
 
 from eventlog import RecordedEvent
@@ -161,6 +164,9 @@ class PoolStatus(Projection):
         """A pool's row changes with its claims, too, whose streams are their own."""
         pool = getattr(recorded.event, "pool", None)
         return recorded.stream if pool is None else f"pool/{pool.name.lower()}"
+
+    def rows_of(self, key: str) -> Mapping[sa.Table, Mapping[str, Any]]:
+        return {pools: {"pool": key.removeprefix("pool/")}}
 
     @on(PoolFunded)
     def funded(self, event: PoolFunded, recorded: RecordedEvent, rows: Rows) -> None:
