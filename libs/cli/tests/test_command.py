@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from annals import errors, services
+from annals import errors, services, shell
 from annals.cli import app
-
-COMMANDS = ("demo", "up", "down", "run", "migrate", "status", "rebuild", "rollback", "audit", "token", "env")
+from projections import ProjectionError
 
 
 @pytest.fixture
@@ -25,17 +27,78 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def every_command() -> Iterator[tuple[str, ...]]:
+    """The words that call each command, those of groups included."""
+
+    def below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from below(command, (*words, name))
+            if not hasattr(command, "commands") or command.invoke_without_command:
+                yield (*words, name)
+
+    return below(typer.main.get_command(app), ())
+
+
+EVERY = sorted(every_command())
+
+
 def test_help_names_every_command() -> None:
     shown = CliRunner().invoke(app, ["--help"])
     assert shown.exit_code == 0
-    assert [command for command in COMMANDS if command not in shown.output] == []
+    assert [words[0] for words in EVERY if f" {words[0]} " not in shown.output] == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
-    shown = CliRunner().invoke(app, [command, "--help"])
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_every_command_shows_an_example_of_itself(words: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*words, "--help"])
     assert shown.exit_code == 0
-    assert "Usage" in shown.output
+    assert f"$ annals {' '.join(words)}" in " ".join(shown.output.split()) or words == ("env",)
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_what_a_command_tells_it_tells_as_json(words: tuple[str, ...]) -> None:
+    told_by_others = {"demo", "down", "run", "migrate"}  # the servers and services that they start or stop
+    json_already = {"prove"}
+    shown = CliRunner().invoke(app, [*words, "--help"]).output
+    assert ("--json" in shown) is (words[0] not in told_by_others | json_already)
+
+
+@pytest.mark.parametrize("words", [("rollback",), ("drop",), ("dlq", "discard"), ("log", "recover")], ids=" ".join)
+def test_what_cannot_be_undone_asks_unless_it_is_told_not_to(words: tuple[str, ...]) -> None:
+    assert "--yes" in CliRunner().invoke(app, [*words, "--help"]).output
+
+
+def test_a_command_that_is_not_there_is_wrong_usage_and_near_ones_are_named() -> None:
+    ended = CliRunner().invoke(app, ["rebuid"])
+    assert ended.exit_code == 2
+    assert "Did you mean 'rebuild'?" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (errors.UnknownName.among("no service", "rewrds", ["chain", "rewards"]), 2, "(did you mean rewards?)"),
+        (ConnectionRefusedError("refused"), 3, "a server does not answer: ConnectionRefusedError: refused"),
+        (TimeoutError(), 3, "no answer in time"),
+        (ProjectionError("rows differ"), 1, "rows differ"),
+        (LookupError("nothing is put aside under this name"), 1, "nothing is put aside under this name"),
+        (KeyError("x"), 4, "unforeseen KeyError: 'x' (annals --debug … shows where)"),
+    ],
+)
+def test_an_error_is_one_sentence_and_a_code(
+    error: Exception, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(shell, "use", fail)
+    ended = CliRunner().invoke(app, ["status"])
+    assert (ended.exit_code, ended.stdout) == (code, "")
+    assert ended.stderr.startswith("error: ")
+    assert sentence in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert isinstance(CliRunner().invoke(app, ["--debug", "status"]).exception, type(error))
 
 
 @pytest.mark.usefixtures("nowhere")

@@ -156,6 +156,14 @@ def print_json(value: Any) -> None:
     console.print_json(json.dumps(value, default=_plain))
 
 
+def say(sentence: str, as_json: bool, **facts: Any) -> None:
+    """Prints what was done: a sentence, or its facts as JSON."""
+    if as_json:
+        print_json(facts)
+    else:
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
 def _plain(value: Any) -> str:
     """What JSON has no type for."""
     match value:

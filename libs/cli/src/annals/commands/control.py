@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from annals import maintenance, shell
-from annals.shell import Operator, StackName, Yes, console
+from annals.shell import Json, Operator, StackName, Yes
 
 Projection = Annotated[str, typer.Argument(help="service.projection, such as rewards.pool_status")]
 OfRebuild = Annotated[bool, typer.Option("--rebuild", help="Its running rebuild, not the live rows.")]
@@ -18,6 +18,7 @@ def pause(
     by: Operator,
     why: Annotated[str | None, typer.Option(help="The reason, shown to whoever waits.")] = None,
     rebuild: OfRebuild = False,
+    as_json: Json = False,
     stack: StackName = None,
 ) -> None:
     """Let a projection stand still in every instance, within a second; or its rebuild, after the batch at hand.
@@ -30,23 +31,25 @@ def pause(
     shell.use(stack)
     shell.run(maintenance.pause(projection, by=by, why=why, rebuild=rebuild))
     option = " --rebuild" if rebuild else ""
-    what = _what(projection, rebuild)
-    console.print(f"{what} is paused; `annals resume {projection}{option}` lets it go on.", highlight=False)
+    sentence = f"{_what(projection, rebuild)} is paused; `annals resume {projection}{option}` lets it go on."
+    shell.say(sentence, as_json, projection=projection, rebuild=rebuild, paused=True, by=by, why=why)
 
 
-def resume(projection: Projection, rebuild: OfRebuild = False, stack: StackName = None) -> None:
+def resume(projection: Projection, rebuild: OfRebuild = False, as_json: Json = False, stack: StackName = None) -> None:
     """Let a paused projection, or its rebuild, go on where it stopped.
 
     $ annals resume rewards.pool_status
     """
     shell.use(stack)
     shell.run(maintenance.resume(projection, rebuild=rebuild))
-    console.print(f"{_what(projection, rebuild)} goes on.", highlight=False)
+    sentence = f"{_what(projection, rebuild)} goes on."
+    shell.say(sentence, as_json, projection=projection, rebuild=rebuild, paused=False)
 
 
 def throttle(
     projection: Projection,
     rate: Annotated[str, typer.Option(help="Most events a second, or none for no limit.")],
+    as_json: Json = False,
     stack: StackName = None,
 ) -> None:
     """Change the speed of a running rebuild.
@@ -55,8 +58,10 @@ def throttle(
     $ annals throttle rewards.pool_status --rate none
     """
     shell.use(stack)
-    shell.run(maintenance.throttle(projection, _rate(rate)))
-    console.print(f"The rebuild of {projection} goes on at {rate} events a second.", highlight=False)
+    limit = _rate(rate)
+    shell.run(maintenance.throttle(projection, limit))
+    speed = "without a limit" if limit is None else f"at {limit:,} events a second"
+    shell.say(f"The rebuild of {projection} goes on {speed}.", as_json, projection=projection, rate=limit)
 
 
 def drop(
@@ -64,6 +69,7 @@ def drop(
     as_of: Annotated[str | None, typer.Option(metavar="LABEL", help="Of a replay to a point; `all` for all.")] = None,
     old: Annotated[bool, typer.Option("--old", help="The rows before the last swap; no rollback after that.")] = False,
     yes: Yes = False,
+    as_json: Json = False,
     stack: StackName = None,
 ) -> None:
     """Drop the rows of replays to a point, or those kept for a rollback. Live rows are never dropped.
@@ -75,20 +81,17 @@ def drop(
         raise typer.BadParameter("expected either --as-of LABEL or --old")
     shell.use(stack)
     shell.ask(f"Drop {'the former rows' if old else f'as of {as_of}'} of {projection} for ever?", yes)
-    for schema in shell.run(maintenance.drop(projection, None if as_of == "all" else as_of, old=old)):
-        console.print(f"{schema} is gone.", highlight=False)
+    dropped = list(shell.run(maintenance.drop(projection, None if as_of == "all" else as_of, old=old)))
+    shell.say("\n".join(f"{schema} is gone." for schema in dropped), as_json, projection=projection, dropped=dropped)
 
 
 def _what(projection: str, rebuild: bool) -> str:
     return f"The rebuild of {projection}" if rebuild else projection
 
 
-def _rate(text: str) -> float | None:
+def _rate(text: str) -> int | None:
     if text == "none":
         return None
-    try:
-        if (rate := float(text)) > 0:
-            return rate
-    except ValueError:
-        pass  # said below
-    raise typer.BadParameter(f"--rate: expected a number above 0 or `none`, found {text!r}")
+    if text.isdecimal() and (rate := int(text)) > 0:
+        return rate
+    raise typer.BadParameter(f"--rate: expected a whole number above 0 or `none`, found {text!r}")

@@ -14,7 +14,7 @@ from eventlog import InvalidProof, verify_proof
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="All if none is named.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="SERVICE", help="All if none is named.")] = None,
     topic: Annotated[
         bool,
         typer.Option("--against-topic/--no-topic", help="Compare with the seals that were published on SERVICE.seals."),

@@ -24,7 +24,7 @@ class By(StrEnum):
 def rebuild(
     projection: Annotated[str, typer.Argument(help="service.projection, such as rewards.pool_status")],
     compare: Annotated[bool, typer.Option("--compare", help="Compare the rows before the swap.")] = False,
-    rate: Annotated[float | None, typer.Option(min=1, help="Most events a second, to spare live traffic.")] = None,
+    rate: Annotated[int | None, typer.Option(min=1, help="Most events a second, to spare live traffic.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped; same handlers only.")] = False,
     key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only the rows of this partition key.")] = None,
@@ -63,11 +63,11 @@ def rebuild(
     if as_json:
         shell.print_json(outcome.to_dict())
     else:
-        console.print(outcome.sentence())
+        console.print(outcome.sentence(), highlight=False)
     shell.end(good=outcome.equal is not False)
 
 
-def _rebuild_keys(projection: str, keys: list[str], rate: float | None, as_json: bool) -> NoReturn:
+def _rebuild_keys(projection: str, keys: list[str], rate: int | None, as_json: bool) -> NoReturn:
     done = shell.run(maintenance.rebuild_keys(projection, keys, rate=rate, console=errors))
     if as_json:
         shell.print_json({"projection": projection, "keys": keys, **asdict(done)})
@@ -81,7 +81,7 @@ def _rebuild_keys(projection: str, keys: list[str], rate: float | None, as_json:
     shell.end(good=not done.parked)
 
 
-def _replay(projection: str, point: Point, label: str | None, rate: float | None, as_json: bool) -> NoReturn:
+def _replay(projection: str, point: Point, label: str | None, rate: int | None, as_json: bool) -> NoReturn:
     found = shell.run(maintenance.as_of(projection, point, label=label, rate=rate, console=errors))
     dropped_by = f"annals drop {projection} --as-of {found.label}"
     if as_json:
@@ -110,8 +110,9 @@ def _point(as_of: str | None, position: int | None, by: By) -> Point | None:
 
 
 def rollback(
-    projection: Annotated[str, typer.Argument(help="service.projection")],
+    projection: Annotated[str, typer.Argument(help="service.projection, such as rewards.pool_status")],
     yes: Yes = False,
+    as_json: Json = False,
     stack: StackName = None,
 ) -> None:
     """Swap a rebuilt read model back for the one before; it catches up by itself.
@@ -121,7 +122,7 @@ def rollback(
     shell.use(stack)
     shell.ask(f"Serve the former rows of {projection} again?", yes)
     shell.run(maintenance.rollback(projection))
-    console.print(f"{projection}: the former rows serve again.")
+    shell.say(f"{projection}: the former rows serve again.", as_json, projection=projection, rolled_back=True)
 
 
 def audit(

@@ -84,9 +84,9 @@ def _problem(text: str) -> Text:
 
 def _table(service: ServiceStatus) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
-    table.add_column("", min_width=10)
+    table.add_column("", min_width=12, no_wrap=True)
     table.add_column("", min_width=25, no_wrap=True)
-    for name, width in (("position", 9), ("behind", 7), ("seconds", 7)):
+    for name, width in (("position", 8), ("behind", 6), ("seconds", 7)):
         table.add_column(name, justify="right", min_width=width)
     table.add_column("", style="dim")
     for p in service.projections:
