@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 import messaging
-from messaging import Consumer, OffsetLost, Received, TopicRecreated, TopicSpec, Transient
+from messaging import Consumer, OffsetLost, Received, TopicRecreated, TopicSpec, Transient, offsets
 from messaging.testing import eventually, headers, note, running
 
 Spawn = Callable[..., Any]
@@ -155,6 +155,36 @@ async def test_a_frozen_instance_is_replaced_and_fenced_when_it_wakes(
         await asyncio.sleep(0.2)
     await eventually(lambda: has_handled(tables, 120))
     assert await handled(tables) == {"counter/1": list(range(1, 121))}
+
+
+async def test_an_owner_frozen_in_the_middle_of_a_copy_is_ended_by_whoever_takes_over(
+    tables: asyncpg.Pool, kafka: str, name: str, topic: str, producer: AIOKafkaProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offsets, "FORMER_OWNER_SECONDS", 0.5)
+    await send(producer, topic, "counter/1", 1, 10)
+    async with running(Consumer(tables, kafka, name, [topic], note)):
+        await eventually(lambda: has_handled(tables, 10))
+    begun = asyncio.Event()
+
+    async def never() -> AsyncIterator[tuple[str, str, int]]:
+        yield topic, "counter/1", 11
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def freeze() -> None:
+        async with tables.acquire() as frozen, frozen.transaction():
+            await frozen.execute("UPDATE offsets SET next_offset = next_offset + 1")
+            await frozen.copy_records_to_table("handled", records=never(), columns=("topic", "key", "number"))
+
+    freezing = asyncio.create_task(freeze())
+    await begun.wait()
+    await send(producer, topic, "counter/1", 11, 20)
+    async with running(Consumer(tables, kafka, name, [topic], note)):
+        await eventually(lambda: has_handled(tables, 20))
+    assert await handled(tables) == {"counter/1": list(range(1, 21))}
+    freezing.cancel()
+    with pytest.raises((asyncio.CancelledError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError)):
+        await freezing
 
 
 async def test_an_instance_whose_partition_was_claimed_by_another_keeps_nothing_and_seeks_again(

@@ -6,7 +6,9 @@ more. The update also locks the row, so that a claim waits for the batch that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,7 +17,18 @@ from aiokafka import TopicPartition
 
 from messaging.errors import Fenced, Recovering, TopicRecreated
 
-IDLE_SECONDS = 15  # between two statements of a handler; whoever takes over from a frozen owner waits so long
+logger = logging.getLogger(__name__)
+
+FORMER_OWNER_SECONDS = 10.0
+"""How long a claim waits for the transaction of whom Kafka took the partition from, before it ends it."""
+
+_CLAIM = """
+    INSERT INTO offsets AS o (consumer_group, topic, partition, topic_id, next_offset, epoch, owner)
+    SELECT $1::text, $2, $3, $4, $5, 1, $6 WHERE NOT EXISTS (SELECT FROM recovering WHERE consumer_group = $1)
+    ON CONFLICT (consumer_group, topic, partition) DO UPDATE
+    SET epoch = o.epoch + 1, owner = excluded.owner, claimed_at = clock_timestamp()
+    WHERE o.topic_id = excluded.topic_id
+    RETURNING next_offset, epoch"""
 
 
 @dataclass(slots=True)
@@ -34,16 +47,12 @@ async def claim(
     Raises TopicRecreated when the stored offset belongs to a topic of the same name that is gone, Recovering until a
     recovery of the log has said which messages took effect.
     """
-    row = await pool.fetchrow(
-        """INSERT INTO offsets AS o (consumer_group, topic, partition, topic_id, next_offset, epoch, owner)
-           SELECT $1::text, $2, $3, $4, $5, 1, $6 WHERE NOT EXISTS (SELECT FROM recovering WHERE consumer_group = $1)
-           ON CONFLICT (consumer_group, topic, partition) DO UPDATE
-           SET epoch = o.epoch + 1, owner = excluded.owner, claimed_at = clock_timestamp()
-           WHERE o.topic_id = excluded.topic_id
-           RETURNING next_offset, epoch""",
-        group, partition.topic, partition.partition, topic_id, beginning, owner,
-        timeout=30,
-    )  # fmt: skip
+    async with pool.acquire() as connection:
+        row = await _ending_former_owners(
+            pool,
+            connection,
+            connection.fetchrow(_CLAIM, group, partition.topic, partition.partition, topic_id, beginning, owner),
+        )
     if row is None:
         if begun := await pool.fetchval("SELECT begun_at FROM recovering WHERE consumer_group = $1", group):
             raise Recovering(
@@ -62,6 +71,31 @@ async def claim(
     return Claim(row["next_offset"], row["epoch"])
 
 
+async def _ending_former_owners(
+    pool: asyncpg.Pool, connection: asyncpg.Connection, claiming: Awaitable[asyncpg.Record | None]
+) -> asyncpg.Record | None:
+    """Awaits a claim made on `connection`, however its row is held.
+
+    A frozen process may hold it for ever: no time-out of PostgreSQL's ends a transaction in the middle of a COPY.
+    """
+    task = asyncio.ensure_future(claiming)
+    try:
+        while not (await asyncio.wait({task}, timeout=FORMER_OWNER_SECONDS))[0]:
+            ended = await pool.fetch(
+                """SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE pid = ANY (pg_blocking_pids($1)) AND wait_event_type IS DISTINCT FROM 'Lock'""",
+                connection.get_server_pid(),
+                timeout=FORMER_OWNER_SECONDS,  # a server that is silent is away
+            )
+            pids = [row["pid"] for row in ended]
+            logger.warning("ended the transactions of processes %s, which held a partition that is ours", pids)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+
 async def advance(
     connection: asyncpg.Connection, group: str, moves: Mapping[TopicPartition, tuple[Claim, int]]
 ) -> None:
@@ -69,8 +103,6 @@ async def advance(
 
     Raises Fenced when a partition was claimed by another instance or stands elsewhere: the caller rolls back.
     """
-    # Should this process be frozen now, PostgreSQL ends its transaction, and the claim of another can go on.
-    await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
     status = await connection.execute(
         """UPDATE offsets AS o SET next_offset = m.next_offset, moved_at = clock_timestamp()
            FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[])
