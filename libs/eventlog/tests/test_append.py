@@ -41,6 +41,24 @@ async def test_events_are_read_back_as_they_were_appended(log: EventLog, count: 
     assert [e.position for e in got] == sorted(e.position for e in got)
 
 
+HOSTILE = ["\\N", "\\.", "a\tb", "a\nb", "a\r\nb", "a\\tb", "\\", "'\"", "{}", "\u2028", "ż🎵", "\x7f\x01", " "]
+
+
+@pytest.mark.parametrize("count", [len(HOSTILE), MANY])
+async def test_whatever_stands_in_names_and_texts_is_read_back_as_it_was(log: EventLog, count: int) -> None:
+    texts = [HOSTILE[i % len(HOSTILE)] for i in range(count)]
+    await log.append([NewEvent(text, Credited(1, text), NOW, metadata=Metadata(actor=text)) for text in texts])
+    got = await log.read(0, count)
+    assert [(e.stream, e.event.note, e.metadata.actor) for e in got] == [(text, text, text) for text in texts]
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_a_time_without_its_zone_is_refused(log: EventLog, count: int) -> None:
+    unzoned = replace(credited("a"), occurred_at=NOW.replace(tzinfo=None))
+    with pytest.raises(InvalidEvent, match="a: occurred_at: expected a time with its zone, got 2026"):
+        await log.append([*(credited("b") for _ in range(count)), unzoned])
+
+
 @pytest.mark.parametrize("count", [FEW, MANY])
 async def test_a_wrong_expected_version_is_refused_and_writes_nothing(log: EventLog, count: int) -> None:
     await log.append([credited("a"), credited("a"), credited("b")])

@@ -190,6 +190,8 @@ async def write(conn: asyncpg.Connection, generation: Generation, batch: list[Op
     for event, op in enumerate(batch):
         rows.starts(event, "")
         op.describe_to(rows)
+        if event % 3 == 2:
+            rows.combine()
     rows.combine()
     async with conn.transaction():
         await write_all(conn, generation.writers, rows)

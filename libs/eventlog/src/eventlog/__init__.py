@@ -13,7 +13,7 @@ from eventlog.errors import (
     WrongExpectedVersion,
 )
 from eventlog.ids import derived_id, uuid7
-from eventlog.log import EventLog, RecordedEvent, Share, install_sql
+from eventlog.log import EventLog, RecordedEvent, Share, decode_all, install_sql
 from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
 from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.seals import Seal, Sealer
@@ -55,6 +55,7 @@ __all__ = [
     "Watermark",
     "WrongExpectedVersion",
     "dead_letters_stream",
+    "decode_all",
     "derived_id",
     "explain",
     "index_sql",

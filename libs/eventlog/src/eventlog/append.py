@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, islice
 from math import ceil
 from uuid import UUID
 
 import asyncpg
 
-from eventlog.errors import DuplicateEvent, EventLogError, WrongExpectedVersion
+from eventlog.errors import DuplicateEvent, EventLogError, InvalidEvent, WrongExpectedVersion
 from eventlog.ids import uuid7
 from eventlog.types import EventTypes
 
@@ -25,10 +25,12 @@ NO_STREAM = 0
 """Expected version: the stream must not exist yet."""
 
 COPY_FROM = 200  # events in one append from which COPY beats the function with arrays
+COPY_CHUNK = 250  # rows made ready at a time
 COPY_ROWS = 5_000  # rows of one COPY: bounds how long the fence is held between two statements
 WRITERS = 2  # shared transactions at a time: while one waits for the disk, the other is made ready
 WRONG_VERSION = "AN001"  # the SQLSTATE raised by take_streams
 
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _COLUMNS = ("stream", "version", "event_id", "type", "type_version", "data", "metadata", "occurred_at")
 
 
@@ -78,6 +80,10 @@ class Append:
         self.counts = Counter([event.stream for event in events])
         if strangers := expected.keys() - self.counts.keys():
             raise ValueError(f"append: expected versions of streams without events: {', '.join(sorted(strangers))}")
+        if (unzoned := next((event for event in events if event.occurred_at.tzinfo is None), None)) is not None:
+            raise InvalidEvent(
+                f"{unzoned.stream}: occurred_at: expected a time with its zone, got {unzoned.occurred_at}"
+            )
         self.events = events
         self.expected = expected
         self.encoded = types.encode_all([event.event for event in events])
@@ -231,14 +237,33 @@ async def _copy(conn: asyncpg.Connection, append: Append) -> Appended:
     counts, expected = [append.counts[name] for name in names], [append.expected.get(name, ANY) for name in names]
     after = await conn.fetchval("SELECT take_streams($1, $2, $3)", names, expected, counts)
     reached = {name: version - count for name, version, count in zip(names, after, counts, strict=True)}
-    rows = []
-    for event, (name, type_version, data) in zip(append.events, append.encoded, strict=True):
-        stream, metadata = event.stream, event.metadata.to_json()
-        version = reached[stream] = reached[stream] + 1
-        rows.append((stream, version, event.event_id, name, type_version, data, metadata, event.occurred_at))
-    for start in range(0, len(rows), COPY_ROWS):
-        await conn.copy_records_to_table("events", records=rows[start : start + COPY_ROWS], columns=_COLUMNS)
+    lines = _lines(append, reached)
+    for _ in range(0, len(append.events), COPY_ROWS):
+        source = _chunks(islice(lines, COPY_ROWS))
+        await conn.copy_to_table("events", source=source, columns=_COLUMNS, format="text", encoding="utf-8")
     return Appended(await conn.fetchval("SELECT currval('events_position')"), reached)
+
+
+def _lines(append: Append, reached: dict[str, int]) -> Iterator[str]:
+    """The events as lines of COPY's text format, https://www.postgresql.org/docs/current/sql-copy.html.
+
+    Counts on from the versions in `reached`. Joining strings takes half the time of asyncpg's binary values.
+    """
+    names = {stream: stream.translate(_ESCAPES) for stream in reached}
+    seen, at = None, ""
+    for event, (name, type_version, data) in zip(append.events, append.encoded, strict=True):
+        version = reached[event.stream] = reached[event.stream] + 1
+        if event.occurred_at is not seen:
+            seen, at = event.occurred_at, event.occurred_at.isoformat()
+        content = f"{data}\t{event.metadata.to_json()}".replace("\\", "\\\\")  # JSON has nothing else to escape
+        yield f"{names[event.stream]}\t{version}\t{event.event_id.hex}\t{name}\t{type_version}\t{content}\t{at}\n"
+
+
+async def _chunks(lines: Iterator[str]) -> AsyncIterator[bytes]:
+    """Sends the first lines before the last are made, so that PostgreSQL works meanwhile."""
+    while chunk := "".join(islice(lines, COPY_CHUNK)):
+        yield chunk.encode()
+        await asyncio.sleep(0)  # the event loop writes it out
 
 
 async def _first_result(conn: asyncpg.Connection, events: Sequence[NewEvent]) -> Appended | None:

@@ -46,6 +46,19 @@ class RecordedEvent:
         return Metadata(**json.loads(self.metadata_json))
 
 
+def decode_all(events: Iterable[RecordedEvent]) -> None:
+    """Decode events together, which is faster than each at its first use; what can't be is left to that."""
+    alike: dict[tuple[EventTypes, str, int], list[RecordedEvent]] = {}
+    for recorded in events:
+        if "event" not in recorded.__dict__:
+            alike.setdefault((recorded.types, recorded.type, recorded.type_version), []).append(recorded)
+    for (types, name, version), members in alike.items():
+        decoded = types.decode_all(name, version, [recorded.data for recorded in members])
+        if decoded is not None:
+            for recorded, event in zip(members, decoded, strict=True):
+                recorded.event = event
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """One of `count` shares of all streams, dealt by PostgreSQL's hash of their names; `index` counts from 0."""

@@ -10,14 +10,14 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 
-from eventlog import RecordedEvent, dead_letters_stream
+from eventlog import RecordedEvent, dead_letters_stream, decode_all
 from projections.bulk import BulkRows
 from projections.errors import EventFailed, Fenced, blames_event
 from projections.generation import Generation
 from projections.rows import Key, Rows
 from projections.writer import write_all
 
-_BREATHE_EVERY = 200  # events handled between two chances for other tasks of the process
+_AT_ONCE = 200  # events decoded and handled between two chances for other tasks of the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +58,40 @@ class Prepared:
 
 async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncpg.Connection | None = None) -> Prepared:
     """Run the handlers of a batch. `conn` is needed if the projection prefetches rows."""
-    projection = generation.projection
-    rows = BulkRows(projection.specs)
-    prepared = Prepared(batch, held, rows, [])
-    handlers = generation.handlers
+    prepared = Prepared(batch, held, BulkRows(generation.projection.specs), [])
     try:
         if generation.fetches:
-            await _prefetch(generation, batch, rows, conn)
-        for index, recorded in enumerate(batch.events):
-            if index % _BREATHE_EVERY == _BREATHE_EVERY - 1:
-                await asyncio.sleep(0)
-            handler = handlers.get(recorded.type)
-            if handler is None or recorded.position in held.positions:
-                continue
-            try:
-                key = projection.key(recorded)
-                if key in held.keys and recorded.position >= held.keys[key]:
-                    prepared.behind.append((key, recorded))
-                    continue
-                rows.starts(index, key)
-                handler(projection, recorded.event, recorded, rows)
-            except (EventFailed, MemoryError):  # an earlier one's fault, found now; nobody's
-                raise
-            except Exception as error:
-                raise EventFailed(index, error) from error
-        rows.combine()
+            await _prefetch(generation, batch, prepared.rows, conn)
+        for start in range(0, len(batch.events), _AT_ONCE):
+            _handle(generation, prepared, start)
+            prepared.rows.combine()
+            await asyncio.sleep(0)
     except EventFailed as failure:
         prepared.failure = failure
     return prepared
+
+
+def _handle(generation: Generation, prepared: Prepared, start: int) -> None:
+    """Run the handlers of the events from `start` on."""
+    projection, handlers = generation.projection, generation.handlers
+    rows, held = prepared.rows, prepared.held
+    events = prepared.batch.events[start : start + _AT_ONCE]
+    decode_all(recorded for recorded in events if recorded.type in handlers)
+    for index, recorded in enumerate(events, start):
+        handler = handlers.get(recorded.type)
+        if handler is None or recorded.position in held.positions:
+            continue
+        try:
+            key = projection.key(recorded)
+            if key in held.keys and recorded.position >= held.keys[key]:
+                prepared.behind.append((key, recorded))
+                continue
+            rows.starts(index, key)
+            handler(projection, recorded.event, recorded, rows)
+        except (EventFailed, MemoryError):  # an earlier one's fault, found now; nobody's
+            raise
+        except Exception as error:
+            raise EventFailed(index, error) from error
 
 
 def unprepared(generation: Generation, batch: Batch, held: Held = NOTHING_HELD) -> Prepared:
