@@ -70,12 +70,18 @@ def postgres(request: pytest.FixtureRequest, _use_containers: bool) -> Iterator[
     blocking(process.stop())
 
 
+@pytest.fixture(scope="session")
+def _spare_databases() -> list[str]:
+    return []
+
+
 @pytest.fixture
-def database(postgres: PostgresServer) -> Iterator[str]:
-    """The address of a fresh database, as its superuser; dropped after the test."""
-    url = postgres.create_database()
+def database(postgres: PostgresServer, _spare_databases: list[str]) -> Iterator[str]:
+    """The address of an empty database, as its superuser; emptied after the test, and its connections cut."""
+    url = _spare_databases.pop() if _spare_databases else postgres.create_database()
     yield url
-    postgres.drop_database(url)
+    postgres.empty_database(url)
+    _spare_databases.append(url)
 
 
 @pytest_asyncio.fixture
