@@ -17,7 +17,7 @@ from eventlog.log import EventLog, RecordedEvent, Share, decode_all, install_sql
 from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
 from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.seals import Seal, Sealer
-from eventlog.selection import index_sql
+from eventlog.selection import index_sql, share_sql
 from eventlog.types import MAX_EVENT_BYTES, EventTypes
 from eventlog.verification import Problem, Verification, explain, verify
 from eventlog.watermark import Watermark
@@ -61,6 +61,7 @@ __all__ = [
     "index_sql",
     "install_sql",
     "prove",
+    "share_sql",
     "uuid7",
     "verify",
     "verify_proof",

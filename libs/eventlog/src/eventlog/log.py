@@ -67,7 +67,6 @@ class Share:
     count: int
 
 
-_SHARE_OF_STREAM = "(hashtextextended(stream, 0) & 2147483647) % ${}::bigint"
 _COLUMNS = "position, stream, version, event_id, type, type_version, data, metadata, occurred_at, recorded_at"
 
 
@@ -153,7 +152,7 @@ class EventLog:
         arguments: list[Any] = [after, upto, limit]
         if share is not None:
             arguments += [share.count, share.index]
-            where += f" AND {_SHARE_OF_STREAM.format(len(arguments) - 1)} = ${len(arguments)}"
+            where += f" AND {selection.share_sql('stream', f'${len(arguments) - 1}::bigint')} = ${len(arguments)}"
         sql = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position LIMIT $3"  # noqa: S608 - constant parts
         return self._recorded(await (conn or self.pool).fetch(sql, *arguments))
 

@@ -22,6 +22,11 @@ def where(types: Iterable[str] | None = None, streams: str | None = None) -> str
     return " AND ".join(conditions) or "true"
 
 
+def share_sql(stream: str, count: str) -> str:
+    """The SQL expression for the index of the share, of `count` (SQL too), that a stream belongs to; see `Share`."""
+    return f"(hashtextextended({stream}, 0) & 2147483647) % {count}"
+
+
 def index_sql(name: str, *, types: Iterable[str] | None = None, streams: str | None = None) -> str:
     """The SQL of an index for subscriptions to rare events: these types, streams whose names begin so, or both.
 
