@@ -150,6 +150,25 @@ turnover = sa.Table(
 )
 
 
+class Parted(Balances):
+    """The same, fed by three workers at once."""
+
+    name = "parted"
+    partitions = 3
+
+
+class MendedParted(Mended):
+    """The same projection after its handler was mended."""
+
+    name = "parted"
+    partitions = 3
+
+
+class PartedStatements(Statements):
+    name = "parted_statements"
+    partitions = 2
+
+
 class ByCurrency(Projection):
     """Its rows belong to currencies, so many streams change one."""
 
@@ -162,6 +181,20 @@ class ByCurrency(Projection):
     @on(Credited)
     def credited(self, event: Credited, recorded: RecordedEvent, rows: Rows) -> None:
         rows.upsert(turnover, {"currency": event.currency}, last=event.entry, amount=event.amount)
+
+
+class PartedByCurrency(ByCurrency):
+    """Its keys are not streams."""
+
+    name = "parted_by_currency"
+    partitions = 2
+
+
+class PartedHighest(Highest):
+    """It reads its rows."""
+
+    name = "parted_highest"
+    partitions = 2
 
 
 def credited(stream: str, amount: int = 1, *, entry: str | None = None, currency: str = "TRX") -> NewEvent:
@@ -196,7 +229,7 @@ async def caught_up(pool: asyncpg.Pool, *subscriptions: str) -> None:
     async def reached() -> bool:
         return bool(
             await pool.fetchval(
-                """SELECT count(*) = $2 FROM checkpoints WHERE subscription = ANY ($1)
+                """SELECT count(*) = $2 FROM progress WHERE subscription = ANY ($1)
                    AND position >= (SELECT coalesce(max(position), 0) FROM events)""",
                 list(subscriptions),
                 len(subscriptions),

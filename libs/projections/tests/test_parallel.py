@@ -147,11 +147,11 @@ async def test_a_worker_that_outlives_its_run_is_fenced(pool: asyncpg.Pool, log:
         with pytest.raises(Fenced, match=r"balances_v1_new#0/2"):
             await feed("first")
         with pytest.raises(Fenced, match=f"expected all partitions at {end}"):
-            await unite(conn, new, "second", end)
+            await unite(conn, new, end, "second")
         await feed("second")
         with pytest.raises(Fenced):
-            await unite(conn, new, "first", end)
-        await unite(conn, new, "second", end)
+            await unite(conn, new, end, "first")
+        await unite(conn, new, end, "second")
         assert await new.position(conn) == end
     assert await pool.fetchval("SELECT credits FROM balances_v1_new.currencies") == 20
 

@@ -92,7 +92,7 @@ async def test_lag_dead_letters_and_a_rebuild_elsewhere_are_measured_while_nothi
     assert metric("projection_dead_letters") == 2
     assert metric("rebuild_position") is None
 
-    checkpoints = [("highest_v1_new", 0), ("highest_v1_new#0/2", 20), ("highest_v1_new#1/2", 10)]
+    checkpoints = [("highest_v1_new", None), ("highest_v1_new#0/2", 20), ("highest_v1_new#1/2", 10)]
     await pool.executemany(
         "INSERT INTO checkpoints (subscription, position, fingerprint) VALUES ($1, $2, '')", checkpoints
     )

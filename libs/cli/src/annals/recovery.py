@@ -62,4 +62,4 @@ async def recover(name: str, console: Console) -> Outcome:
 async def _ahead(service: Installed, position: int) -> tuple[str, ...]:
     async with service.log() as log:
         found = await projections.status(log.pool, log)
-    return tuple(f"{service.name}.{status.name}" for status in found if status.position > position)
+    return tuple(f"{service.name}.{status.name}" for status in found if status.furthest > position)

@@ -23,10 +23,10 @@ from projections import control
 from projections.batch import Batch
 from projections.columns import quote
 from projections.errors import InvalidPoint, NoGeneration
+from projections.feed import BATCH_EVENTS, SCAN, read_batch
 from projections.generation import LONG_SECONDS, Generation
-from projections.job import SCAN, Job, OnProgress, Read
+from projections.job import Job, OnProgress, Read
 from projections.projection import Projection
-from projections.runner import BATCH_EVENTS, read_batch
 from projections.swap import exclusively
 
 PREFIX = "_asof_"

@@ -10,7 +10,7 @@ import asyncpg
 
 from eventlog import DeadLetterDiscarded, EventLog, Metadata, NewEvent, dead_letters_stream
 from projections.batch import NOTHING_HELD, Batch, describe_error, prepare, write_rows
-from projections.errors import EventFailed, NoGeneration, SchemaChanged, blames_event
+from projections.errors import EventFailed, blames_event
 from projections.generation import Generation, Suffix
 from projections.projection import Projection
 from projections.swap import not_while_rebuilding
@@ -77,8 +77,8 @@ async def waiting_letters(pool: asyncpg.Pool, projection: type[Projection] | Pro
 async def retry(pool: asyncpg.Pool, log: EventLog, projection: Projection, key: str) -> Retried:
     """Apply the parked events of a key in order, up to the first that fails again.
 
-    The runner may be at work: the lock of the checkpoint decides who comes first. Raises SchemaChanged or NoGeneration
-    if this code and the live generation don't fit.
+    The runners may be at work: the locks of the checkpoints decide who comes first. Raises SchemaChanged or
+    NoGeneration if this code and the live generation don't fit.
     """
     generation = Generation(projection, log.types)
     applied, at_once = 0, _AT_ONCE
@@ -123,7 +123,7 @@ async def discard(
     schema = generation.schema
     async with pool.acquire() as conn, conn.transaction():
         await not_while_rebuilding(conn, schema)
-        await _lock(conn, generation)
+        await generation.lock(conn)
         letter = await conn.fetchrow(
             """DELETE FROM dead_letters WHERE subscription = $1 AND position = (
                    SELECT min(position) FROM dead_letters WHERE subscription = $1 AND key = $2)
@@ -144,7 +144,7 @@ async def discard(
 async def _apply_first(conn: asyncpg.Connection, generation: Generation, log: EventLog, key: str, limit: int) -> int:
     """Apply up to `limit` parked events of a key in one transaction; returns how many, 0 if none is left."""
     async with conn.transaction(isolation="read_committed"):
-        await _lock(conn, generation)
+        await generation.lock(conn)
         records = await conn.fetch(
             "SELECT position FROM dead_letters WHERE subscription = $1 AND key = $2 ORDER BY position LIMIT $3",
             generation.schema,
@@ -177,14 +177,3 @@ async def _failed_again(
         error,
     )
     return Retried(applied, position, error)
-
-
-async def _lock(conn: asyncpg.Connection, generation: Generation) -> None:
-    """Keep the runner and other retries away until the transaction ends."""
-    fingerprint = await conn.fetchval(
-        "SELECT fingerprint FROM checkpoints WHERE subscription = $1 FOR UPDATE", generation.schema
-    )
-    if fingerprint is None:
-        raise NoGeneration(f"{generation.schema} does not exist")
-    if fingerprint != generation.fingerprint:
-        raise SchemaChanged(f"{generation.schema}: its tables are not those that this release declares")

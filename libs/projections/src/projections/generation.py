@@ -58,29 +58,47 @@ class Generation:
     async def position(self, conn: asyncpg.Connection | asyncpg.Pool) -> int | None:
         """Everything up to here has taken effect; None if this generation does not exist."""
         position: int | None = await conn.fetchval(
-            "SELECT position FROM checkpoints WHERE subscription = $1", self.checkpoint
+            "SELECT position FROM progress WHERE subscription = $1", self.checkpoint
         )
         return position
 
+    async def lock(self, conn: asyncpg.Connection) -> asyncpg.Record:
+        """Keep the runners away until the caller's transaction ends; returns the checkpoint's row.
+
+        Raises NoGeneration, or SchemaChanged if this code and the generation don't fit.
+        """
+        row = await conn.fetchrow("SELECT * FROM checkpoints WHERE subscription = $1 FOR UPDATE", self.schema)
+        if row is None:
+            raise NoGeneration(f"{self.schema} does not exist")
+        self._check(row["fingerprint"])
+        await conn.execute(  # nobody divides or unites it now
+            "SELECT FROM checkpoints WHERE starts_with(subscription, $1 || '#') ORDER BY subscription FOR UPDATE",
+            self.schema,
+        )
+        return row
+
     async def ensure(self, conn: asyncpg.Connection, *, indexes: bool = True) -> int:
-        """Create schema, tables and checkpoint if they are missing; returns the checkpoint's position.
+        """Create schema, tables and checkpoint if they are missing; returns the position.
 
         Raises SchemaChanged if the schema was made from other declarations.
         """
         async with conn.transaction():
             await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"projections {self.schema}")
-            row = await conn.fetchrow(
-                "SELECT position, fingerprint FROM checkpoints WHERE subscription = $1", self.schema
+            fingerprint = await conn.fetchval(
+                "SELECT fingerprint FROM checkpoints WHERE subscription = $1", self.schema
             )
-            if row is None:
+            if fingerprint is None:
                 await self._create(conn, indexes=indexes)
                 return 0
-            if row["fingerprint"] != self.fingerprint:
-                raise SchemaChanged(
-                    f"{self.schema}: its tables are not those that {type(self.projection).__name__} declares: "
-                    "raise the projection's version, or rebuild it"
-                )
-            return int(row["position"])
+            self._check(fingerprint)
+            return await require(self, conn)
+
+    def _check(self, fingerprint: str) -> None:
+        if fingerprint != self.fingerprint:
+            raise SchemaChanged(
+                f"{self.schema}: its tables are not those that {type(self.projection).__name__} declares: "
+                "raise the projection's version, or rebuild it"
+            )
 
     async def drop(self, conn: asyncpg.Connection) -> bool:
         """Remove schema, checkpoints, dead letters and controls; returns whether there was one."""
@@ -113,9 +131,10 @@ class Generation:
             for statement in self._indexes(self.schema, if_not_exists=False):
                 await conn.execute(statement)
         await conn.execute(
-            "INSERT INTO checkpoints (subscription, position, fingerprint) VALUES ($1, 0, $2)",
+            "INSERT INTO checkpoints (subscription, position, fingerprint, partitions) VALUES ($1, 0, $2, $3)",
             self.schema,
             self.fingerprint,
+            self.projection.partitions,
         )
 
     def _tables(self, schema: str) -> list[str]:
@@ -158,7 +177,7 @@ async def require(generation: Generation, conn: asyncpg.Connection | asyncpg.Poo
     """The position of a generation. Raises NoGeneration if it does not exist."""
     position = await generation.position(conn)
     if position is None:
-        raise NoGeneration(f"{generation.schema} does not exist")
+        raise NoGeneration(f"{generation.checkpoint} does not exist")
     return position
 
 

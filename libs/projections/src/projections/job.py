@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from time import monotonic
 
@@ -13,15 +13,15 @@ from eventlog import EventLog, Watermark
 from projections.batch import Batch
 from projections.compare import Comparison, compare_on
 from projections.control import Pace
+from projections.division import undivided
 from projections.errors import SchemaChanged
+from projections.feed import BATCH_EVENTS, SCAN, read_batch
 from projections.follow import follow
 from projections.generation import Generation
 from projections.parallel import advance
 from projections.partitions import left_over
-from projections.runner import BATCH_EVENTS, read_batch
 from projections.swap import SWAP_EVENTS, Behind, swap
 
-SCAN = 20 * BATCH_EVENTS  # positions looked through by one query, however few events are of interest
 _PARALLEL_FROM = 10 * BATCH_EVENTS  # positions from which starting processes is worth the second it takes
 
 
@@ -102,27 +102,29 @@ class Job:
     async def swap(self, live: Generation, retired: Generation, seconds: float) -> None:
         while True:
             try:
-                self.position = await swap(self._conn, self._log, live, self._generation, retired, seconds)
+                async with undivided(self._conn, self._log, live):
+                    self.position = await swap(self._conn, self._log, live, self._generation, retired, seconds)
                 return
             except Behind:
                 await self.apply(await self.live_position())
 
     async def compare_with(self, live: Generation) -> Comparison:
         """Compare with the live rows at exactly the same position, without holding up whoever writes or reads them."""
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire() as conn, AsyncExitStack() as stack:
             await conn.execute("SET idle_in_transaction_session_timeout = 0")
-            async with conn.transaction(isolation="repeatable_read", readonly=True):
+            async with undivided(self._conn, self._log, live):
+                await stack.enter_async_context(conn.transaction(isolation="repeatable_read", readonly=True))
                 row = await conn.fetchrow(
                     "SELECT position, fingerprint FROM checkpoints WHERE subscription = $1", live.schema
                 )
-                if row["fingerprint"] != self._generation.fingerprint:
-                    raise SchemaChanged(f"{live.schema}: its tables are others than those declared now: not comparable")
-                await self.apply(row["position"])
-                self.tell("compare")
-                async with self._conn.transaction(isolation="repeatable_read", readonly=True):
-                    tables = [spec.table for spec in live.specs]
-                    sides = (conn, live.schema, self._conn, self._generation.schema)
-                    return await compare_on(*sides, tables, position=row["position"])
+            if row["fingerprint"] != self._generation.fingerprint:
+                raise SchemaChanged(f"{live.schema}: its tables are others than those declared now: not comparable")
+            await self.apply(row["position"])
+            self.tell("compare")
+            async with self._conn.transaction(isolation="repeatable_read", readonly=True):
+                tables = [spec.table for spec in live.specs]
+                sides = (conn, live.schema, self._conn, self._generation.schema)
+                return await compare_on(*sides, tables, position=row["position"])
 
     def tell(self, phase: str) -> None:
         """Report progress."""
@@ -149,7 +151,7 @@ class Job:
     async def live_position(self) -> int:
         """How far the live generation is."""
         position: int = await self._conn.fetchval(
-            "SELECT position FROM checkpoints WHERE subscription = $1", self._generation.projection.schema
+            "SELECT position FROM progress WHERE subscription = $1", self._generation.projection.schema
         )
         return position
 

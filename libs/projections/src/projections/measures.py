@@ -37,21 +37,19 @@ class Measures:
         """Bring the gauges up to date once."""
         horizon = self._watermark.position
         rows = await self._pool.fetch(
-            """SELECT live.subscription AS schema, live.position,
+            """SELECT live.subscription AS schema, live.position, live.partitions,
                       (SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8 FROM events
                        WHERE position > live.position AND position <= $2 ORDER BY position LIMIT 1) AS waiting,
                       (SELECT count(*) FROM dead_letters WHERE subscription = live.subscription) AS letters,
-                      coalesce(  -- divided, each share of its keys has a checkpoint of its own
-                          (SELECT min(position) FROM checkpoints
-                           WHERE starts_with(subscription, live.subscription || '_new#')),
-                          (SELECT position FROM checkpoints WHERE subscription = live.subscription || '_new')) AS built
-               FROM checkpoints AS live WHERE subscription = ANY ($1)""",
+                      (SELECT position FROM progress WHERE subscription = live.subscription || '_new') AS built
+               FROM progress AS live WHERE subscription = ANY ($1)""",
             self._schemas,
             horizon,
         )
         for row in rows:
             schema = row["schema"]
             metrics.POSITION.labels(schema).set(row["position"])
+            metrics.PARTITIONS.labels(schema).set(row["partitions"])
             metrics.LAG_EVENTS.labels(schema).set(max(0, horizon - row["position"]))
             metrics.LAG_SECONDS.labels(schema).set(max(0.0, row["waiting"] or 0.0))
             metrics.DEAD_LETTERS.labels(schema).set(row["letters"])

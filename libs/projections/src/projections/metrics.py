@@ -7,6 +7,11 @@ from prometheus_client import Counter, Gauge, Histogram
 POSITION = Gauge(
     "annals_projection_position", "Position up to which everything has taken effect or is parked.", ["projection"]
 )
+PARTITIONS = Gauge(
+    "annals_projection_partitions",
+    "Partitions that are fed by themselves; position and lag are those of the slowest.",
+    ["projection"],
+)
 LAG_EVENTS = Gauge(
     "annals_projection_lag_events", "Positions between the checkpoint and the log's safe horizon.", ["projection"]
 )

@@ -96,7 +96,7 @@ async def advance(
                     group.create_task(tend(share))
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
-    await unite(conn, generation, run, until)
+    await unite(conn, generation, until, run)
     return until
 
 

@@ -22,12 +22,13 @@ from projections import control
 from projections.batch import Batch, key_of, move
 from projections.columns import quote
 from projections.compare import key_text, row_text
-from projections.errors import CannotRebuildKeys, SchemaChanged
+from projections.division import undivided
+from projections.errors import CannotRebuildKeys
+from projections.feed import BATCH_EVENTS, SCAN, read_batch
 from projections.generation import LONG_SECONDS, Generation, Suffix, require
-from projections.job import SCAN, Job, OnProgress, Read
+from projections.job import Job, OnProgress, Read
 from projections.projection import Projection
 from projections.rows import Key, Rows
-from projections.runner import BATCH_EVENTS, read_batch
 from projections.swap import SWAP_EVENTS, Behind, apply_within, exclusively
 
 Places = Mapping[sa.Table, Mapping[str, Sequence[Any]]]
@@ -173,7 +174,7 @@ class _Exchange:
         """Try until the side schema is where the live one is, and all surplus rows are known to be nobody's."""
         while True:
             try:
-                async with conn.transaction(isolation="read_committed"):
+                async with undivided(conn, self._log, self._live), conn.transaction(isolation="read_committed"):
                     job.position = await self._meet(conn, job)
                     surplus = await self._surplus(conn)
                     if all(surplus[table] <= self._ownerless[table] for table in surplus):
@@ -185,12 +186,7 @@ class _Exchange:
 
     async def _meet(self, conn: asyncpg.Connection, job: Job) -> int:
         """Keep the runner away and apply to the side what it has not seen yet; returns the position of both."""
-        row = await conn.fetchrow(
-            "SELECT position, fingerprint FROM checkpoints WHERE subscription = $1 FOR UPDATE", self._live.schema
-        )
-        if row["fingerprint"] != self._live.fingerprint:
-            raise SchemaChanged(f"{self._live.schema}: its tables are not those that this release declares")
-        position: int = row["position"]
+        position: int = (await self._live.lock(conn))["position"]
         if position - job.position > SWAP_EVENTS:
             raise Behind
         if job.position < position:

@@ -40,6 +40,8 @@ class Projection:
     version: ClassVar[int] = 1
     tables: ClassVar[Sequence[sa.Table]] = ()
     totals: ClassVar[Sequence[sa.Table]] = ()
+    partitions: ClassVar[int] = 1
+    """So many workers at once feed the live rows, in one process or several; each has one share of the keys."""
 
     schema: ClassVar[str]
     """Where its live rows are; also the name of its checkpoint: `<name>_v<version>`."""
@@ -60,6 +62,8 @@ class Projection:
             return  # a base for several projections
         if not _NAME.match(cls.name) or _RESERVED.search(cls.name) or cls.version < 1:
             raise InvalidProjection(f"{cls.__name__}: {cls.name!r} v{cls.version} cannot name a schema")
+        if cls.partitions < 1:
+            raise InvalidProjection(f"{cls.__name__}: expected 1 partition or more, found {cls.partitions}")
         cls.schema = f"{cls.name}_v{cls.version}"
         cls.specs = specs_of(cls.tables, cls.totals)
         metadata = sa.MetaData()

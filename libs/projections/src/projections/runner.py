@@ -7,85 +7,36 @@ import logging
 import random
 from collections.abc import Sequence
 from functools import partial
+from time import monotonic
 
 import asyncpg
 
-from eventlog import EventLog, Share, Watermark
+from eventlog import EventLog, Watermark
 from projections import metrics
 from projections.batch import Batch
 from projections.control import Gate
-from projections.errors import Fenced, SchemaChanged
-from projections.follow import follow
-from projections.generation import Generation
+from projections.crew import Crew
+from projections.division import arrange, declare, declared
+from projections.errors import Fenced, NoGeneration, SchemaChanged
+from projections.feed import BATCH_EVENTS, Feed
+from projections.follow import NextBatch, follow
+from projections.generation import Generation, require
 from projections.measures import Measures
+from projections.partitions import Partition
 from projections.projection import Projection
 
 logger = logging.getLogger("projections")
 
-BATCH_EVENTS = 5_000
-_WAIT_SECONDS = 5.0  # one wait for the horizon; only bounds how long an abandoned wait lives
-_KEPT_BATCHES = 6  # bounds the memory of the feed
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _STANDBY_SECONDS = 0.5
 
 
-class Feed:
-    """Reads of the log shared by all projections of a process: those at the same position share one read.
-
-    A projection that lags, or retries, asks for other positions and so catches up by itself.
-    """
-
-    def __init__(self, log: EventLog, watermark: Watermark, batch_events: int = BATCH_EVENTS) -> None:
-        self._log = log
-        self._watermark = watermark
-        self._batch_events = batch_events
-        self._reads: dict[int, asyncio.Task[Batch]] = {}
-
-    async def after(self, position: int) -> Batch:
-        """The batch after `position`; waits until there is something."""
-        read = self._reads.get(position)
-        if read is None or (read.done() and (read.cancelled() or read.exception() is not None)):
-            read = self._reads[position] = asyncio.create_task(self._read(position))
-            self._forget_some()
-        return await asyncio.shield(read)
-
-    async def close(self) -> None:
-        reads = list(self._reads.values())
-        for read in reads:
-            read.cancel()
-        await asyncio.gather(*reads, return_exceptions=True)  # cancelled on purpose
-
-    async def _read(self, position: int) -> Batch:
-        horizon = self._watermark.position
-        while horizon <= position:
-            horizon = await self._watermark.beyond(position, _WAIT_SECONDS)
-        return await read_batch(self._log, position, horizon, self._batch_events)
-
-    def _forget_some(self) -> None:
-        done = [position for position, read in self._reads.items() if read.done()]
-        for position in done[: max(0, len(self._reads) - _KEPT_BATCHES)]:
-            del self._reads[position]
-
-
-async def read_batch(
-    log: EventLog,
-    after: int,
-    upto: int,
-    limit: int,
-    types: Sequence[str] | None = None,
-    conn: asyncpg.Connection | None = None,
-    share: Share | None = None,
-) -> Batch:
-    """The next batch of the log; it reaches `upto`, which must be below the safe horizon, or `limit` events."""
-    events = await log.read(after, upto, limit, types=types, conn=conn, share=share)
-    return Batch(after, events[-1].position if len(events) == limit else upto, events)
-
-
 class Runner:
     """Feeds the live generations of `projections`, creating those that are missing. A worker: run it until cancelled.
 
-    Several may run at once: the compare-and-set of the checkpoint lets one win each batch, the others stand by.
+    Several may run at once: they share out the partitions of a projection; of one that declares none, the
+    compare-and-set of the checkpoint lets one win each batch, and the others stand by.
     """
 
     name = "projections"
@@ -113,6 +64,7 @@ class Runner:
         async with self._pool.acquire() as conn:
             for generation in self._generations:
                 await generation.ensure(conn)
+                await declare(conn, generation)
 
     async def run(self) -> None:
         """Feed all projections until cancelled. Raises SchemaChanged at once if one has other tables."""
@@ -140,6 +92,27 @@ class Runner:
                 await _back_off(self.name, failures)
 
     async def _keep_fresh(self, generation: Generation, feed: Feed, gate: Gate) -> None:
+        """Feed a live generation for ever: all of it, or this instance's part if it is to be divided."""
+        failures = 0
+        while True:
+            began = monotonic()
+            try:
+                async with self._pool.acquire() as conn:
+                    await generation.ensure(conn)
+                    alone = await declared(conn, generation) == 1
+                    if alone:
+                        await arrange(conn, self._log, generation)
+                if alone:
+                    await self._feed(generation, feed, gate)
+                    await asyncio.sleep(_STANDBY_SECONDS)
+                else:
+                    await Crew(self._pool, self._log, generation, lambda part: self._feed(part, feed, gate)).run()
+            except Exception:
+                failures = failures + 1 if monotonic() - began < _LONGEST_PAUSE_SECONDS else 1
+                await _back_off(generation.schema, failures)
+
+    async def _feed(self, generation: Generation, feed: Feed, gate: Gate) -> None:
+        """Feed a generation or a partition until another process moves its checkpoint or takes it away."""
         failures = 0
         connect = partial(gate.connection, generation.schema)
 
@@ -149,16 +122,25 @@ class Runner:
 
         while True:
             try:
-                async with self._pool.acquire() as conn:
-                    position = await generation.ensure(conn)
-                await follow(generation, connect, feed.after, position, after_batch=after_batch)
-            except Fenced as fenced:
-                logger.info("%s; standing by", fenced)
-                await asyncio.sleep(_STANDBY_SECONDS)
+                position = await require(generation, self._pool)
+                await follow(generation, connect, self._reader(generation, feed), position, after_batch=after_batch)
+            except (Fenced, NoGeneration) as gone:
+                logger.info("%s; standing by", gone)
+                return
             except Exception:  # no event's fault: tried again for ever, seen by lag and by the log
                 failures += 1
                 metrics.RETRIES.labels(generation.schema).inc()
-                await _back_off(generation.schema, failures)
+                await _back_off(generation.checkpoint, failures)
+
+    def _reader(self, generation: Generation, feed: Feed) -> NextBatch:
+        """A partition reads by itself, and only what is its own; the others share their reads."""
+        if not isinstance(generation, Partition):
+            return feed.after
+
+        async def next_batch(position: int) -> Batch:
+            return await generation.read(self._log, position, await feed.horizon_beyond(position), self._batch_events)
+
+        return next_batch
 
 
 async def _back_off(what: str, failures: int) -> None:

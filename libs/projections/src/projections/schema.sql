@@ -1,13 +1,23 @@
 -- What the runner remembers about each generation (a schema with rows of one projection), beside its rows.
 
 -- Everything up to `position` has taken effect in the schema named `subscription`. Moved by compare-and-set in the
--- transaction that writes the rows; the row's lock serialises runners, retries and swaps.
+-- transaction that writes the rows; the row's lock serialises runners, retries and swaps. While a generation is divided
+-- its position is NULL, and each partition has a row of its own: `<schema>#0/2` and `<schema>#1/2`.
 CREATE TABLE checkpoints (
     subscription text        PRIMARY KEY,
-    position     bigint      NOT NULL CHECK (position >= 0),
+    position     bigint      CHECK (position >= 0),
     fingerprint  text        NOT NULL, -- of the declarations that the schema's tables were made from
+    partitions   integer     NOT NULL DEFAULT 1 CHECK (partitions > 0), -- into how many the live workers divide it
     updated_at   timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
+
+-- How far each is: a divided generation as far as the slowest of its partitions.
+CREATE VIEW progress AS
+    SELECT c.subscription, coalesce(c.position, min(p.position)) AS position,
+           coalesce(c.position, max(p.position)) AS furthest, greatest(count(p.position), 1) AS partitions
+    FROM checkpoints AS c
+    LEFT JOIN checkpoints AS p ON c.position IS NULL AND starts_with(p.subscription, c.subscription || '#')
+    GROUP BY c.subscription;
 
 -- Events that did not take effect: the one that failed (`error`), and later ones of its key waiting behind it.
 CREATE TABLE dead_letters (

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import asyncpg
 
-from eventlog import EventLog
+from eventlog import EventLog, share_sql
 from projections.control import controls
 from projections.generation import Suffix
 from projections.projection import Projection
@@ -25,6 +25,7 @@ class Status:
     version: int
     schema: str
     position: int
+    """Of the slowest partition, and so is the lag."""
     lag_events: int
     """Positions between the checkpoint and the end of the log; positions have holes, so at least the events missing."""
     lag_seconds: float
@@ -33,6 +34,10 @@ class Status:
     parked_events: int
     generations: dict[str, int]
     """Position of each schema: the live one, and `_new`, `_old`, `_audit`, `_keys`, `_asof_…` where they exist."""
+    partitions: int
+    """Checkpoints of the live rows that move by themselves: 1 unless they are divided."""
+    furthest: int
+    """Position of the partition that is furthest."""
     paused: str | None = None
     """Who paused the live rows, since when and why."""
     rebuild_paused: str | None = None
@@ -43,9 +48,10 @@ async def status(pool: asyncpg.Pool, log: EventLog) -> list[Status]:
     """The status of every projection that has rows in this database, by name and version."""
     end = await pool.fetchval("SELECT coalesce(max(position), 0) FROM events")
     records = await pool.fetch(
-        """SELECT c.subscription, c.position, count(DISTINCT l.key) AS keys, count(l.key) AS events
-           FROM checkpoints AS c LEFT JOIN dead_letters AS l USING (subscription)
-           GROUP BY c.subscription ORDER BY c.subscription"""
+        """SELECT p.*, l.keys, l.events FROM progress AS p CROSS JOIN LATERAL (
+               SELECT count(DISTINCT key) AS keys, count(*) AS events FROM dead_letters
+               WHERE subscription = p.subscription) AS l
+           ORDER BY p.subscription"""
     )
     asked = {subscription: control.paused for subscription, control in (await controls(pool)).items()}
     found: dict[tuple[str, int, str], dict[str, asyncpg.Record]] = {}
@@ -68,6 +74,8 @@ async def status(pool: asyncpg.Pool, log: EventLog) -> list[Status]:
                 parked_keys=live["keys"] if live else 0,
                 parked_events=live["events"] if live else 0,
                 generations={schema: record["position"] for schema, record in generations.items()},
+                partitions=live["partitions"] if live else 1,
+                furthest=live["furthest"] if live else 0,
                 paused=asked.get(schema),
                 rebuild_paused=asked.get(schema + Suffix.NEW),
             )
@@ -90,11 +98,25 @@ class Freshness:
     def __init__(self, pool: asyncpg.Pool, projection: type[Projection] | Projection) -> None:
         self._pool = pool
         self._schema = projection.schema
+        declared = projection if isinstance(projection, type) else type(projection)
+        self._by_stream = declared.key is Projection.key
 
     async def position(self, token: Token | None = None) -> int:
-        """Everything up to this position has taken effect or is parked; 0 if the projection has no rows yet."""
+        """Everything up to this position has taken effect or is parked; 0 if the projection has no rows yet.
+
+        Of divided rows it is the position of the partition that has the token's stream; of the slowest one without a
+        token, or if the projection's keys are not streams.
+        """
         position: int | None = await self._pool.fetchval(
-            "SELECT position FROM checkpoints WHERE subscription = $1", self._schema
+            f"""WITH partitions AS MATERIALIZED (
+                    SELECT subscription, position, count(*) OVER () AS n FROM checkpoints
+                    WHERE starts_with(subscription, $1 || '#'))
+                SELECT coalesce((SELECT position FROM checkpoints WHERE subscription = $1),
+                                (SELECT position FROM partitions
+                                 WHERE subscription = format('%s#%s/%s', $1, {share_sql("$2::text", "n")}, n)),
+                                (SELECT min(position) FROM partitions))""",  # noqa: S608 - constants
+            self._schema,
+            token.stream if token is not None and self._by_stream else None,
         )
         return position or 0
 
@@ -120,7 +142,7 @@ class Freshness:
         """Positions that the live rows are behind the log; 0 means caught up."""
         lag: int = await self._pool.fetchval(
             """SELECT coalesce((SELECT max(position) FROM events), 0)
-                    - coalesce((SELECT position FROM checkpoints WHERE subscription = $1), 0)""",
+                    - coalesce((SELECT position FROM progress WHERE subscription = $1), 0)""",
             self._schema,
         )
         return max(0, lag)

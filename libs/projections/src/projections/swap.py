@@ -14,8 +14,8 @@ from eventlog import EventLog
 from projections.batch import NOTHING_HELD, Batch, apply, prepare, unprepared
 from projections.columns import quote
 from projections.errors import EventFailed, NoGeneration, RebuildRunning, SwapBlocked, blames_event
+from projections.feed import read_batch
 from projections.generation import Generation
-from projections.runner import read_batch
 
 logger = logging.getLogger("projections")
 

@@ -17,10 +17,8 @@ from projections.batch import Batch, describe_error
 from projections.control import Pace
 from projections.follow import follow
 from projections.generation import require
-from projections.job import SCAN
 from projections.parallel import Task
 from projections.partitions import Partition
-from projections.runner import BATCH_EVENTS
 
 
 async def work(task: Task) -> None:
@@ -30,7 +28,7 @@ async def work(task: Task) -> None:
         partition = Partition(task.projection, task.types, task.suffix, task.share, task.run)
 
         async def next_batch(position: int) -> Batch:
-            return await partition.read(log, position, min(task.until, position + SCAN), BATCH_EVENTS)
+            return await partition.read(log, position, task.until)
 
         async with pool.acquire() as conn:
             pace = Pace(conn, partition.schema, on_pause=lambda: tell(paused=True))

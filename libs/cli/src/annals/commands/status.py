@@ -90,7 +90,9 @@ def _table(service: ServiceStatus) -> Table:
         table.add_column(name, justify="right", min_width=width)
     table.add_column("", style="dim")
     for p in service.projections:
-        remark = f"{p.parked_events:,} put aside" if p.parked_events else ""
+        remarks = [f"slowest of {p.partitions} partitions"] if p.partitions > 1 else []
+        remarks += [f"{p.parked_events:,} put aside"] if p.parked_events else []
+        remark = ", ".join(remarks)
         table.add_row("  projection", f"{p.name} v{p.version}", *_lag(p.position, p.lag_events, p.lag_seconds), remark)
     for c in service.consumers:
         remark = f"{c.partitions} partitions" + (f", {c.put_aside:,} put aside" if c.put_aside else "")

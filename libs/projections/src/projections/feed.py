@@ -1,0 +1,72 @@
+"""Reading the log in batches, for a rebuild or for live rows that wait for what comes next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+
+from eventlog import EventLog, Share, Watermark
+from projections.batch import Batch
+
+BATCH_EVENTS = 5_000
+SCAN = 20 * BATCH_EVENTS  # positions looked through by one query, however few events are of interest
+_WAIT_SECONDS = 5.0  # one wait for the horizon; only bounds how long an abandoned wait lives
+_KEPT_BATCHES = 6  # bounds the memory of the feed
+
+
+class Feed:
+    """Reads of the log shared by all projections of a process: those at the same position share one read.
+
+    A projection that lags, or retries, asks for other positions and so catches up by itself.
+    """
+
+    def __init__(self, log: EventLog, watermark: Watermark, batch_events: int = BATCH_EVENTS) -> None:
+        self._log = log
+        self._watermark = watermark
+        self._batch_events = batch_events
+        self._reads: dict[int, asyncio.Task[Batch]] = {}
+
+    async def after(self, position: int) -> Batch:
+        """The batch after `position`; waits until there is something."""
+        read = self._reads.get(position)
+        if read is None or (read.done() and (read.cancelled() or read.exception() is not None)):
+            read = self._reads[position] = asyncio.create_task(self._read(position))
+            self._forget_some()
+        return await asyncio.shield(read)
+
+    async def close(self) -> None:
+        reads = list(self._reads.values())
+        for read in reads:
+            read.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)  # cancelled on purpose
+
+    async def horizon_beyond(self, position: int) -> int:
+        """The safe horizon, once it is above `position`."""
+        horizon = self._watermark.position
+        while horizon <= position:
+            horizon = await self._watermark.beyond(position, _WAIT_SECONDS)
+        return horizon
+
+    async def _read(self, position: int) -> Batch:
+        return await read_batch(self._log, position, await self.horizon_beyond(position), self._batch_events)
+
+    def _forget_some(self) -> None:
+        done = [position for position, read in self._reads.items() if read.done()]
+        for position in done[: max(0, len(self._reads) - _KEPT_BATCHES)]:
+            del self._reads[position]
+
+
+async def read_batch(
+    log: EventLog,
+    after: int,
+    upto: int,
+    limit: int,
+    types: Sequence[str] | None = None,
+    conn: asyncpg.Connection | None = None,
+    share: Share | None = None,
+) -> Batch:
+    """The next batch of the log; it reaches `upto`, which must be below the safe horizon, or `limit` events."""
+    events = await log.read(after, upto, limit, types=types, conn=conn, share=share)
+    return Batch(after, events[-1].position if len(events) == limit else upto, events)
