@@ -237,6 +237,14 @@ def test_the_command_says_who_leads_and_ends_well(shown: list[ServiceStatus]) ->
     assert "led by a:1, 1 standing by" in " ".join(ended.stdout.split())
 
 
+def test_the_command_shows_the_slowest_partition(shown: list[ServiceStatus]) -> None:
+    divided = {"position": 4, "furthest": 9, "lag_events": 5, "lag_seconds": 1.5, "partitions": 3}
+    rest = {"parked_keys": 0, "parked_events": 0, "generations": {"counters_v1": 4}}
+    shown[0].projections = (projections.Status(name="counters", version=1, schema="counters_v1", **divided, **rest),)
+    ended = CliRunner().invoke(app, ["status"])
+    assert "projection counters v1 4 5 1.5 slowest of 3 partitions" in " ".join(ended.stdout.split())
+
+
 def test_the_command_ends_with_an_error_code_and_says_what_is_wrong(shown: list[ServiceStatus]) -> None:
     shown[0].problems.append("relay: no instance leads")
     ended = CliRunner().invoke(app, ["status"])
