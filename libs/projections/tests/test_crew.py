@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Collection
@@ -144,9 +145,13 @@ async def test_three_instances_killed_under_a_running_writer_make_the_rows_of_th
             name = rng.choice([*processes])
             await asyncio.sleep(rng.random() * 0.4)
             await kill(processes.pop(name))
-            survivors = [*processes]
-            await until_taken_over(pool, survivors)
+            await until_taken_over(pool, processes)
             processes[name] = await start(stack, database, name)
+            await until_shared_out(pool, one=1, two=1, three=1)
+        processes["two"].send_signal(signal.SIGSTOP)
+        await until_taken_over(pool, {"one", "three"})
+        processes["two"].send_signal(signal.SIGCONT)
+        await until_shared_out(pool, one=1, two=1, three=1)
         stop.set()
         await writing
         await caught_up(pool, "parted_v1", "parted_by_currency_v1")
@@ -168,8 +173,8 @@ async def test_partitions_are_shared_out_fairly_among_those_who_are_there(
         await stack.enter_async_context(instance(database, "two"))
         await until_shared_out(pool, one=2, two=1)
         await stack.enter_async_context(instance(database, "three"))
-        await stack.enter_async_context(instance(database, "four"))  # stands by
         await until_shared_out(pool, one=1, two=1, three=1)
+        await stack.enter_async_context(instance(database, "four"))  # stands by
         await log.append([credited(f"s{i}") for i in range(60)])
         await caught_up(pool, "parted_v1")
 
@@ -221,6 +226,16 @@ async def test_while_releases_run_side_by_side_the_one_that_started_last_decides
             await log.append([credited(f"s{i}") for i in range(60)])
             await caught_up(pool, "parted_v1")
     assert await pool.fetchval("SELECT credits FROM parted_v1.currencies") == 180
+
+
+async def test_an_instance_whose_tables_are_others_leaves_the_partitions_to_the_rest(
+    database: str, pool: asyncpg.Pool, log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with instance(database, "one"):
+        await until_shared_out(pool, one=3)
+        await pool.execute("UPDATE checkpoints SET fingerprint = 'of another release'")
+        await until_shared_out(pool)
+    assert "its tables are not those that Parted declares" in caplog.text
 
 
 async def test_a_reader_of_its_own_write_waits_for_the_partition_of_its_stream(

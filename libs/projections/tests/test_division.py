@@ -32,8 +32,10 @@ from projections import (
     audit,
     dead_letters,
     discard,
+    pause,
     rebuild,
     rebuild_keys,
+    resume,
     retry,
     rollback,
 )
@@ -216,6 +218,16 @@ async def test_rows_stay_fed_but_whole_for_as_long_as_somebody_needs_it(
         await until_divided(pool, Parted())
 
 
+async def test_a_pause_holds_every_partition(pool: asyncpg.Pool, log: EventLog, watermark: Watermark) -> None:
+    async with fed(pool, log, watermark, Parted()):
+        await pause(pool, "parted_v1", by="ann")
+        await asyncio.sleep(1)  # within it every instance respects what was asked
+        stood = await laid_out(pool)
+        await asyncio.sleep(0.3)
+        assert await laid_out(pool) == stood
+        await resume(pool, "parted_v1")
+
+
 async def test_divided_rows_of_another_release_are_not_united_by_handlers_that_do_not_fit(
     pool: asyncpg.Pool, log: EventLog, watermark: Watermark
 ) -> None:
@@ -224,6 +236,6 @@ async def test_divided_rows_of_another_release_are_not_united_by_handlers_that_d
 
     await apart(pool, log, "p")
     former = await laid_out(pool)
-    with pytest.raises(SchemaChanged, match="raise the projection's version"):
+    with pytest.raises(SchemaChanged, match="divided by a release that declares other tables"):
         await rebuild(pool, log, watermark, Changed())
     assert await laid_out(pool) == former

@@ -14,6 +14,7 @@ import asyncpg
 
 from eventlog import EventLog, Share
 from projections.batch import NOTHING_HELD, prepare, unprepared
+from projections.errors import NoGeneration, SchemaChanged
 from projections.follow import deliver
 from projections.generation import Generation
 from projections.partitions import Partition, divide, shares, unite
@@ -42,7 +43,14 @@ async def make_whole(conn: asyncpg.Connection, log: EventLog, live: Generation) 
     if await _is_whole(conn, live):
         return
     async with conn.transaction(isolation="read_committed"):
-        if (await live.lock(conn))["position"] is not None:
+        try:
+            checkpoint = await live.lock(conn)
+        except SchemaChanged as error:
+            raise SchemaChanged(
+                f"{live.schema} is divided by a release that declares other tables: run that one with `partitions = 1` "
+                "first, or raise the projection's version"
+            ) from error
+        if checkpoint["position"] is not None:
             return
         divided = await shares(conn, live)
         furthest = max(position for _, position in divided)
@@ -78,9 +86,12 @@ async def declare(conn: asyncpg.Connection, live: Generation) -> None:
 
 
 async def declared(conn: asyncpg.Connection, live: Generation) -> int:
-    """Into how many partitions the live rows are to be divided."""
-    count: int = await conn.fetchval("SELECT partitions FROM checkpoints WHERE subscription = $1", live.schema)
-    return count
+    """Into how many partitions the live rows are to be divided. Raises NoGeneration, SchemaChanged."""
+    row = await conn.fetchrow("SELECT partitions, fingerprint FROM checkpoints WHERE subscription = $1", live.schema)
+    if row is None:
+        raise NoGeneration(f"{live.schema} does not exist")
+    live.check(row["fingerprint"])
+    return int(row["partitions"])
 
 
 async def arrange(conn: asyncpg.Connection, log: EventLog, live: Generation) -> list[Share]:

@@ -70,7 +70,7 @@ class Generation:
         row = await conn.fetchrow("SELECT * FROM checkpoints WHERE subscription = $1 FOR UPDATE", self.schema)
         if row is None:
             raise NoGeneration(f"{self.schema} does not exist")
-        self._check(row["fingerprint"])
+        self.check(row["fingerprint"])
         await conn.execute(  # nobody divides or unites it now
             "SELECT FROM checkpoints WHERE starts_with(subscription, $1 || '#') ORDER BY subscription FOR UPDATE",
             self.schema,
@@ -90,10 +90,11 @@ class Generation:
             if fingerprint is None:
                 await self._create(conn, indexes=indexes)
                 return 0
-            self._check(fingerprint)
+            self.check(fingerprint)
             return await require(self, conn)
 
-    def _check(self, fingerprint: str) -> None:
+    def check(self, fingerprint: str) -> None:
+        """Raises SchemaChanged if a checkpoint's fingerprint is that of other declarations."""
         if fingerprint != self.fingerprint:
             raise SchemaChanged(
                 f"{self.schema}: its tables are not those that {type(self.projection).__name__} declares: "

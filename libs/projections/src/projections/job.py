@@ -149,9 +149,9 @@ class Job:
                 return
 
     async def live_position(self) -> int:
-        """How far the live generation is."""
+        """How far the live generation is: where its partitions are united."""
         position: int = await self._conn.fetchval(
-            "SELECT position FROM progress WHERE subscription = $1", self._generation.projection.schema
+            "SELECT furthest FROM progress WHERE subscription = $1", self._generation.projection.schema
         )
         return position
 
