@@ -8,9 +8,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 
+import projections
+from eventlog import share_sql
+from projections import Freshness, Projection
 from service import PageRequest, Problem, Token, await_position
 from service.paging import encode_cursor
 
@@ -95,6 +99,31 @@ async def test_reading_gives_up_with_503_and_says_when_to_come_back() -> None:
     assert (late.value.status, late.value.headers["retry-after"]) == (503, "1")
     assert "Position 7" in late.value.detail
     assert "at 6" in late.value.detail
+
+
+async def test_reading_waits_for_the_partition_of_the_stream_and_for_no_other(pool: asyncpg.Pool) -> None:
+    class Pools(Projection):
+        name = "pools"
+
+    await pool.execute(projections.install_sql())
+    await pool.execute(
+        """INSERT INTO checkpoints (subscription, position, fingerprint)
+           VALUES ('pools_v1', NULL, ''), ('pools_v1#0/2', 9, ''), ('pools_v1#1/2', 6, '')"""
+    )
+    first = f"SELECT {share_sql('$1', '2')} = 0"
+    fast, *_ = [f"pool/{n}" for n in range(9) if await pool.fetchval(first, f"pool/{n}")]
+    slow, *_ = [f"pool/{n}" for n in range(9) if not await pool.fetchval(first, f"pool/{n}")]
+    fresh = Freshness(pool, Pools)
+
+    async def read(stream: str) -> None:
+        token = Token(log="rewards", stream=stream, position=7)
+        await await_position(token, log="rewards", checkpoint=fresh.position, parked=fresh.parked, seconds=0.05)
+
+    await read(fast)
+    with pytest.raises(Problem, match="the read model is at 6"):
+        await read(slow)
+    await pool.execute("UPDATE checkpoints SET position = 7 WHERE subscription = 'pools_v1#1/2'")
+    await read(slow)
 
 
 async def test_reading_what_is_paused_is_503_at_once_with_the_reason_unless_it_is_shown_already() -> None:
