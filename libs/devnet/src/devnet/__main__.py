@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import tempfile
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -12,7 +14,7 @@ import typer
 import uvicorn
 import uvloop
 
-from devnet.app import Server
+from devnet.app import Protocol, Server
 from devnet.settings import Settings
 
 _EXAMPLES = """
@@ -27,39 +29,48 @@ Examples:
   python -m devnet --port 0 --on-demand       any free port, blocks only by POST /devnet/mine
 
   python -m devnet --block-time 0.2           fast blocks for tests
+
+  python -m devnet --data chains --restore big    go on with a chain saved as "big"
 """
 
 
 class _Web(uvicorn.Server):
     """A server that says when it is ready and ends with status 0 on a signal."""
 
-    def __init__(self, config: uvicorn.Config, ready: dict[str, Any]) -> None:
+    def __init__(self, config: uvicorn.Config, network: Server, ready: dict[str, Any]) -> None:
         super().__init__(config)
+        self._network = network
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to serve, then prints the ready line."""
         await super().startup(sockets)
         for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn would end by raising the signal again
-            asyncio.get_running_loop().add_signal_handler(number, setattr, self, "should_exit", True)
+            asyncio.get_running_loop().add_signal_handler(number, self._end)
         typer.echo(orjson.dumps(self._ready).decode())
 
+    def _end(self) -> None:
+        self.should_exit = True
+        self._network.control.faults.clear()  # what hangs would hold up the end
 
-async def serve(settings: Settings, host: str, port: int) -> None:
-    """Serves until SIGINT or SIGTERM."""
+
+async def serve(settings: Settings, host: str, port: int, data: Path, restore: str | None = None) -> None:
+    """Serves until SIGINT or SIGTERM, a new chain or one that was saved in the folder `data`."""
     listener = socket.create_server((host, port), backlog=1024)
     bound_host, bound_port = listener.getsockname()[:2]
-    server = Server(settings)
+    server = Server(settings, data)
+    if restore is not None:
+        server.control.restore({"name": restore})
     config = uvicorn.Config(
         server.app(),
         access_log=False,
-        http="httptools",
+        http=Protocol,
         log_level="warning",
         timeout_graceful_shutdown=2,
         timeout_keep_alive=60,
     )
     ready = {"url": f"http://{bound_host}:{bound_port}", "chain_id": server.chain.chain_id}
-    await _Web(config, {**ready, "block_time": settings.block_time}).serve(sockets=[listener])
+    await _Web(config, server, {**ready, "block_time": settings.block_time}).serve(sockets=[listener])
 
 
 def command(
@@ -70,6 +81,10 @@ def command(
     accounts: Annotated[int, typer.Option(help="Pre-funded development accounts.", min=1, max=10_000)] = 20,
     solid_distance: Annotated[int, typer.Option(help="Blocks from the head to the solidified one.", min=0)] = 18,
     energy_price: Annotated[int, typer.Option(help="Sun per energy.", min=1)] = 100,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of saved chains (default: a temporary one).", file_okay=False)
+    ] = None,
+    restore: Annotated[str | None, typer.Option(metavar="NAME", help="Begin with a chain saved in --data.")] = None,
 ) -> None:
     """Runs the network."""
     settings = Settings(
@@ -78,8 +93,11 @@ def command(
         solid_distance=solid_distance,
         energy_price_sun=energy_price,
     )
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, host, port))
+    with tempfile.TemporaryDirectory() as temporary, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(serve(settings, host, port, data or Path(temporary), restore))
+        except ValueError as error:  # of `restore`
+            raise typer.BadParameter(str(error), param_hint="--restore") from error
 
 
 def main() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from devnet.keys import FAUCET, Account, accounts, producers
 from devnet.proto import HEADER, Dict, encode, varint
@@ -19,17 +21,58 @@ GENESIS_WITNESS = (
 )
 
 
+class Contents(Protocol):
+    """What a block holds: in memory, or on the disk (`archive`)."""
+
+    @property
+    def transactions(self) -> list[Transaction]:
+        """In their order, each with its receipt."""
+        ...
+
+    @property
+    def logs(self) -> list[Dict]:
+        """Ready to be served by JSON-RPC."""
+        ...
+
+    def body(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """Returns an answer about the block, made once."""
+        ...
+
+
+@dataclass(slots=True)
+class Held:
+    """The contents of a young block, in memory."""
+
+    transactions: list[Transaction]
+    logs: list[Dict] = field(default_factory=list)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+
+    def body(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """Returns an answer about the block, made when it is asked first."""
+        if key not in self.bodies:
+            self.bodies[key] = make()
+        return self.bodies[key]
+
+
 @dataclass(slots=True)
 class Block:
-    """A sealed block. `logs` are ready to be served by JSON-RPC; `undo` is kept until the block is solidified."""
+    """A sealed block. `undo` is kept as long as the block can be reorganised away."""
 
     header: Dict
     id: bytes
     signature: bytes
-    transactions: list[Transaction]
-    undo: Undo | None
-    logs: list[Dict] = field(default_factory=list)
-    cache: dict[str, bytes] = field(default_factory=dict)
+    contents: Contents
+    undo: Undo | None = None
+
+    @property
+    def transactions(self) -> list[Transaction]:
+        """In their order, each with its receipt."""
+        return self.contents.transactions
+
+    @property
+    def logs(self) -> list[Dict]:
+        """Ready to be served by JSON-RPC."""
+        return self.contents.logs
 
     @property
     def number(self) -> int:
@@ -73,7 +116,12 @@ def block_id(header: Dict) -> bytes:
 
 
 def seal(
-    number: int, parent: bytes, timestamp: int, producer: Account, transactions: list[Transaction], undo: Undo
+    number: int,
+    parent: bytes,
+    timestamp: int,
+    producer: Account,
+    transactions: list[Transaction],
+    undo: Undo | None = None,
 ) -> Block:
     """Returns the block signed by its producer, its transactions knowing their place."""
     header: Dict = {
@@ -87,9 +135,8 @@ def seal(
     for index, transaction in enumerate(transactions):
         transaction.block, transaction.index = number, index
     signature = producer.sign(hashlib.sha256(encode(HEADER, header)).digest())
-    block = Block(header, block_id(header), signature, transactions, undo)
-    block.logs = _logs(block)
-    return block
+    identity = block_id(header)
+    return Block(header, identity, signature, Held(transactions, _logs(number, identity, transactions)), undo)
 
 
 def allocations(settings: Settings) -> list[tuple[str, bytes, int]]:
@@ -118,13 +165,13 @@ def genesis(settings: Settings) -> Block:
     }
     for index, transaction in enumerate(transactions):
         transaction.block, transaction.index = 0, index
-    return Block(header, block_id(header), b"", transactions, None)
+    return Block(header, block_id(header), b"", Held(transactions))
 
 
-def _logs(block: Block) -> list[Dict]:
+def _logs(height: int, identity: bytes, transactions: list[Transaction]) -> list[Dict]:
     logs: list[Dict] = []
-    block_hash, number = "0x" + block.id.hex(), hex(block.number)
-    for transaction in block.transactions:
+    block_hash, number = "0x" + identity.hex(), hex(height)
+    for transaction in transactions:
         transaction_hash = "0x" + transaction.id.hex()
         for address, topics, data in transaction.receipt.logs:
             logs.append(

@@ -7,17 +7,22 @@ So a read at the head sees it at once, as on a real node, and a block costs litt
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from devnet.blocks import Block, allocations, genesis, seal
+from devnet.archive import Archive
+from devnet.blocks import Block, Held, allocations, genesis, seal
 from devnet.evm import Outcome, VirtualMachine
 from devnet.executor import Executor, Refused, invalid
 from devnet.keys import Account as ProducerKey
 from devnet.keys import producers, recover, to_base58
+from devnet.proto import Dict
 from devnet.settings import MAX_EXPIRATION_MS, MAX_TRANSACTION_BYTES, Settings
 from devnet.state import Account, State
 from devnet.transactions import Transaction
 
+_MOST_BRANCHED = 200
 _PERMISSIONS = (0, 2)  # owner, and the one active permission that every account begins with
 
 
@@ -26,10 +31,37 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a node sees the chain: late, or stuck `at` a height; with a wrong clock; its newest blocks others."""
+
+    behind: int = 0
+    at: int | None = None
+    skew_ms: int = 0
+    forked: int = 0
+
+
+TRUE = View()
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A chain at rest: all there is to go on with it (`snapshot` keeps it in a file)."""
+
+    blocks: list[Block]
+    places: dict[bytes, tuple[int, int]]
+    offset_ms: int
+    fork: int
+    state: Dict
+
+
 class Chain:
     """One chain from its genesis. All methods are synchronous and run in one thread."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], int] = wall_clock_ms) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], int] = wall_clock_ms, saved: Saved | None = None
+    ) -> None:
+        """Begins a chain, or goes on with a saved one, whose blocks can no longer be reorganised."""
         self.settings = settings
         self.block_time = settings.block_time
         self._clock = clock
@@ -39,50 +71,103 @@ class Chain:
         self.chain_id = int.from_bytes(first.id[-4:], "big")
         self.vm = VirtualMachine(self.chain_id)
         self.state = State(self.vm)
-        for name, address, balance in allocations(settings):
+        self.blocks = [first]
+        self.places = {transaction.id: (0, transaction.index) for transaction in first.transactions}
+        """Block number and index of every mined transaction."""
+        self.pending: dict[bytes, Transaction] = {}
+        self._executor = Executor(self.state, settings)
+        self._open_timestamp: int | None = None
+        self._archive = Archive()
+        self._view = TRUE
+        self._branch: dict[tuple[bytes, bytes], Block] = {}
+        if saved is None:
+            self._allocate()
+        else:
+            self.blocks, self.places = saved.blocks, saved.places
+            self._offset_ms, self._fork = saved.offset_ms, saved.fork
+            self.state.load(saved.state)
+        self._undo = self.state.begin()
+
+    def _allocate(self) -> None:
+        for name, address, balance in allocations(self.settings):
             self.state.credit(address, balance, 0)
             self.state.accounts[address].created_ms = None
             self.state.accounts[address].name = name
-        self.blocks = [first]
-        self.transactions = {transaction.id: transaction for transaction in first.transactions}
-        self.pending: dict[bytes, Transaction] = {}
-        self._executor = Executor(self.state, settings)
-        self._undo = self.state.begin()
-        self._open_timestamp: int | None = None
+
+    def saved(self) -> Saved:
+        """Returns the chain as it stands, after sealing the open block if there is anything in it."""
+        if self.pending:
+            self.mine()
+        return Saved(list(self.blocks), dict(self.places), self._offset_ms, self._fork, self.state.dump())
 
     # ── reading ─────────────────────────────────────────────────────────────
 
+    @contextmanager
+    def seen(self, view: View) -> Iterator[None]:
+        """Shows the chain as `view` says to whoever reads inside; what is broadcast there reaches the true one."""
+        self._view = view
+        try:
+            yield
+        finally:
+            self._view = TRUE
+
+    @property
+    def tip(self) -> Block:
+        """The newest block there is."""
+        return self.blocks[-1]
+
+    @property
+    def _newest(self) -> int:
+        stuck = self.tip.number if self._view.at is None else self._view.at
+        return max(0, min(stuck, self.tip.number - self._view.behind))
+
     @property
     def head(self) -> Block:
-        """The newest block."""
-        return self.blocks[-1]
+        """The newest block that is seen."""
+        block = self.block(self._newest)
+        assert block is not None
+        return block
 
     @property
     def solid_number(self) -> int:
         """The height below and at which nothing is ever reorganised."""
-        return max(0, self.head.number - self.settings.solid_distance)
+        return max(0, self._newest - self.settings.solid_distance)
 
     def block(self, number: int, solid: bool = False) -> Block | None:
         """Returns the block at a height, None above the head (or above the solidified height)."""
-        top = self.solid_number if solid else self.head.number
-        return self.blocks[number] if 0 <= number <= top else None
+        newest = self._newest
+        if not 0 <= number <= (self.solid_number if solid else newest):
+            return None
+        return self._on_branch(number) if 0 < number > newest - self._view.forked else self.blocks[number]
 
     def block_by_id(self, identity: bytes, solid: bool = False) -> Block | None:
         """Returns the block with this id if it is on the chain."""
         block = self.block(int.from_bytes(identity[:8], "big"), solid)
         return block if block is not None and block.id == identity else None
 
+    def _on_branch(self, number: int) -> Block:
+        """The block of another producer at this height, with the same transactions: its id is true to its header."""
+        true, parent = self.blocks[number], self.block(number - 1)
+        assert parent is not None
+        key = (true.id, parent.id)
+        if key not in self._branch:
+            if len(self._branch) > _MOST_BRANCHED:
+                self._branch.clear()
+            keys = producers(self.settings.producers)
+            other = next(index for index, one in enumerate(keys) if one.raw_address == true.witness) + 1
+            self._branch[key] = seal(number, parent.id, true.timestamp, keys[other % len(keys)], true.transactions)
+        return self._branch[key]
+
     def transaction(self, identity: bytes, solid: bool = False) -> Transaction | None:
         """Returns a mined transaction; a pending one is not found, as on a node."""
-        transaction = self.transactions.get(identity)
-        if transaction is None or (solid and transaction.block > self.solid_number):
-            return None
-        return transaction
+        number, index = self.places.get(identity, (-1, 0))
+        block = self.block(number, solid)
+        return block.transactions[index] if block is not None else None
 
     def account(self, address: bytes, solid: bool = False) -> Account | None:
-        """Returns the account now, or as it was at the solidified height."""
-        if solid:
-            for block in self.blocks[self.solid_number + 1 :]:
+        """Returns the account now, or as it was at the solidified height; a view far behind sees a younger state."""
+        if solid or self._newest < self.tip.number:
+            for block in self.blocks[self.solid_number + 1 if solid else self.head.number + 1 :]:
                 if block.undo is not None and address in block.undo.accounts:
                     return block.undo.accounts[address]
             if address in self._undo.accounts:
@@ -91,19 +176,20 @@ class Chain:
 
     def now_ms(self) -> int:
         """Returns the chain's clock: real time plus what `advance` added."""
-        return max(self._clock() + self._offset_ms, self.head.timestamp)
+        return max(self._clock() + self._offset_ms, self.tip.timestamp)
 
     # ── transactions ────────────────────────────────────────────────────────
 
-    def broadcast(self, transaction: Transaction) -> None:
-        """Checks and executes a signed transaction in the open block.
+    def broadcast(self, transaction: Transaction, signed_here: bool = False) -> None:
+        """Checks and executes a signed transaction in the open block; a signature made here is not checked again.
 
         Raises:
             Refused: with java-tron's code and message; nothing has changed.
         """
-        if transaction.id in self.pending or transaction.id in self.transactions:
+        if transaction.id in self.pending or transaction.id in self.places:
             raise Refused("DUP_TRANSACTION_ERROR", "Dup transaction.")
-        self._check_signatures(transaction)
+        if not signed_here:
+            self._check_signatures(transaction)
         self._check_reference(transaction)
         if transaction.size > MAX_TRANSACTION_BYTES:
             raise Refused("TOO_BIG_TRANSACTION_ERROR", "Transaction size is too big.")
@@ -115,7 +201,7 @@ class Chain:
 
     def client_time_ms(self) -> int:
         """Returns the time that clients are expected to have: the chain's without what `advance` added."""
-        return self.now_ms() - self._offset_ms
+        return self.now_ms() - self._offset_ms + self._view.skew_ms
 
     def _check_signatures(self, transaction: Transaction) -> None:
         def refuse(reason: str) -> Refused:
@@ -142,7 +228,7 @@ class Chain:
     def _check_reference(self, transaction: Transaction) -> None:
         """The transaction must name one of the last 65,536 blocks of this very chain ("TaPoS")."""
         low = int.from_bytes(transaction.fields.get("ref_block_bytes", b""), "big")
-        number = self.head.number - (self.head.number - low) % 65536
+        number = self.tip.number - (self.tip.number - low) % 65536
         if number < 0 or self.blocks[number].id[8:16] != transaction.fields.get("ref_block_hash"):
             raise Refused("TAPOS_ERROR", "Tapos check error.")
 
@@ -176,7 +262,7 @@ class Chain:
         if value < 0 or value > (account.balance if account else 0):
             raise invalid("Validate InternalTransfer error, balance is not sufficient.")
         if not self.pending:
-            self.vm.set_block(self.head.number + 1, self._next_timestamp(), self._producer().raw_address)
+            self.vm.set_block(self.tip.number + 1, self._next_timestamp(), self._producer().raw_address)
         mark = self.vm.checkpoint()
         outcome = run(self.settings.constant_energy_limit if limit is None else limit)
         self.vm.rollback(mark)
@@ -189,35 +275,41 @@ class Chain:
 
     def _next_timestamp(self) -> int:
         now, slot = self.now_ms(), self._slot_ms()
-        return max(now // slot * slot, (self.head.timestamp // slot + 1) * slot)
+        return max(now // slot * slot, (self.tip.timestamp // slot + 1) * slot)
 
     def _producer(self) -> ProducerKey:
         keys = producers(self.settings.producers)
-        return keys[(self.head.number + 1 + self._fork) % len(keys)]
+        return keys[(self.tip.number + 1 + self._fork) % len(keys)]
 
     def _open(self, timestamp: int | None = None) -> int:
         """Fixes time and producer of the next block when its first transaction comes; returns its time."""
         if self._open_timestamp is None:
             self._open_timestamp = self._next_timestamp() if timestamp is None else timestamp
-            self.vm.set_block(self.head.number + 1, self._open_timestamp, self._producer().raw_address)
+            self.vm.set_block(self.tip.number + 1, self._open_timestamp, self._producer().raw_address)
         return self._open_timestamp
 
     def mine(self) -> Block:
         """Seals the open block, empty or not, and returns it."""
         timestamp = self._open()
         transactions = list(self.pending.values())
-        number = self.head.number + 1
-        block = seal(number, self.head.id, timestamp, self._producer(), transactions, self._undo)
+        number = self.tip.number + 1
+        block = seal(number, self.tip.id, timestamp, self._producer(), transactions, self._undo)
         self.blocks.append(block)
-        self.transactions.update(self.pending)
+        self.places.update((transaction.id, (number, transaction.index)) for transaction in transactions)
         self.pending = {}
         self._open_timestamp = None
         self._undo = self.state.begin()
         self._offset_ms = max(self._offset_ms, timestamp - self._clock())  # blocks made early move the clock
-        solid = self.block(self.solid_number)
-        if solid is not None:
-            solid.undo = None  # solidified: there is no way back
+        self._settle(number - max(self.settings.solid_distance, self.settings.forced_depth))
         return block
+
+    def _settle(self, number: int) -> None:
+        """Puts a block that nothing can reorganise any more on the disk."""
+        if number > 0:
+            block = self.blocks[number]
+            block.undo = None
+            if block.transactions and isinstance(block.contents, Held):
+                block.contents = self._archive.keep(block)
 
     def due_in_seconds(self) -> float:
         """Returns how long the next block of a chain with an interval must wait."""
@@ -228,18 +320,22 @@ class Chain:
         """Moves the chain's clock forward; transactions that clients time by the real clock stay valid."""
         self._offset_ms += seconds * 1000
 
-    def reorganise(self, depth: int, keep: bool) -> list[Block]:
+    def reorganise(self, depth: int, keep: bool, force: bool = False) -> list[Block]:
         """Replaces the newest `depth` blocks by `depth + 1` others and returns those.
 
         With `keep` their transactions enter the first new block, in order (those that are still valid);
         without, they are lost, as when they expire before a producer of the new branch has seen them.
+        With `force` even solidified blocks go, as never on a real network: for a client that must sound an alarm.
 
         Raises:
-            ValueError: a block to be replaced is solidified.
+            ValueError: a block to be replaced is solidified, or too old even for `force`.
         """
-        unsolid = self.head.number - self.solid_number
-        if not 1 <= depth <= unsolid:
-            raise ValueError(f"depth: expected 1 to {unsolid} (the unsolidified blocks), got {depth}")
+        most = next(index for index, block in enumerate(reversed(self.blocks)) if block.undo is None)
+        what = "the blocks that can still be undone"
+        if not force and most >= (unsolid := self.tip.number - self.solid_number):
+            most, what = unsolid, "the unsolidified blocks"
+        if not 1 <= depth <= most:
+            raise ValueError(f"depth: expected 1 to {most} ({what}), got {depth}")
         gone = self.blocks[-depth:]
         waiting = list(self.pending.values())
         self.state.rollback([self._undo, *(block.undo for block in reversed(gone) if block.undo is not None)])
@@ -247,10 +343,10 @@ class Chain:
         del self.blocks[-depth:]
         for block in gone:
             for transaction in block.transactions:
-                del self.transactions[transaction.id]
+                del self.places[transaction.id]
         self.pending, self._open_timestamp = {}, None
         self._fork += 1
-        self._open(self.head.timestamp + self._slot_ms())
+        self._open(self.tip.timestamp + self._slot_ms())
         for transaction in [*(t for block in gone if keep for t in block.transactions), *waiting]:
             try:
                 self._check_reference(transaction)
@@ -259,6 +355,6 @@ class Chain:
                 continue  # not valid on this branch: it names a block that is gone, or the balance is missing
         blocks = []
         for _ in range(depth + 1):  # they take the slots of the blocks that are gone, and the next
-            self._open(self.head.timestamp + self._slot_ms())
+            self._open(self.tip.timestamp + self._slot_ms())
             blocks.append(self.mine())
         return blocks

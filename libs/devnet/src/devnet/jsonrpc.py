@@ -178,7 +178,8 @@ class JsonRpc:
 
     def _found(self, value: Any) -> tuple[Transaction, Block] | None:
         transaction = self.chain.transaction(_bytes(value, 32, "hash value"))
-        return (transaction, self.chain.blocks[transaction.block]) if transaction is not None else None
+        block = self.chain.block(transaction.block) if transaction is not None else None
+        return (transaction, block) if transaction is not None and block is not None else None
 
     def _transaction_by_hash(self, value: Any) -> Dict | None:
         found = self._found(value)
@@ -253,12 +254,15 @@ class JsonRpc:
             raise RpcError(-32602, "method parameters invalid", None)
         addresses = self._addresses(query.get("address"))
         topics = _topics(query.get("topics"))
-        return [
+        found = [
             log
             for block in self._range(query)
             for log in block.logs
             if (addresses is None or log["address"] in addresses) and _matches(log["topics"], topics)
         ]
+        if len(found) > self.chain.settings.max_logs:
+            raise RpcError(-32005, f"query returned more than {self.chain.settings.max_logs} results")
+        return found
 
     def _range(self, query: Dict) -> Iterator[Block]:
         head = self.chain.head.number
@@ -279,7 +283,8 @@ class JsonRpc:
             raise _invalid("please verify: fromBlock <= toBlock")
         if min(last, head) - first > self.chain.settings.max_log_blocks:
             raise _invalid(f"exceed max block range: {self.chain.settings.max_log_blocks}")
-        return iter(self.chain.blocks[first : last + 1])
+        numbers = range(first, min(last, head) + 1)
+        return (block for number in numbers if (block := self.chain.block(number)) is not None)
 
     def _addresses(self, value: Any) -> set[str] | None:
         if value is None:

@@ -93,7 +93,7 @@ CONTRACTS: Mapping[str, Message] = {
     },
 }
 _ANY: Message = {1: Field("type_url", "string"), 2: Field("value", "bytes")}
-_CONTRACT: Message = {
+CONTRACT: Message = {
     1: Field("type", "int"),
     2: Field("parameter", "message", message=_ANY),
     5: Field("Permission_id", "int"),
@@ -104,11 +104,13 @@ RAW: Message = {
     4: Field("ref_block_hash", "bytes"),
     8: Field("expiration", "int"),
     10: Field("data", "bytes"),
-    11: Field("contract", "message", repeated=True, message=_CONTRACT),
+    11: Field("contract", "message", repeated=True, message=CONTRACT),
     12: Field("scripts", "bytes"),
     14: Field("timestamp", "int"),
     18: Field("fee_limit", "int"),
 }
+RAW_PACKED: Message = {**RAW, 11: Field("contract", "bytes", repeated=True)}
+"""The same with contracts that are encoded already."""
 _RESULT: Message = {1: Field("fee", "int"), 2: Field("ret", "int"), 3: Field("contractRet", "int")}
 TRANSACTION: Message = {
     1: Field("raw_data", "bytes"),

@@ -19,6 +19,8 @@ class Settings:
     """Seconds between blocks; None: blocks are made on demand only."""
     solid_distance: int = 18
     """The solidified block is this far behind the head (19 of 27 producers must build on a block)."""
+    forced_depth: int = 32
+    """As many of the newest blocks can be reorganised by force, solidified or not."""
     producers: int = 27
     accounts: int = 20
     account_balance_sun: int = 100_000_000 * SUN_PER_TRX
@@ -35,6 +37,7 @@ class Settings:
     constant_energy_limit: int = 100_000_000
     max_log_blocks: int = 5_000
     max_log_addresses: int = 1_000
+    max_logs: int = 10_000
 
     def chain_parameters(self) -> list[dict[str, str | int]]:
         """Returns `getchainparameters` in java-tron's order; a parameter of value 0 has no `value`."""

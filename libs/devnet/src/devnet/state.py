@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from devnet.evm import VirtualMachine
-from devnet.proto import Dict
+from devnet.proto import SMART_CONTRACT, Dict, decode, encode
 from devnet.settings import DAY_MS
 
 
@@ -86,6 +86,32 @@ class State:
         account.name = contract.get("name", "") if contract else ""
         self.contracts[address] = nonce
 
+    def dump(self) -> Dict:
+        """Returns everything as JSON, bytes in hex: accounts, contracts, and what the virtual machine holds."""
+        machine = [
+            [address.hex(), str(balance), nonce, code.hex(), [[hex(slot), hex(word)] for slot, word in words]]
+            for address, balance, nonce, code, words in self.vm.dump()
+        ]
+        contracts = {address.hex(): nonce for address, nonce in self.contracts.items()}
+        accounts = [_packed(account) for account in self.accounts.values()]
+        return {"burnt": self.burnt, "accounts": accounts, "contracts": contracts, "machine": machine}
+
+    def load(self, dump: Dict) -> None:
+        """Fills a state that has nothing with what `dump` returned."""
+        self.vm.load(
+            (
+                bytes.fromhex(address),
+                int(balance),
+                nonce,
+                bytes.fromhex(code),
+                [(int(s, 16), int(w, 16)) for s, w in words],
+            )
+            for address, balance, nonce, code, words in dump["machine"]
+        )
+        self.burnt = dump["burnt"]
+        self.contracts = {bytes.fromhex(address): nonce for address, nonce in dump["contracts"].items()}
+        self.accounts = {account.address: account for account in map(_unpacked, dump["accounts"])}
+
     def rollback(self, undos: Iterable[Undo]) -> None:
         """Goes back over the given records, newest first, to the state before the last of them."""
         before: dict[bytes, Account | None] = {}
@@ -111,3 +137,20 @@ class State:
         else:
             self.accounts[address] = account
         self.vm.set_balance(address, account.balance if account else 0)
+
+
+def _packed(account: Account) -> Dict:
+    shown = {entry.name: getattr(account, entry.name) for entry in fields(account)}
+    contract = encode(SMART_CONTRACT, account.contract).hex() if account.contract is not None else None
+    return {**shown, "address": account.address.hex(), "contract": contract}
+
+
+def _unpacked(shown: Dict) -> Account:
+    contract = shown["contract"]
+    return Account(
+        **{
+            **shown,
+            "address": bytes.fromhex(shown["address"]),
+            "contract": decode(SMART_CONTRACT, bytes.fromhex(contract)) if contract is not None else None,
+        }
+    )

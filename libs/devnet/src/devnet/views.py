@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from devnet.blocks import Block
-from devnet.chain import Chain
 from devnet.evm import Outcome
 from devnet.keys import base58check, producers
 from devnet.proto import SMART_CONTRACT, Dict
 from devnet.settings import TOTAL_BANDWIDTH, TOTAL_ENERGY
 from devnet.state import Account
 from devnet.transactions import Internal, Transaction, render, show_address, to_json
+
+if TYPE_CHECKING:  # the chain keeps its old blocks in these very forms
+    from devnet.chain import Chain
 
 _OPERATIONS = "7fff1fc0033e0108000000000000000000000000000000000000000000000000"
 _WINDOW = 28_800_000
@@ -41,22 +43,24 @@ def header(block: Block, visible: bool) -> Dict:
 
 def block_bytes(block: Block, visible: bool) -> bytes:
     """Returns a whole block as JSON; kept, because ingestion reads a block many times."""
-    key = f"block {visible}"
-    if key not in block.cache:
+
+    def make() -> bytes:
         shown = header(block, visible)
         if block.transactions:
             shown["transactions"] = [mined(transaction, visible) for transaction in block.transactions]
-        block.cache[key] = orjson.dumps(shown)
-    return block.cache[key]
+        return orjson.dumps(shown)
+
+    return block.contents.body(f"block {visible}", make)
 
 
 def infos_bytes(block: Block, visible: bool) -> bytes:
     """Returns the receipts of a block as a JSON array; none for the genesis block, as on a node."""
-    key = f"infos {visible}"
-    if key not in block.cache:
-        infos = [info(transaction, block, visible) for transaction in block.transactions] if block.number else []
-        block.cache[key] = orjson.dumps(infos)
-    return block.cache[key]
+
+    def make() -> bytes:
+        transactions = block.transactions if block.number else []
+        return orjson.dumps([info(transaction, block, visible) for transaction in transactions])
+
+    return block.contents.body(f"infos {visible}", make)
 
 
 def mined(transaction: Transaction, visible: bool) -> Dict:
@@ -248,7 +252,7 @@ def node_info(chain: Chain) -> Dict:
 def witnesses(chain: Chain) -> Dict:
     """Returns `listwitnesses`."""
     produced: dict[bytes, list[int]] = {}
-    for block in chain.blocks[1:]:
+    for block in chain.blocks[1 : chain.head.number + 1]:
         produced.setdefault(block.witness, []).append(block.number)
     rows = []
     for index, producer in enumerate(producers(chain.settings.producers)):

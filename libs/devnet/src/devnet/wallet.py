@@ -176,9 +176,10 @@ class Wallet:
 
     def _info(self, request: Request) -> Any:
         found = self.chain.transaction(request.hex("value"), request.solid)
-        if found is None or found.block == 0:
+        block = self.chain.block(found.block) if found is not None else None
+        if found is None or block is None or block.number == 0:
             return {}
-        return views.info(found, self.chain.blocks[found.block], request.visible)
+        return views.info(found, block, request.visible)
 
     def _infos(self, request: Request) -> Any:
         block = self.chain.block(request.number("num"), request.solid)
