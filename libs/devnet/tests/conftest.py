@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class Deployed:
         return self.node.send(self.builder(name, *args, sender=sender, **options), sender)
 
 
-def run_node(*options: str) -> Iterator[Node]:
+def _run(*options: str) -> Iterator[Node]:
     command = [sys.executable, "-m", "devnet", "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -110,13 +110,13 @@ def run_node(*options: str) -> Iterator[Node]:
 @pytest.fixture
 def node() -> Iterator[Node]:
     """A fresh chain that makes blocks on demand."""
-    yield from run_node("--on-demand")
+    yield from _run("--on-demand")
 
 
 @pytest.fixture(scope="module")
 def live() -> Iterator[Node]:
     """A chain with a block every 100 ms, for clients that wait for their transactions."""
-    yield from run_node("--block-time", "0.1", "--solid-distance", "3")
+    yield from _run("--block-time", "0.1", "--solid-distance", "3")
 
 
 @pytest.fixture(scope="session")
@@ -131,7 +131,7 @@ def recordings() -> dict[str, Any]:
     return dict(json.loads((FIXTURES / "recordings.json").read_text()))
 
 
-def deploy(node: Node, artifact: dict[str, Any]) -> Deployed:
+def _deploy(node: Node, artifact: dict[str, Any]) -> Deployed:
     client = node.tron()
     code = Contract(bytecode=artifact["bytecode"], abi=artifact["abi"], name="T", origin_energy_limit=10**7)
     receipt = node.send(client.trx.deploy_contract(node.address(0), code))
@@ -141,11 +141,23 @@ def deploy(node: Node, artifact: dict[str, Any]) -> Deployed:
 @pytest.fixture
 def contract(node: Node, artifact: dict[str, Any]) -> Deployed:
     """The contract on a fresh chain, deployed by development account 0."""
-    return deploy(node, artifact)
+    return _deploy(node, artifact)
 
 
 @pytest.fixture(scope="module")
 def stage(artifact: dict[str, Any]) -> Iterator[Deployed]:
     """The contract on a chain that a whole module uses: for tests that mind nobody else's transactions."""
-    for node in run_node("--on-demand"):
-        yield deploy(node, artifact)
+    for node in _run("--on-demand"):
+        yield _deploy(node, artifact)
+
+
+@pytest.fixture
+def run_node() -> Callable[..., Iterator[Node]]:
+    """Runs a network with options of the command for as long as its one turn of a loop takes."""
+    return _run
+
+
+@pytest.fixture
+def deploy() -> Callable[[Node, dict[str, Any]], Deployed]:
+    """Deploys the contract on a node, as development account 0."""
+    return _deploy
