@@ -82,7 +82,8 @@ class Town:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """Without `services` it has all that are installed. `settings` are more variables for their environment."""
-        options = ("--block-time", str(block_seconds), "--accounts", str(accounts), *devnet_options)
+        chains = ("--data", str(local() / "chains"))
+        options = ("--block-time", str(block_seconds), "--accounts", str(accounts), *chains, *devnet_options)
         self._stack = Stack(name, fresh=True, durable=durable, devnet_options=options)
         self._name = name
         self._settings = settings or {}
