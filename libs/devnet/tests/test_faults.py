@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tronpy import Tron
+from tronpy.providers import HTTPProvider
 
 STRANGER = "TUzD1rsJtHzx5zQzzLgzmmaKUDzcDAU6KD"
 NOW = "wallet/getnowblock"
@@ -129,6 +131,12 @@ def test_a_fault_that_means_nothing_is_a_problem_that_names_the_field(
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith(detail)
     assert stage.node.http.get("/devnet/faults").json() == []
+
+
+def test_an_unmodified_client_talks_to_a_face(well: Any) -> None:
+    client = Tron(HTTPProvider(f"{well.node.url}/face/b/"))
+    fault(well, "lag", blocks=1, face="b")
+    assert client.get_latest_block_number() == well.client.get_latest_block_number() - 1
 
 
 # ---- how the node sees the chain ----------------------------------------------------------------------------------

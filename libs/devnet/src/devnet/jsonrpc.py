@@ -254,14 +254,16 @@ class JsonRpc:
             raise RpcError(-32602, "method parameters invalid", None)
         addresses = self._addresses(query.get("address"))
         topics = _topics(query.get("topics"))
-        found = [
-            log
-            for block in self._range(query)
-            for log in block.logs
-            if (addresses is None or log["address"] in addresses) and _matches(log["topics"], topics)
-        ]
-        if len(found) > self.chain.settings.max_logs:
-            raise RpcError(-32005, f"query returned more than {self.chain.settings.max_logs} results")
+        most = self.chain.settings.max_logs
+        found: list[Dict] = []
+        for block in self._range(query):
+            found += [
+                log
+                for log in block.logs
+                if (addresses is None or log["address"] in addresses) and _matches(log["topics"], topics)
+            ]
+            if len(found) > most:
+                raise RpcError(-32005, f"query returned more than {most} results")
         return found
 
     def _range(self, query: Dict) -> Iterator[Block]:

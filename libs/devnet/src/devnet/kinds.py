@@ -200,7 +200,7 @@ _BLOCKS = number(1, 1_000_000, whole=True)
 _HOLD = number(0, 86_400)
 KINDS: dict[str, Kind] = {
     "lag": Kind(lag, {"blocks": _BLOCKS, "at": number(0, 10**9, whole=True)}),
-    "fork": Kind(fork, {"blocks": _BLOCKS}),
+    "fork": Kind(fork, {"blocks": number(1, 100, whole=True)}),
     "clock": Kind(clock, {"skew": number(-(10**9), 10**9)}, needs=("skew",)),
     "hang": Kind(hang, {"hold": _HOLD, "after": flag}),
     "delay": Kind(delay, {"hold": _HOLD}),
