@@ -53,6 +53,9 @@ class Node:
     def mine(self, blocks: int = 1) -> int:
         return int(self.post("/devnet/mine", blocks=blocks)["head"])
 
+    def fault(self, kind: str, **form: Any) -> dict[str, Any]:
+        return dict(self.post("/devnet/faults", kind=kind, **form))
+
     def info(self, txid: str, visible: bool = True) -> dict[str, Any]:
         return dict(self.wallet("gettransactioninfobyid", value=txid, visible=visible))
 
@@ -149,6 +152,13 @@ def stage(artifact: dict[str, Any]) -> Iterator[Deployed]:
     """The contract on a chain that a whole module uses: for tests that mind nobody else's transactions."""
     for node in _run("--on-demand"):
         yield _deploy(node, artifact)
+
+
+@pytest.fixture
+def well(stage: Deployed) -> Iterator[Deployed]:
+    """The stage, on which whatever a test breaks is mended afterwards."""
+    yield stage
+    stage.node.http.delete("/devnet/faults")
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""A node that misbehaves on demand: what a client sees of each fault, and when it strikes."""
+"""A node that misbehaves on demand: when a fault strikes, and what a client sees of it."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -17,23 +16,8 @@ STRANGER = "TUzD1rsJtHzx5zQzzLgzmmaKUDzcDAU6KD"
 NOW = "wallet/getnowblock"
 
 
-@pytest.fixture
-def well(stage: Any) -> Iterator[Any]:
-    """The contract's chain, on which whatever a test breaks is mended afterwards."""
-    yield stage
-    stage.node.http.delete("/devnet/faults")
-
-
-def fault(stage: Any, kind: str, **form: Any) -> dict[str, Any]:
-    return dict(stage.node.post("/devnet/faults", kind=kind, **form))
-
-
 def height(block: dict[str, Any]) -> int:
     return int(block["block_header"]["raw_data"]["number"])
-
-
-def infos(stage: Any, number: int, prefix: str = "") -> Any:
-    return stage.node.post(f"{prefix}/wallet/gettransactioninfobyblocknum", num=number)
 
 
 def signed_transfer(node: Any, amount: int) -> dict[str, Any]:
@@ -46,23 +30,23 @@ def signed_transfer(node: Any, amount: int) -> dict[str, Any]:
 
 def test_a_fault_strikes_only_its_paths_and_its_face(well: Any) -> None:
     node = well.node
-    fault(well, "status", status=502, paths=[NOW], face="b")
+    well.node.fault("status", status=502, paths=[NOW], face="b")
     assert node.http.post(f"/face/b/{NOW}").status_code == 502
     assert node.http.post("/face/b/wallet/getblockbynum", json={"num": 1}).status_code == 200
     assert node.http.post(f"/face/c/{NOW}").status_code == 200
     assert node.http.post(f"/{NOW}").status_code == 200
-    fault(well, "status", status=504, paths="wallet/*", face="*")
+    well.node.fault("status", status=504, paths="wallet/*", face="*")
     assert [node.http.post(f"{face}/{NOW}").status_code for face in ("", "/face/c")] == [504, 504]
 
 
 def test_a_fault_can_name_a_method_of_json_rpc(well: Any) -> None:
-    fault(well, "lie", paths=["jsonrpc/eth_blockNumber"])
+    well.node.fault("lie", paths=["jsonrpc/eth_blockNumber"])
     assert well.node.rpc("eth_blockNumber")["result"] == {}
     assert well.node.rpc("eth_chainId")["result"].startswith("0x")
 
 
 def test_a_fault_skips_then_strikes_a_number_of_times_and_says_so(well: Any) -> None:
-    fault(well, "status", paths=[NOW], skip=2, count=3)
+    well.node.fault("status", paths=[NOW], skip=2, count=3)
     assert [well.node.http.post(f"/{NOW}").status_code for _ in range(7)] == [200, 200, 500, 500, 500, 200, 200]
     (shown,) = well.node.http.get("/devnet/faults").json()
     assert (shown["matched"], shown["struck"], shown["ended"]) == (5, 3, True)
@@ -70,7 +54,7 @@ def test_a_fault_skips_then_strikes_a_number_of_times_and_says_so(well: Any) -> 
 
 def test_chance_is_the_same_for_the_same_seed(well: Any) -> None:
     def struck(seed: int) -> list[int]:
-        one = fault(well, "status", paths=[NOW], probability=0.3, seed=seed)
+        one = well.node.fault("status", paths=[NOW], probability=0.3, seed=seed)
         seen = [well.node.http.post(f"/{NOW}").status_code for _ in range(60)]
         well.node.http.delete("/devnet/faults", params={"id": one["id"]}).raise_for_status()
         return seen
@@ -81,7 +65,7 @@ def test_chance_is_the_same_for_the_same_seed(well: Any) -> None:
 
 
 def test_a_fault_ends_by_itself_after_its_seconds(well: Any) -> None:
-    fault(well, "status", paths=[NOW], seconds=0.2)
+    well.node.fault("status", paths=[NOW], seconds=0.2)
     assert well.node.http.post(f"/{NOW}").status_code == 500
     deadline = time.monotonic() + 10
     while well.node.http.post(f"/{NOW}").status_code == 500:
@@ -90,7 +74,7 @@ def test_a_fault_ends_by_itself_after_its_seconds(well: Any) -> None:
 
 def test_faults_are_listed_and_cleared_by_id_by_face_and_all(well: Any) -> None:
     http = well.node.http
-    ids = [fault(well, "delay", face=face)["id"] for face in ("a", "a", "b", "c")]
+    ids = [well.node.fault("delay", face=face)["id"] for face in ("a", "a", "b", "c")]
 
     def left() -> list[int]:
         return [shown["id"] for shown in http.get("/devnet/faults").json()]
@@ -135,7 +119,7 @@ def test_a_fault_that_means_nothing_is_a_problem_that_names_the_field(
 
 def test_an_unmodified_client_talks_to_a_face(well: Any) -> None:
     client = Tron(HTTPProvider(f"{well.node.url}/face/b/"))
-    fault(well, "lag", blocks=1, face="b")
+    well.node.fault("lag", blocks=1, face="b")
     assert client.get_latest_block_number() == well.client.get_latest_block_number() - 1
 
 
@@ -148,7 +132,7 @@ def test_a_face_lags_in_everything_that_it_shows(well: Any) -> None:
     before = well.client.get_account_balance(node.address(5))
     sent = node.transfer(5, STRANGER, 5_000_000)
     node.mine(3)
-    fault(well, "lag", blocks=4, face="late")
+    well.node.fault("lag", blocks=4, face="late")
     head = height(node.wallet("getnowblock"))
 
     def late(path: str, **params: Any) -> Any:
@@ -168,7 +152,7 @@ def test_a_face_lags_in_everything_that_it_shows(well: Any) -> None:
 def test_a_face_can_be_stuck_at_the_head_that_it_has(well: Any) -> None:
     node = well.node
     head = height(node.wallet("getnowblock"))
-    fault(well, "lag", face="stuck")
+    well.node.fault("lag", face="stuck")
     node.mine(30)
     assert height(node.post(f"/face/stuck/{NOW}")) == head
     node.http.delete("/devnet/faults")
@@ -177,7 +161,7 @@ def test_a_face_can_be_stuck_at_the_head_that_it_has(well: Any) -> None:
 
 def test_now_and_then_an_older_head_as_behind_a_load_balancer(well: Any) -> None:
     well.node.mine(5)
-    fault(well, "lag", blocks=2, probability=0.5, seed=1, paths=[NOW])
+    well.node.fault("lag", blocks=2, probability=0.5, seed=1, paths=[NOW])
     heads = {height(well.node.wallet("getnowblock")) for _ in range(30)}
     assert max(heads) - min(heads) == 2
     assert len(heads) == 2
@@ -187,7 +171,7 @@ def test_a_face_on_another_branch_shows_blocks_that_follow_each_other(well: Any)
     node = well.node
     sent = well.call("deposit", value=1)
     node.mine(2)
-    fault(well, "fork", blocks=4, face="b")
+    well.node.fault("fork", blocks=4, face="b")
     head = height(node.wallet("getnowblock"))
     numbers = {"startNum": head - 5, "endNum": head + 1}
     true = node.wallet("getblockbylimitnext", **numbers)["block"]
@@ -204,8 +188,8 @@ def test_a_face_on_another_branch_shows_blocks_that_follow_each_other(well: Any)
 
 def test_a_node_with_a_slow_clock_takes_an_expired_transaction_and_a_fast_one_refuses_a_good_one(well: Any) -> None:
     node = well.node
-    fault(well, "clock", skew=3600, face="fast")
-    fault(well, "clock", skew=-3600, face="slow")
+    well.node.fault("clock", skew=3600, face="fast")
+    well.node.fault("clock", skew=-3600, face="slow")
     good = signed_transfer(node, 3)
     assert node.post("/face/fast/wallet/broadcasttransaction", **good)["code"] == "TRANSACTION_EXPIRATION_ERROR"
     late = well.builder("deposit", value=3).expiration(-1000).build()
@@ -228,21 +212,21 @@ def test_a_node_with_a_slow_clock_takes_an_expired_transaction_and_a_fast_one_re
     ],
 )
 def test_a_rate_limit_takes_all_its_forms(well: Any, form: Any, status: int, words: str) -> None:
-    fault(well, "rate-limit", form=form, retry_after=2)
+    well.node.fault("rate-limit", form=form, retry_after=2)
     answer = well.node.http.post(f"/{NOW}")
     assert (answer.status_code, answer.headers["retry-after"]) == (status, "2")
     assert words in answer.text
 
 
 def test_a_rate_limit_of_json_rpc_answers_each_call_of_a_batch(well: Any) -> None:
-    fault(well, "rate-limit", form="-32005")
+    well.node.fault("rate-limit", form="-32005")
     calls = [{"jsonrpc": "2.0", "id": number, "method": "eth_chainId"} for number in (7, 8)]
     answers = well.node.http.post("/jsonrpc", json=calls).json()
     assert [(one["id"], one["error"]["code"]) for one in answers] == [(7, -32005), (8, -32005)]
 
 
 def test_a_budget_refuses_what_is_beyond_it(well: Any) -> None:
-    fault(well, "rate-limit", per_second=5, paths=[NOW])
+    well.node.fault("rate-limit", per_second=5, paths=[NOW])
     statuses = [well.node.http.post(f"/{NOW}").status_code for _ in range(12)]
     assert statuses[:5] == [200] * 5
     assert 429 in statuses
@@ -254,7 +238,7 @@ def test_a_budget_refuses_what_is_beyond_it(well: Any) -> None:
 
 def test_too_many_logs_are_refused_with_the_code_that_is_wanted(well: Any) -> None:
     blocks = [well.call("deposit", value=1)["blockNumber"] for _ in range(3)]
-    fault(well, "log-limit", results=2, code=-32003)
+    well.node.fault("log-limit", results=2, code=-32003)
     wide = {"fromBlock": hex(blocks[0]), "toBlock": hex(blocks[2])}
     narrow = {"fromBlock": hex(blocks[0]), "toBlock": hex(blocks[0])}
     assert well.node.rpc("eth_getLogs", wide)["error"]["code"] == -32003
@@ -265,7 +249,7 @@ def test_too_many_logs_are_refused_with_the_code_that_is_wanted(well: Any) -> No
 
 
 def test_a_node_that_hangs_says_nothing_until_the_fault_is_cleared(well: Any) -> None:
-    fault(well, "hang", paths=[NOW], hold=60)
+    well.node.fault("hang", paths=[NOW], hold=60)
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{well.node.url}/{NOW}", timeout=0.2)
     well.node.http.delete("/devnet/faults")
@@ -273,20 +257,20 @@ def test_a_node_that_hangs_says_nothing_until_the_fault_is_cleared(well: Any) ->
 
 
 def test_a_connection_can_be_closed_without_an_answer(well: Any) -> None:
-    fault(well, "reset", paths=[NOW], count=1)
+    well.node.fault("reset", paths=[NOW], count=1)
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.post(f"{well.node.url}/{NOW}")
     assert httpx.post(f"{well.node.url}/{NOW}").status_code == 200
 
 
 def test_half_an_answer_ends_with_its_connection(well: Any) -> None:
-    fault(well, "half", paths=[NOW], count=1)
+    well.node.fault("half", paths=[NOW], count=1)
     with pytest.raises(httpx.RemoteProtocolError, match="peer closed connection"):
         httpx.post(f"{well.node.url}/{NOW}")
 
 
 def test_half_an_answer_can_look_whole(well: Any) -> None:
-    fault(well, "half", paths=[NOW], whole=True)
+    well.node.fault("half", paths=[NOW], whole=True)
     answer = well.node.http.post(f"/{NOW}")
     assert answer.status_code == 200
     with pytest.raises(json.JSONDecodeError):
@@ -294,115 +278,7 @@ def test_half_an_answer_can_look_whole(well: Any) -> None:
 
 
 def test_a_late_answer_comes(well: Any) -> None:
-    fault(well, "delay", hold=0.2, paths=[NOW])
+    well.node.fault("delay", hold=0.2, paths=[NOW])
     start = time.monotonic()
     assert well.node.http.post(f"/{NOW}").status_code == 200
     assert time.monotonic() - start >= 0.2
-
-
-# ---- lies -----------------------------------------------------------------------------------------------------------
-
-
-def test_an_empty_lie_is_what_a_node_says_of_what_it_does_not_have(well: Any) -> None:
-    number = well.call("deposit", value=1)["blockNumber"]
-    fault(well, "lie", form="empty", face="b")
-    assert infos(well, number, "/face/b") == []
-    assert well.node.post("/face/b/wallet/getblockbynum", num=number) == {}
-    assert well.node.post("/face/b/wallet/getblockbylimitnext", startNum=1, endNum=3) == {}
-
-
-def test_a_short_lie_leaves_out_a_receipt_a_block_and_a_log(well: Any) -> None:
-    node = well.node
-    well.builder("deposit", value=1).build().sign(node.key(0)).broadcast()
-    sent = well.call("deposit", value=2)
-    number = sent["blockNumber"]
-    logs = {"fromBlock": hex(number), "toBlock": hex(number)}
-    every = (infos(well, number), node.rpc("eth_getLogs", logs)["result"])
-    fault(well, "lie", form="short")
-    assert infos(well, number) == every[0][:-1]
-    assert node.rpc("eth_getLogs", logs)["result"] == every[1][:-1]
-    assert len(node.wallet("getblockbylimitnext", startNum=1, endNum=4)["block"]) == 2
-    assert len(node.wallet("getblockbynum", num=number)["transactions"]) == len(every[0]) - 1
-
-
-def test_a_node_without_its_index_finds_no_logs_and_shows_none(well: Any) -> None:
-    number = well.call("deposit", value=1)["blockNumber"]
-    fault(well, "lie", form="no-logs")
-    assert well.node.rpc("eth_getLogs", {"fromBlock": hex(number), "toBlock": "latest"})["result"] == []
-    (receipt,) = infos(well, number)
-    assert "log" not in receipt
-    assert receipt["receipt"]["result"] == "SUCCESS"
-
-
-def test_a_log_less_in_a_receipt(well: Any) -> None:
-    number = well.call("deposit", value=1)["blockNumber"]
-    (true,) = infos(well, number)
-    fault(well, "lie", form="a-log-less")
-    (receipt,) = infos(well, number)
-    assert receipt.get("log", []) == true["log"][:-1]
-
-
-def test_another_hash_is_no_longer_the_header_s(well: Any) -> None:
-    node = well.node
-    head = node.wallet("getnowblock")
-    number = height(head)
-    fault(well, "lie", form="other-hash")
-    assert node.wallet("getblockbynum", num=number)["blockID"] != head["blockID"]
-    assert node.wallet("getblockbynum", num=number)["block_header"] == head["block_header"]
-    assert node.rpc("eth_getBlockByNumber", hex(number), False)["result"]["hash"] != "0x" + head["blockID"]
-
-
-def test_garbage_is_html_with_status_200(well: Any) -> None:
-    fault(well, "lie", form="garbage", paths=[NOW])
-    answer = well.node.http.post(f"/{NOW}")
-    assert (answer.status_code, answer.text[:6]) == (200, "<html>")
-
-
-# ---- broadcasts -----------------------------------------------------------------------------------------------------
-
-
-def test_a_lost_broadcast_answers_success_and_is_never_mined(well: Any) -> None:
-    fault(well, "broadcast", form="lost", count=1)
-    body = signed_transfer(well.node, 11)
-    answer = well.node.wallet("broadcasttransaction", **body)
-    assert answer == {"result": True, "txid": body["txID"]}
-    well.node.mine(3)
-    assert well.node.info(body["txID"]) == {}
-    assert well.node.wallet("broadcasttransaction", **body)["result"] is True  # it can be sent again
-    well.node.mine()
-    assert well.node.info(body["txID"])["id"] == body["txID"]
-
-
-def test_a_held_broadcast_is_mined_later(well: Any) -> None:
-    fault(well, "broadcast", form="held", hold=60)
-    body = signed_transfer(well.node, 12)
-    assert well.node.wallet("broadcasttransaction", **body)["result"] is True
-    well.node.mine()
-    assert well.node.info(body["txID"]) == {}
-    well.node.http.delete("/devnet/faults")  # what it held goes on
-    deadline = time.monotonic() + 10
-    while not well.node.info(body["txID"]):
-        assert time.monotonic() < deadline
-        well.node.mine()
-
-
-def test_a_doubled_broadcast_says_duplicate_and_is_mined_once(well: Any) -> None:
-    fault(well, "broadcast", form="twice")
-    body = signed_transfer(well.node, 13)
-    assert well.node.wallet("broadcasttransaction", **body)["code"] == "DUP_TRANSACTION_ERROR"
-    well.node.mine()
-    assert well.node.info(body["txID"])["id"] == body["txID"]
-
-
-@pytest.mark.parametrize("kind", ["hang", "reset", "status"])
-def test_an_answer_can_be_lost_after_the_node_took_the_transaction(well: Any, kind: str) -> None:
-    hold = {"hold": 0.1} if kind == "hang" else {}
-    fault(well, kind, paths=["wallet/broadcasttransaction"], after=True, count=1, **hold)
-    body = signed_transfer(well.node, {"hang": 14, "reset": 15, "status": 16}[kind])
-    if kind == "status":
-        assert well.node.http.post("/wallet/broadcasttransaction", json=body).status_code == 500
-    else:
-        with pytest.raises(httpx.RemoteProtocolError):
-            httpx.post(f"{well.node.url}/wallet/broadcasttransaction", json=body)
-    well.node.mine()
-    assert well.node.info(body["txID"])["id"] == body["txID"]

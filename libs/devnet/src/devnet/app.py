@@ -68,7 +68,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Puts the connection within reach."""
         super().on_message_begin()
-        self.scope["state"] = {"transport": self.transport}
+        self.scope["state"]["transport"] = self.transport
 
 
 class _Reply(Response):

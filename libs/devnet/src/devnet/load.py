@@ -48,7 +48,7 @@ class Progress:
 
 
 class Call:
-    """A transaction that can be sent again and again: each time a new one, told apart by its time."""
+    """A transaction that can be sent again and again: each time a new one, told apart by its times."""
 
     def __init__(self, owner: keys.Account, kind: str, value: Dict, fee_limit: int = 0) -> None:
         self._key = PrivateKey(bytes.fromhex(owner.private_key))
@@ -88,7 +88,8 @@ class Load:
     """Sends calls, round and round; one load at a time."""
 
     def __init__(self) -> None:
-        self._stamp = 0
+        self._now_ms = 0
+        self._within = 0
         self._task: asyncio.Task[None] | None = None
         self._progress = Progress()
 
@@ -134,11 +135,12 @@ class Load:
             chain.mine()
 
     def _send(self, chain: Chain, call: Call) -> None:
-        progress = self._progress
-        now = chain.client_time_ms()
-        self._stamp = max(self._stamp + 1, now)
+        progress, now = self._progress, chain.client_time_ms()
+        # The same call twice in one millisecond would be the same transaction: its expiry makes each its own.
+        self._within = self._within + 1 if now <= self._now_ms else 0
+        self._now_ms = max(self._now_ms, now)
         solid = chain.blocks[chain.solid_number]  # a reference that no reorganisation can take away
-        transaction = call.sign(solid.id, now + _EXPIRATION_MS, self._stamp)
+        transaction = call.sign(solid.id, self._now_ms + _EXPIRATION_MS + self._within, self._now_ms)
         try:
             chain.broadcast(transaction, signed_here=True)
         except Refused as refused:
