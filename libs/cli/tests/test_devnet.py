@@ -46,6 +46,15 @@ def test_blocks_come_when_asked_and_go_by_a_reorganisation(annals: Annals) -> No
     assert annals("block-time", "none").endswith("blocks on demand.\n")
 
 
+def test_clock_and_faucet(annals: Annals) -> None:
+    before = json.loads(annals("--json"))["time_ms"]
+    assert json.loads(annals("advance", "86400", "--json"))["time_ms"] - before >= 86_400_000
+    stranger = "TUzD1rsJtHzx5zQzzLgzmmaKUDzcDAU6KD"
+    assert annals("faucet", stranger, "7").startswith("7 sun on their way in transaction ")
+    assert "1 pending" in annals()
+    assert "not a base58 address" in annals("faucet", "T", code=1)
+
+
 def test_faults_are_added_listed_and_cleared(annals: Annals, devnet: Any) -> None:
     told = annals("fault", "status", "status=502", "--path", NOW, "--face", "b", "--skip", "1", "--count", "2")
     assert told.startswith(f"Fault 1: status status=502 on {NOW} of face b; `annals devnet clear 1` ends it.")

@@ -65,7 +65,7 @@ def test_chance_is_the_same_for_the_same_seed(well: Any) -> None:
 
 
 def test_a_fault_ends_by_itself_after_its_seconds(well: Any) -> None:
-    well.node.fault("status", paths=[NOW], seconds=0.2)
+    well.node.fault("status", paths=[NOW], seconds=1)
     assert well.node.http.post(f"/{NOW}").status_code == 500
     deadline = time.monotonic() + 10
     while well.node.http.post(f"/{NOW}").status_code == 500:
@@ -226,9 +226,9 @@ def test_a_rate_limit_of_json_rpc_answers_each_call_of_a_batch(well: Any) -> Non
 
 
 def test_a_budget_refuses_what_is_beyond_it(well: Any) -> None:
-    well.node.fault("rate-limit", per_second=5, paths=[NOW])
+    well.node.fault("rate-limit", per_second=1, paths=[NOW])
     statuses = [well.node.http.post(f"/{NOW}").status_code for _ in range(12)]
-    assert statuses[:5] == [200] * 5
+    assert statuses[0] == 200
     assert 429 in statuses
     deadline = time.monotonic() + 10
     while well.node.http.post(f"/{NOW}").status_code != 200:
@@ -251,7 +251,7 @@ def test_too_many_logs_are_refused_with_the_code_that_is_wanted(well: Any) -> No
 def test_a_node_that_hangs_says_nothing_until_the_fault_is_cleared(well: Any) -> None:
     well.node.fault("hang", paths=[NOW], hold=60)
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{well.node.url}/{NOW}", timeout=0.2)
+        httpx.post(f"{well.node.url}/{NOW}", timeout=httpx.Timeout(10, read=0.2))
     well.node.http.delete("/devnet/faults")
     assert well.node.http.post(f"/{NOW}").status_code == 200
 

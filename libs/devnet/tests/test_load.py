@@ -100,11 +100,9 @@ def test_a_paced_load_keeps_its_pace_and_can_be_stopped(node: Any) -> None:
     node.post("/devnet/load", transactions=1_000_000, per_second=100)
     refused = node.http.post("/devnet/load", json={"transactions": 1})
     assert refused.json()["detail"] == "a load is running; stop it first"
-    start = time.monotonic()
     while (progress := node.http.get("/devnet/load").json())["sent"] < 20:
         time.sleep(0.01)
-    assert time.monotonic() - start >= 0.1
-    assert progress["sent"] <= progress["seconds"] * 100 + 30
+    assert progress["sent"] <= progress["seconds"] * 100 + 2
     node.http.delete("/devnet/load")
     sent = finished(node)["sent"]
     assert len(node.wallet("gettransactionlistfrompending")["txId"]) == sent

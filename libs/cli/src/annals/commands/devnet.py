@@ -111,6 +111,38 @@ def reorg(
 
 
 @app.command()
+def advance(
+    seconds: Annotated[int, typer.Argument(min=1, help="How far.")],
+    as_json: Json = False,
+    url: Url = None,
+    stack: StackName = None,
+) -> None:
+    """Move the chain's clock forward; transactions timed by the real clock stay valid.
+
+    $ annals devnet advance 86400
+    """
+    with _connected(url, stack) as client:
+        _tell(_post(client, "time", advance=seconds), as_json)
+
+
+@app.command()
+def faucet(
+    address: Annotated[str, typer.Argument(help="Who gets it, in base58.")],
+    sun: Annotated[int, typer.Argument(min=1, help="How much, in sun: a millionth of a TRX.")] = 1_000_000_000,
+    as_json: Json = False,
+    url: Url = None,
+    stack: StackName = None,
+) -> None:
+    """Send TRX to an account, which is created if it is new.
+
+    $ annals devnet faucet TUzD1rsJtHzx5zQzzLgzmmaKUDzcDAU6KD
+    """
+    with _connected(url, stack) as client:
+        sent = _post(client, "faucet", address=address, amount=sun)
+    shell.say(f"{sun:,} sun on their way in transaction {sent['txid']}.", as_json, **sent)
+
+
+@app.command()
 def fault(
     kind: Annotated[str, typer.Argument(help="What goes wrong; `annals devnet faults --kinds` lists them.")],
     options: Annotated[list[str] | None, typer.Argument(metavar="OPTION=VALUE", help="Options of the kind.")] = None,
