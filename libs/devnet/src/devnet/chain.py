@@ -22,7 +22,6 @@ from devnet.settings import MAX_EXPIRATION_MS, MAX_TRANSACTION_BYTES, Settings
 from devnet.state import Account, State
 from devnet.transactions import Transaction
 
-_MOST_BRANCHED = 200
 _PERMISSIONS = (0, 2)  # owner, and the one active permission that every account begins with
 
 
@@ -79,7 +78,8 @@ class Chain:
         self._open_timestamp: int | None = None
         self._archive = Archive()
         self._view = TRUE
-        self._branch: dict[tuple[bytes, bytes], Block] = {}
+        self._branch: dict[int, tuple[tuple[bytes, bytes], Block]] = {}
+        """The blocks of `View.forked` by height, and the ids of the block that each stands for and of its parent."""
         if saved is None:
             self._allocate()
         else:
@@ -149,14 +149,15 @@ class Chain:
         """The block of another producer at this height, with the same transactions: its id is true to its header."""
         true, parent = self.blocks[number], self.block(number - 1)
         assert parent is not None
-        key = (true.id, parent.id)
-        if key not in self._branch:
-            if len(self._branch) > _MOST_BRANCHED:
-                self._branch.clear()
+        made = self._branch.get(number)
+        if made is None or made[0] != (true.id, parent.id):
             keys = producers(self.settings.producers)
             other = next(index for index, one in enumerate(keys) if one.raw_address == true.witness) + 1
-            self._branch[key] = seal(number, parent.id, true.timestamp, keys[other % len(keys)], true.transactions)
-        return self._branch[key]
+            block = seal(number, parent.id, true.timestamp, keys[other % len(keys)], true.transactions)
+            made = ((true.id, parent.id), block)
+            young = {height: one for height, one in self._branch.items() if height > number - self._view.forked}
+            self._branch = {**young, number: made}
+        return made[1]
 
     def transaction(self, identity: bytes, solid: bool = False) -> Transaction | None:
         """Returns a mined transaction; a pending one is not found, as on a node."""
