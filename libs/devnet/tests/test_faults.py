@@ -243,6 +243,11 @@ def test_too_many_logs_are_refused_with_the_code_that_is_wanted(well: Any) -> No
     narrow = {"fromBlock": hex(blocks[0]), "toBlock": hex(blocks[0])}
     assert well.node.rpc("eth_getLogs", wide)["error"]["code"] == -32003
     assert 1 <= len(well.node.rpc("eth_getLogs", narrow)["result"]) <= 2
+    block = {"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": [hex(blocks[0]), False]}
+    batch = [block, {"jsonrpc": "2.0", "id": 2, "method": "eth_getLogs", "params": [wide]}]
+    answers = well.node.http.post("/jsonrpc", json=batch).json()
+    assert (answers[0]["result"]["number"], answers[1]["id"]) == (hex(blocks[0]), 2)
+    assert answers[1]["error"]["code"] == -32003
 
 
 # ---- no answer, or part of one --------------------------------------------------------------------------------------

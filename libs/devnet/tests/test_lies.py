@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -81,6 +82,14 @@ def test_garbage_is_html_with_status_200(well: Any) -> None:
     well.node.fault("lie", form="garbage", paths=[NOW])
     answer = well.node.http.post(f"/{NOW}")
     assert (answer.status_code, answer.text[:6]) == (200, "<html>")
+
+
+@pytest.mark.parametrize("first", ["lie", "log-limit", "half", "delay"])
+def test_what_one_fault_broke_another_leaves_as_it_is(well: Any, first: str) -> None:
+    well.node.fault(first, paths=[NOW])
+    well.node.fault("lie", form="garbage", paths=[NOW])
+    with pytest.raises(httpx.RemoteProtocolError) if first == "half" else nullcontext():
+        assert httpx.post(f"{well.node.url}/{NOW}").text.startswith("<html>")
 
 
 # ---- broadcasts -----------------------------------------------------------------------------------------------------

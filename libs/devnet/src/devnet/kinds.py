@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -120,10 +121,14 @@ async def log_limit(fault: Fault, ask: Ask, question: Question) -> Answer:
     """`eth_getLogs` refuses with `code` (-32005) what has more than `results` (100) logs."""
     answer = await ask(question)
     most, code = fault.options.get("results", 100), fault.options.get("code", -32005)
-    found = orjson.loads(answer.body)
-    if any(len(one.get("result") or []) > most for one in (found if isinstance(found, list) else [found])):
-        return _rpc_error(question, code, f"query returned more than {most} results")
-    return answer
+    error = {"code": code, "message": f"query returned more than {most} results", "data": "{}"}
+
+    def refuse(one: Any) -> Any:
+        if isinstance(one.get("result"), list) and len(one["result"]) > most:
+            return {"jsonrpc": "2.0", "id": one["id"], "error": error}
+        return one
+
+    return _bent(question, answer, refuse)
 
 
 # ── lies ──────────────────────────────────────────────────────────────────────
@@ -135,14 +140,10 @@ async def lie(fault: Fault, ask: Ask, question: Question) -> Answer:
     form = fault.options.get("form", "empty")
     if form == "garbage":
         return replace(answer, body=_HTML % (200, 200), media_type="text/html")
-    value, lie = orjson.loads(answer.body), LIES[form]
+    bend = LIES[form]
     if not question.calls:
-        return replace(answer, body=orjson.dumps(lie(value)))
-    bent = [
-        {**one, "result": lie(one["result"])} if one.get("result") else one
-        for one in (value if isinstance(value, list) else [value])
-    ]
-    return replace(answer, body=orjson.dumps(bent if isinstance(value, list) else bent[0]))
+        return _bent(question, answer, bend)
+    return _bent(question, answer, lambda one: {**one, "result": bend(one["result"])} if one.get("result") else one)
 
 
 async def broadcast(fault: Fault, ask: Ask, question: Question) -> Answer:
@@ -165,6 +166,16 @@ async def broadcast(fault: Fault, ask: Ask, question: Question) -> Answer:
 async def _later(fault: Fault, ask: Ask, question: Question) -> Answer:
     await fault.hold(fault.options.get("hold", 3))
     return await ask(question)
+
+
+def _bent(question: Question, answer: Answer, bend: Callable[[Any], Any]) -> Answer:
+    """The answer with its JSON, or that of each call of a batch, changed. What another fault broke stays as it is."""
+    try:
+        value = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return answer
+    batch = bool(question.calls) and isinstance(value, list)
+    return replace(answer, body=orjson.dumps([bend(one) for one in value] if batch else bend(value)))
 
 
 def _rpc_error(question: Question, code: int, message: str) -> Answer:
