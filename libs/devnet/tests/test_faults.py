@@ -41,7 +41,7 @@ def test_a_fault_strikes_only_its_paths_and_its_face(well: Any) -> None:
 
 def test_a_fault_can_name_a_method_of_json_rpc(well: Any) -> None:
     well.node.fault("lie", paths=["jsonrpc/eth_blockNumber"])
-    assert well.node.rpc("eth_blockNumber")["result"] == {}
+    assert well.node.rpc("eth_blockNumber")["result"] is None
     assert well.node.rpc("eth_chainId")["result"].startswith("0x")
 
 

@@ -60,6 +60,15 @@ def test_a_node_without_its_index_finds_no_logs_and_shows_none(well: Any) -> Non
     assert receipt["receipt"]["result"] == "SUCCESS"
 
 
+def test_a_lie_about_one_method_leaves_the_rest_of_a_batch_true(well: Any) -> None:
+    number = well.call("deposit", value=1)["blockNumber"]
+    well.node.fault("lie", form="empty", paths=["jsonrpc/eth_getLogs"])
+    block = {"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": [hex(number), False]}
+    logs = {"jsonrpc": "2.0", "id": 2, "method": "eth_getLogs", "params": [{"fromBlock": hex(number)}]}
+    answers = well.node.http.post("/jsonrpc", json=[block, logs]).json()
+    assert (answers[0]["result"]["number"], answers[1]["result"]) == (hex(number), [])
+
+
 def test_a_log_less_in_a_receipt(well: Any) -> None:
     number = well.call("deposit", value=1)["blockNumber"]
     (true,) = infos(well, number)

@@ -33,8 +33,12 @@ class Question:
     @property
     def names(self) -> list[str]:
         """What a fault's paths are held against: the path, and for JSON-RPC "jsonrpc/<method>" of each call too."""
-        methods = (call.get("method") for call in self.calls if isinstance(call, dict))
-        return [self.path, *(f"{self.path}/{method}" for method in methods)]
+        return [self.path, *(name_of(call) for call in self.calls)]
+
+
+def name_of(call: Any) -> str:
+    """Returns "jsonrpc/<method>"."""
+    return f"jsonrpc/{call.get('method') if isinstance(call, dict) else None}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import orjson
 
 from devnet.checks import Check, flag, number, one_of
-from devnet.exchange import SILENCE, Answer, Ask, Question
+from devnet.exchange import SILENCE, Answer, Ask, Question, name_of
 from devnet.lies import LIES
 from devnet.proto import DecodeError
 from devnet.scope import EVERYTHING, Fault
@@ -128,7 +129,7 @@ async def log_limit(fault: Fault, ask: Ask, question: Question) -> Answer:
             return {"jsonrpc": "2.0", "id": one["id"], "error": error}
         return one
 
-    return _bent(question, answer, refuse)
+    return _bent(fault, question, answer, refuse)
 
 
 # ── lies ──────────────────────────────────────────────────────────────────────
@@ -141,9 +142,9 @@ async def lie(fault: Fault, ask: Ask, question: Question) -> Answer:
     if form == "garbage":
         return replace(answer, body=_HTML % (200, 200), media_type="text/html")
     bend = LIES[form]
-    if not question.calls:
-        return _bent(question, answer, bend)
-    return _bent(question, answer, lambda one: {**one, "result": bend(one["result"])} if one.get("result") else one)
+    if question.calls:
+        bend = partial(_in_result, bend)
+    return _bent(fault, question, answer, bend)
 
 
 async def broadcast(fault: Fault, ask: Ask, question: Question) -> Answer:
@@ -168,14 +169,32 @@ async def _later(fault: Fault, ask: Ask, question: Question) -> Answer:
     return await ask(question)
 
 
-def _bent(question: Question, answer: Answer, bend: Callable[[Any], Any]) -> Answer:
-    """The answer with its JSON, or that of each call of a batch, changed. What another fault broke stays as it is."""
+def _in_result(bend: Callable[[Any], Any], response: Any) -> Any:
+    if not response.get("result"):
+        return response
+    result = bend(response["result"])
+    return {**response, "result": None if result == {} else result}  # nothing is null in JSON-RPC
+
+
+def _bent(fault: Fault, question: Question, answer: Answer, bend: Callable[[Any], Any]) -> Answer:
+    """The answer with its JSON changed, for JSON-RPC the response to each call that the fault is about.
+
+    What another fault broke stays as it is.
+    """
     try:
         value = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
         return answer
-    batch = bool(question.calls) and isinstance(value, list)
-    return replace(answer, body=orjson.dumps([bend(one) for one in value] if batch else bend(value)))
+    if not question.calls:
+        return replace(answer, body=orjson.dumps(bend(value)))
+    batch = isinstance(question.body, list)
+    if isinstance(value, list) is not batch:
+        return answer
+    bent = [
+        bend(one) if fault.covers("jsonrpc", name_of(call)) else one
+        for call, one in zip(question.calls, value if batch else [value], strict=True)
+    ]
+    return replace(answer, body=orjson.dumps(bent if batch else bent[0]))
 
 
 def _rpc_error(question: Question, code: int, message: str) -> Answer:

@@ -55,13 +55,17 @@ class Fault:
         """Decides about one request, and counts it."""
         if self.ended or self.face not in ("*", question.face):
             return False
-        if not any(fnmatchcase(name, path) for name in question.names for path in self.paths):
+        if not self.covers(*question.names):
             return False
         self.matched += 1
         if self.matched <= self.skip or self.dice.random() >= self.probability:
             return False
         self.struck += 1
         return True
+
+    def covers(self, *names: str) -> bool:
+        """Whether one of these names is like one of the paths."""
+        return any(fnmatchcase(name, path) for name in names for path in self.paths)
 
     async def hold(self, seconds: float) -> None:
         """Waits, but no longer than until the fault is cleared."""
