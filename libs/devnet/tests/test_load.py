@@ -82,8 +82,9 @@ def test_a_load_is_thousands_of_ordinary_transactions(node: Any) -> None:
         assert signer.hex() == transaction["raw_data"]["contract"][0]["parameter"]["value"]["owner_address"]
 
 
-def test_a_load_calls_contracts(contract: Any) -> None:
-    node = contract.node
+def test_a_load_calls_contracts(stage: Any) -> None:
+    node, contract = stage.node, stage
+    held = node.wallet("getaccount", address=contract.address, visible=True).get("balance", 0)
     deposit = contract.builder("deposit").build().to_json()["raw_data"]["contract"][0]["parameter"]["value"]["data"]
     calls = [{"from": node.address(index), "to": contract.address, "data": deposit, "value": 2} for index in (1, 2)]
     calls.append({"from": node.address(1), "to": contract.address, "data": "ffffffff"})
@@ -93,10 +94,11 @@ def test_a_load_calls_contracts(contract: Any) -> None:
     receipts = node.wallet("gettransactioninfobyblocknum", num=head(node) - 2)
     assert [receipt["receipt"]["result"] for receipt in receipts[:4]] == ["SUCCESS", "SUCCESS", "REVERT", "SUCCESS"]
     assert [len(receipt.get("log", [])) for receipt in receipts[:4]] == [1, 1, 0, 1]
-    assert node.wallet("getaccount", address=contract.address, visible=True)["balance"] == 400
+    assert node.wallet("getaccount", address=contract.address, visible=True)["balance"] == held + 400
 
 
-def test_a_paced_load_keeps_its_pace_and_can_be_stopped(node: Any) -> None:
+def test_a_paced_load_keeps_its_pace_and_can_be_stopped(stage: Any) -> None:
+    node = stage.node
     node.post("/devnet/load", transactions=1_000_000, per_second=100)
     refused = node.http.post("/devnet/load", json={"transactions": 1})
     assert refused.json()["detail"] == "a load is running; stop it first"
@@ -106,6 +108,7 @@ def test_a_paced_load_keeps_its_pace_and_can_be_stopped(node: Any) -> None:
     node.http.delete("/devnet/load")
     sent = finished(node)["sent"]
     assert len(node.wallet("gettransactionlistfrompending")["txId"]) == sent
+    node.mine()
 
 
 @pytest.mark.parametrize(
@@ -222,7 +225,7 @@ def test_a_chain_is_restored_in_the_place_of_the_one_that_runs(node: Any) -> Non
     assert node.wallet("getaccount", address=STRANGER, visible=True)["balance"] == 6
 
 
-def test_what_is_no_saved_chain_is_refused(node: Any, chains: Path) -> None:
+def test_what_is_no_saved_chain_is_refused(stage: Any, chains: Path) -> None:
     snapshot.save(Chain(Settings()), chains / "whole.chain")
     (chains / "part.chain").write_bytes((chains / "whole.chain").read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"part\.chain: expected a chain saved by this version, found \d+ other bytes"):
@@ -233,7 +236,7 @@ def test_what_is_no_saved_chain_is_refused(node: Any, chains: Path) -> None:
         ({"name": "../whole"}, "name: expected letters, digits, dots and dashes, got '../whole'"),
         ({}, "name: expected letters, digits, dots and dashes, got None"),
     ):
-        answer = node.http.post("/devnet/restore", json=params)
+        answer = stage.node.http.post("/devnet/restore", json=params)
         assert (answer.status_code, answer.json()["detail"]) == (400, detail)
 
 
