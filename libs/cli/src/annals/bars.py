@@ -13,14 +13,16 @@ from messaging.reading import OnProgress, Step
 
 @contextlib.contextmanager
 def steps(console: Console | None, name: str) -> Iterator[OnProgress]:
-    """Shows how far each phase has come; shows nothing without a console."""
+    """Shows how far each phase has come; shows nothing without a console, or in a file."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=console is None) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=console is None or not console.is_terminal
+    ) as progress:
         task = progress.add_task(name, total=1)
 
         def update(step: Step) -> None:

@@ -7,6 +7,7 @@ What all share (options, exit codes, errors) is in `shell.py`.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -23,12 +24,13 @@ $ annals rebuild rewards.pool_status    read models anew, while they serve
 $ annals audit rewards                  are they what the log says?
 $ annals tail rewards.events            messages as they come
 
-Commands talk to the running local stack, or to wherever the environment
-points: REWARDS_DATABASE_URL, ANNALS_KAFKA_BOOTSTRAP, … (see .env.example).
+Commands talk to the servers that the environment names
+(REWARDS_DATABASE_URL, ANNALS_KAFKA_BOOTSTRAP, … see .env.example), else to
+the local stack that runs; --stack names one of several.
 """
 EPILOG = (
     "Exit codes: 0 good · 1 something is wrong · 2 wrong usage · 3 nothing runs, or a server does not answer · "
-    "4 an error nobody foresaw"
+    "4 an error nobody foresaw · 130 Ctrl-C"
 )
 
 app = typer.Typer(
@@ -43,9 +45,18 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"annals {version('annals-cli')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", envvar="ANNALS_DEBUG", help="Show tracebacks.")] = False,
+    version_: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
 ) -> None:
     pass
 

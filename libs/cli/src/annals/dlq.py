@@ -6,19 +6,22 @@ behind it and follow in order.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 import messaging
 import projections
 from annals.errors import UnknownName
 from annals.services import Installed, find, installed
-from messaging import Parked
+from eventlog import EventLog
+from messaging import Blocked, Parked
 
 EVERYTHING = 1_000_000
 
@@ -52,15 +55,19 @@ class Chosen:
         return self.key in (None, entry.key) and self.reason in (None, entry.reason)
 
 
-async def entries(chosen: Chosen) -> list[Entry]:
-    """What was put aside, and how many stand behind each. Raises UnknownName."""
+async def entries(chosen: Chosen, limit: int = EVERYTHING) -> list[Entry]:
+    """What was put aside, and how many stand behind each; up to `limit` of each service and projection.
+
+    Raises UnknownName.
+    """
     found: list[Entry] = []
     for service, projection in [_place(name) for name in chosen.names] or [(s, None) for s in installed().values()]:
         async with service.log() as log:
             if projection is None:
-                found += _messages(service, await messaging.list_parked(log.pool, limit=EVERYTHING))
+                blocked = await messaging.list_blocked(log.pool, key=chosen.key, reason=chosen.reason, limit=limit)
+                found += [_message(service, one) for one in blocked]
             for each in service.projections if projection is None else [projection]:
-                letters = await projections.dead_letters(log.pool, each, limit=EVERYTHING)
+                letters = await projections.dead_letters(log.pool, each, limit=limit)
                 found += [_letter(service, each.name, letter) for letter in letters]
     return [entry for entry in found if entry in chosen]
 
@@ -107,15 +114,26 @@ async def retry(name: str) -> Outcome:
     """Try an entry and those behind it again. Raises UnknownName and LookupError."""
     service, projection, rest = _parse(name)
     async with service.log() as log:
-        if projection is None:
-            await messaging.retry(log.pool, int(rest))
-            return Outcome(name, "the consumer tries it again within a second", True)
-        return _outcome(name, await projections.retry(log.pool, log, projection, rest))
+        return await _retry(log, name, projection, rest)
 
 
 async def retry_all(chosen: Chosen) -> list[Outcome]:
-    """As `retry`, for all chosen entries, one after another."""
-    return [await retry(entry.name) for entry in await entries(chosen)]
+    """As `retry`, for all chosen entries, one after another; what is gone meanwhile needs none."""
+    outcomes: list[Outcome] = []
+    for name, of_service in groupby(await entries(chosen), key=lambda entry: re.split("[./]", entry.name)[0]):
+        async with find(name).log() as log:
+            for entry in of_service:
+                _, projection, rest = _parse(entry.name)
+                with contextlib.suppress(LookupError):
+                    outcomes.append(await _retry(log, entry.name, projection, rest))
+    return outcomes
+
+
+async def _retry(log: EventLog, name: str, projection: projections.Projection | None, rest: str) -> Outcome:
+    if projection is not None:
+        return _outcome(name, await projections.retry(log.pool, log, projection, rest))
+    await messaging.retry(log.pool, int(rest))
+    return Outcome(name, "its consumer tries it again within a second, if the service runs", True)
 
 
 async def discard(name: str, *, why: str, by: str) -> Outcome:
@@ -149,7 +167,7 @@ def table(found: Sequence[Entry]) -> Table:
     result.add_column("since")
     for entry in found:
         numbers = (str(entry.attempts), f"{entry.behind:,}", f"{entry.since:%Y-%m-%d %H:%M:%S}")
-        result.add_row(*map(escape, (entry.name, entry.what, entry.key, entry.reason, entry.error[:120])), *numbers)
+        result.add_row(entry.name, entry.what, entry.key, entry.reason, entry.error[:120], *numbers)
     return result
 
 
@@ -160,23 +178,13 @@ def _place(name: str) -> tuple[Installed, projections.Projection | None]:
 
 def _parse(name: str) -> tuple[Installed, projections.Projection | None, str]:
     place, slash, rest = name.partition("/")
-    if not slash or not rest or ("." not in place and not rest.isdigit()):
+    if not slash or not rest or ("." not in place and not re.fullmatch("[0-9]{1,18}", rest)):
         raise UnknownName(f"{name!r}: expected service/number or service.projection/key, as `annals dlq ls` shows them")
     return *_place(place), rest
 
 
-def _messages(service: Installed, parked: Sequence[Parked]) -> list[Entry]:
-    """One entry for the first message of each key. A message without a key, or of an unknown type, blocks nobody."""
-    found: dict[object, Entry] = {}
-    for message in sorted(parked, key=lambda message: message.offset):
-        alone = message.key is None or message.reason == "unknown"
-        unit = message.id if alone else (message.group, message.topic, message.key)
-        first = found.get(unit)
-        found[unit] = _message(service, message) if first is None else replace(first, behind=first.behind + 1)
-    return sorted(found.values(), key=lambda entry: entry.since)
-
-
-def _message(service: Installed, parked: Parked) -> Entry:
+def _message(service: Installed, blocked: Blocked) -> Entry:
+    parked = blocked.first
     return Entry(
         name=f"{service.name}/{parked.id}",
         what=_place_of(parked),
@@ -185,7 +193,7 @@ def _message(service: Installed, parked: Parked) -> Entry:
         error=parked.error,
         attempts=parked.attempts,
         since=parked.parked_at,
-        behind=0,
+        behind=blocked.behind,
     )
 
 

@@ -181,7 +181,7 @@ def _bar(console: Console, name: str) -> Iterator[OnProgress]:
         TextColumn("{task.completed:,.0f}/{task.total:,.0f} · {task.fields[rate]:,.0f} events/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(name, total=1, rate=0.0)
 
         def update(now: projections.Progress) -> None:

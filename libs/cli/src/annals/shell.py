@@ -1,13 +1,4 @@
-"""What every subcommand shares: consoles, options, exit codes, and how an error is told.
-
-Exit codes, the only place where they are defined:
-
-0  good
-1  something is wrong: a check failed, rows differ, a service is down, an action was refused
-2  wrong usage: an unknown name, a bad option
-3  nothing is running, or a server does not answer
-4  an error nobody foresaw; --debug shows where
-"""
+"""What every subcommand shares: consoles, options, and how work is run, told, and ended."""
 
 from __future__ import annotations
 
@@ -18,29 +9,19 @@ import inspect
 import json
 import logging
 import os
+import sys
 from collections.abc import Coroutine, Iterator
 from datetime import datetime
-from enum import IntEnum
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
+from rich.text import Text
 from typer.core import TyperGroup
 
-from annals.errors import NothingRuns, UnknownName
+from annals.errors import Declined, Exit, NobodyToAsk, NothingRuns, exit_code, sentence
+from annals.terminal import Terminal
 
 T = TypeVar("T")
-
-
-class Exit(IntEnum):
-    """The exit codes, as the module's text says."""
-
-    GOOD = 0
-    WRONG = 1
-    USAGE = 2
-    UNREACHABLE = 3
-    UNFORESEEN = 4
 
 
 RUN = "Run it"
@@ -50,11 +31,18 @@ CONSUME = "Consume"
 PANELS = (RUN, OPERATE, INSPECT, CONSUME)
 """The groups of `annals --help`, in their order."""
 
-OURS = ("annals", "contracts", "eventlog", "local_stack", "messaging", "projections", "service", "tron")
-"""Packages whose exceptions are written for a reader: their message is the sentence to print."""
 
-console = Console()
-errors = Console(stderr=True)
+console = Terminal()
+errors = Terminal(stderr=True)
+
+
+def user() -> str:
+    """The user of the operating system: the name, or the number where a container has no names."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -63,7 +51,7 @@ Operator = Annotated[
     typer.Option(
         "--by",
         envvar="ANNALS_OPERATOR",
-        default_factory=getpass.getuser,
+        default_factory=user,
         metavar="NAME",
         help="Who decides it, for the record (default: the user of the operating system).",
     ),
@@ -93,16 +81,29 @@ class Commands(TyperGroup):
         return super().get_help(ctx)
 
     def invoke(self, ctx: Any) -> Any:
-        if not ctx.find_root().params.get("debug"):
+        if ctx.parent is not None:
+            return super().invoke(ctx)
+        debug, as_json = ctx.params.get("debug"), "--json" in ctx.args
+        if not debug:
             logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what goes wrong is said once, by us
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if ctx.find_root().params.get("debug") or (code := exit_code(error)) is None:
+            if debug:
                 raise
-            errors.print("[red]error:[/] ", end="")
-            errors.print(sentence(error), markup=False, highlight=False, soft_wrap=True)
-            raise typer.Exit(code) from error
+            if (code := exit_code(error)) is not None:
+                _fail(code, sentence(error), as_json)
+            if as_json and hasattr(error, "format_message"):  # wrong usage; its text is printed for us
+                print_json({"error": error.format_message(), "exit_code": Exit.USAGE})
+            raise
+
+
+def _fail(code: Exit, problem: str, as_json: bool) -> NoReturn:
+    """Ends the command with a sentence, and for scripts with a document."""
+    if as_json:
+        print_json({"error": problem, "exit_code": code})
+    errors.print(Text.assemble(("error:", "red"), " ", problem), soft_wrap=True)
+    raise typer.Exit(code)
 
 
 def _name_values(command: Any, ctx: Any) -> None:
@@ -120,32 +121,6 @@ def _flowing(text: str) -> str:
     return "\n\n".join(p if p.lstrip().startswith("$") else " ".join(p.split()) for p in paragraphs)
 
 
-def exit_code(error: Exception) -> Exit | None:
-    """The exit code of an error; None for those that the command-line library itself ends the process with."""
-    package = type(error).__module__.partition(".")[0]
-    if package in ("typer", "click") or isinstance(error, BrokenPipeError):
-        return None
-    if isinstance(error, UnknownName | ValidationError):  # pydantic's: a setting in the environment
-        return Exit.USAGE
-    if isinstance(error, NothingRuns | OSError) or package in ("asyncpg", "aiokafka", "httpx"):
-        return Exit.UNREACHABLE  # TimeoutError is an OSError
-    return Exit.WRONG if package in OURS or type(error) is LookupError else Exit.UNFORESEEN
-
-
-def sentence(error: Exception) -> str:
-    """What is printed of an error."""
-    if isinstance(error, ValidationError):
-        return "; ".join(f"{error.title}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    text = str(error) or "no answer in time"
-    match exit_code(error):
-        case Exit.UNREACHABLE if not isinstance(error, NothingRuns):
-            return f"a server does not answer: {type(error).__name__}: {text}"
-        case Exit.UNFORESEEN:
-            return f"unforeseen {type(error).__name__}: {text} (annals --debug … shows where)"
-        case _:
-            return text
-
-
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs the asynchronous part of a command to its end."""
     return asyncio.run(work)
@@ -161,7 +136,7 @@ def say(sentence: str, as_json: bool, **facts: Any) -> None:
     if as_json:
         print_json(facts)
     else:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        console.say(sentence)
 
 
 def _plain(value: Any) -> str:
@@ -190,9 +165,13 @@ def until_interrupted() -> Iterator[None]:
 
 
 def ask(question: str, yes: bool) -> None:
-    """Asks before something is destroyed, unless `--yes` was given. Ends the command when the answer is no."""
-    if not yes:
-        typer.confirm(question, abort=True, err=True)
+    """Asks before something is destroyed, unless `--yes` was given. Raises Declined, or NobodyToAsk."""
+    if yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise NobodyToAsk(f"{question} Nobody can be asked, for this is no terminal: --yes says yes.")
+    if not typer.confirm(question, err=True):
+        raise Declined("nothing was done")
 
 
 def end(good: bool) -> NoReturn:
@@ -201,16 +180,17 @@ def end(good: bool) -> NoReturn:
 
 
 def use(stack: str | None, needs: str | None = "DATABASE_URL") -> None:
-    """Points this process at the running local stack, unless the environment points somewhere already.
+    """Points this process at the stack that is named; else at the servers that the environment names; else at the
+    local stack that runs. The three are never mixed.
 
-    Raises NothingRuns when a named stack is not there, or when there is none and no variable of any service (such as
+    Raises NothingRuns when the stack is not there, or when there is none and no variable of any service (such as
     REWARDS_DATABASE_URL) or of all of them (ANNALS_…) names what the command `needs`.
     """
     from annals import town  # heavy, and not every command needs it
 
-    found = town.directory(stack)
+    named = [name for name in os.environ if name.endswith(("_DATABASE_URL", "_KAFKA_BOOTSTRAP"))]
+    found = town.directory(stack) if stack is not None or not named else None
     if found is not None:
-        for name, value in found.environment.items():
-            os.environ.setdefault(name, value)
-    elif stack is not None or (needs is not None and not any(name.endswith(f"_{needs}") for name in os.environ)):
+        os.environ.update(found.environment)
+    elif stack is not None or (needs is not None and not any(name.endswith(f"_{needs}") for name in named)):
         raise NothingRuns(stack)

@@ -16,9 +16,9 @@ from typing import Any
 import asyncpg
 import httpx
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 import projections
+from annals.errors import Exit, exit_code
 from annals.services import Installed, installed
 from eventlog import EventLog
 from messaging import leader
@@ -70,6 +70,8 @@ class ConsumerStatus:
     """At most so many: offsets have holes."""
     lag_seconds: float
     """Age of the oldest message not yet read."""
+    slowest_partition: int | None
+    """The one that has that message; None when nothing waits."""
     put_aside: int
 
 
@@ -119,8 +121,10 @@ async def _answering(report: ServiceStatus, what: str) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         report.problems.append(f"{what}: no answer within {ANSWER_SECONDS:g} s")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, httpx.HTTPError) as error:
-        report.problems.append(f"{what}: {error or type(error).__name__}")
+    except Exception as error:
+        if exit_code(error) in (None, Exit.UNFORESEEN):
+            raise
+        report.problems.append(f"{what}: {str(error) or type(error).__name__}")
 
 
 async def _ask(report: ServiceStatus) -> None:
@@ -202,8 +206,10 @@ def _consumers(offsets: list[asyncpg.Record], found: Mapping[TopicPartition, Any
         grouped.setdefault((row["consumer_group"], row["topic"]), []).append(row)
     result = []
     for (group, topic), rows in grouped.items():
-        parts = [found[at] for row in rows if (at := TopicPartition(topic, row["partition"])) in found]
-        waits = total(parts)
+        parts = {
+            row["partition"]: found[at] for row in rows if (at := TopicPartition(topic, row["partition"])) in found
+        }
+        waits = total(parts.values())
         result.append(
             ConsumerStatus(
                 group=group,
@@ -212,6 +218,9 @@ def _consumers(offsets: list[asyncpg.Record], found: Mapping[TopicPartition, Any
                 owners=tuple(sorted({row["owner"] for row in rows})),
                 lag_messages=waits.records,
                 lag_seconds=_age(waits.since),
+                slowest_partition=next(
+                    (n for n, part in parts.items() if part.since and part.since == waits.since), None
+                ),
                 put_aside=sum(row["put_aside"] for row in rows),
             )
         )

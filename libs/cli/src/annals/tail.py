@@ -134,7 +134,8 @@ async def _offsets(
         case "latest":
             return dict(ends)
         case datetime():
-            at = await consumer.offsets_for_times(dict.fromkeys(partitions, int(start.timestamp() * 1000)))
+            milliseconds = max(0, int(start.timestamp() * 1000))
+            at = await consumer.offsets_for_times(dict.fromkeys(partitions, milliseconds))
             return {p: at[p].offset if at.get(p) is not None else ends[p] for p in partitions}
         case int():
             return {p: await _find(consumer, p, start, beginnings[p], ends[p]) for p in partitions}

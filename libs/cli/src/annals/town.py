@@ -18,9 +18,10 @@ from typing import Any
 import httpx
 
 import devnet
+from annals.errors import UnknownName
 from annals.services import installed
 from local_stack.paths import local
-from local_stack.process import ServerProcess, free_port, run_program
+from local_stack.process import LocalStackError, ServerProcess, free_port, run_program
 from local_stack.proxy import Proxy
 from local_stack.stack import SERVERS, Addresses, Report, Stack, running
 from service.tokens import generate_keys
@@ -53,14 +54,19 @@ class Directory:
 
 
 def directory(name: str | None = None) -> Directory | None:
-    """The town `name`, None if it isn't there; without a name `local` or else the only one that runs."""
-    if name is None:
-        names = [path.parent.name for path in local().glob("*/town.json") if running(path.parent.name)]
-        name = "local" if "local" in names or len(names) != 1 else names[0]
-    path = _path(name)
-    if running(name) is None or not path.is_file():
-        return None
-    return Directory(**json.loads(path.read_text()))
+    """The town `name`, None if it isn't there; without a name `local` or else the only one that runs.
+
+    Raises UnknownName when several run and none is named.
+    """
+    try:
+        names = sorted(path.parent.name for path in local().glob("*/town.json") if running(path.parent.name))
+    except LocalStackError:
+        return None  # no checkout, so no local stacks
+    if name is None and "local" not in names and len(names) > 1:
+        raise UnknownName(f"several local stacks run: expected --stack, one of {', '.join(names)}")
+    if name is None and names:
+        name = "local" if "local" in names else names[0]
+    return Directory(**json.loads(_path(name).read_text())) if name in names else None
 
 
 def _path(name: str) -> Path:

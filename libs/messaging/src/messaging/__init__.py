@@ -20,13 +20,14 @@ from messaging.errors import (
 )
 from messaging.handling import Committed, Handle
 from messaging.inbox import inbox
-from messaging.parking import Parked, discard, list_behind, list_parked, retry, show
+from messaging.parking import Blocked, Parked, discard, list_behind, list_blocked, list_parked, retry, show
 from messaging.recover import Recovered, recover
 from messaging.relay import Publication, Relay
 from messaging.schema import install_sql
 from messaging.topics import TopicSpec, ensure
 
 __all__ = [
+    "Blocked",
     "Committed",
     "Consumer",
     "EventTooLarge",
@@ -56,6 +57,7 @@ __all__ = [
     "inbox",
     "install_sql",
     "list_behind",
+    "list_blocked",
     "list_parked",
     "recover",
     "retry",

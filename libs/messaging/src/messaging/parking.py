@@ -197,6 +197,30 @@ async def list_parked(
     return [_parked(row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The first message of a key, which blocks it, and how many stand behind it; or one that blocks nobody."""
+
+    first: Parked
+    behind: int
+
+
+async def list_blocked(
+    pool: asyncpg.Pool, *, key: str | None = None, reason: str | None = None, limit: int = 100
+) -> list[Blocked]:
+    """Returns what blocks each key, or only this one, oldest first; a million messages behind one are one line."""
+    rows = await pool.fetch(
+        f"""SELECT {_COLUMNS}, behind FROM (
+                SELECT *, count(*) OVER unit - 1 AS behind, min("offset") OVER unit = "offset" AS is_first
+                FROM parked WHERE discarded_at IS NULL AND ($1::bytea IS NULL OR key_hash = sha256($1))
+                WINDOW unit AS (PARTITION BY consumer_group, topic, key_hash,
+                                CASE WHEN key IS NULL OR reason = 'unknown' THEN id END)) AS p
+            WHERE is_first AND ($2::text IS NULL OR reason = $2) ORDER BY id LIMIT $3""",  # noqa: S608 - constant columns
+        None if key is None else key.encode(), reason, limit,
+    )  # fmt: skip
+    return [Blocked(_parked(row[:-1]), row[-1]) for row in rows]
+
+
 async def show(pool: asyncpg.Pool, parked_id: int) -> Parked:
     """Returns one message. Raises LookupError when there is none with this id."""
     row = await pool.fetchrow(f"SELECT {_COLUMNS} FROM parked WHERE id = $1", parked_id)  # noqa: S608 - constant columns

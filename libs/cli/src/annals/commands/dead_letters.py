@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -17,22 +18,38 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, help="Messages and events 
 Name = Annotated[str, typer.Argument(help="As `annals dlq ls` shows it, such as rewards/12.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Services, or service.projection; all if none is named.")]
 Key = Annotated[str | None, typer.Option(metavar="KEY", help="Only of this key.")]
+
+
+class Why(StrEnum):
+    """Why something was put aside."""
+
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    WAITING = "waiting"
+
+
 Reason = Annotated[
-    str | None, typer.Option(metavar="REASON", help="Only for this reason: malformed, unknown, failed, waiting.")
+    Why | None, typer.Option(metavar="REASON", help="Only for this reason: malformed, unknown, failed, waiting.")
 ]
 
 
 @app.command("ls")
 def list_them(
-    names: Names = None, key: Key = None, reason: Reason = None, as_json: Json = False, stack: StackName = None
+    names: Names = None,
+    key: Key = None,
+    reason: Reason = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Most entries of each service or projection.")] = 1000,
+    as_json: Json = False,
+    stack: StackName = None,
 ) -> None:
-    """List what was put aside, and how many stand behind each. Exit code 1 if there is anything.
+    """List what was put aside, oldest first, and how many stand behind each. Exit code 1 if there is anything.
 
     $ annals dlq ls
     $ annals dlq ls rewards --reason failed --json
     """
     shell.use(stack)
-    found = shell.run(dlq.entries(Chosen(names or (), key, reason)))
+    found = shell.run(dlq.entries(Chosen(names or (), key, reason), limit))
     if as_json:
         shell.print_json([entry.to_dict() for entry in found])
     else:
@@ -113,7 +130,7 @@ def _tell(outcomes: list[Outcome], as_json: bool) -> None:
         shell.print_json([asdict(outcome) for outcome in outcomes])
     else:
         for outcome in outcomes:
-            console.print(f"{outcome.name}: {outcome.text}", highlight=False, markup=False)
+            console.say(f"{outcome.name}: {outcome.text}")
         if not outcomes:
             console.print("Nothing is put aside.")
     shell.end(good=all(outcome.good for outcome in outcomes))

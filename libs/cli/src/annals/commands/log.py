@@ -36,5 +36,5 @@ def recover(
     if as_json:
         shell.print_json(outcome.to_dict())
     else:
-        console.print(outcome.sentence(), highlight=False)
+        console.say(outcome.sentence())
     shell.end(good=not outcome.ahead)

@@ -52,7 +52,7 @@ def verify(
         shell.print_json([one.to_dict() for one in verified])
     else:
         for sentence in (sentence for one in verified for sentence in one.sentences()):
-            console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+            console.say(sentence)
     shell.end(good=all(one.ok for one in verified))
 
 
@@ -82,7 +82,7 @@ def prove(
         return
     output.write_text(proof.to_json() + "\n")
     last = proof.seals[-1]
-    console.print(f"{output}: event {event_id}, proven by seal {last.number}, {last.hash.hex()}", highlight=False)
+    console.say(f"{output}: event {event_id}, proven by seal {last.number}, {last.hash.hex()}")
 
 
 def _trusted(seal: str | None) -> bytes | None:
@@ -110,5 +110,5 @@ def _check(text: bytes, trusted: bytes | None, as_json: bool) -> NoReturn:
     if as_json:
         shell.print_json(report)
     else:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        console.say(sentence)
     shell.end(good=report["ok"])

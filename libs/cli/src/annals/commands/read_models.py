@@ -49,6 +49,11 @@ def rebuild(
     if sum((bool(key), as_of is not None, as_of_position is not None)) > 1:
         raise typer.BadParameter("expected one of --key, --as-of and --as-of-position")
     point = _point(as_of, as_of_position, by)
+    _only("a whole rebuild", not key and point is None, compare=compare, resume=resume, workers=workers > 1)
+    _only("--as-of and --as-of-position", point is not None, label=label is not None)
+    _only("--as-of", as_of is not None, by=by is By.OCCURRED)
+    if label == "all":
+        raise typer.BadParameter("--label all: expected another word, for `annals drop --as-of all` drops all")
     shell.use(stack)
     if key:
         _rebuild_keys(projection, key, rate, as_json)
@@ -58,12 +63,12 @@ def rebuild(
     try:
         outcome = shell.run(work)
     except KeyboardInterrupt:
-        errors.print("Stopped; the live rows serve on.", f"`annals rebuild {projection} --resume` goes on.")
-        shell.end(good=False)
+        errors.say(f"Stopped; the live rows serve on. `annals rebuild {projection} --resume` goes on.")
+        raise
     if as_json:
         shell.print_json(outcome.to_dict())
     else:
-        console.print(outcome.sentence(), highlight=False)
+        console.say(outcome.sentence())
     shell.end(good=outcome.equal is not False)
 
 
@@ -72,12 +77,12 @@ def _rebuild_keys(projection: str, keys: list[str], rate: int | None, as_json: b
     if as_json:
         shell.print_json({"projection": projection, "keys": keys, **asdict(done)})
     else:
-        console.print(f"{projection}: {len(keys)} keys, {done.events:,} events", highlight=False)
+        console.say(f"{projection}: {len(keys)} keys, {done.events:,} events")
         for table in done.tables:
             rows = f"{table.rows_before:,} rows before, {table.rows:,} now, {table.differing:,} differed"
-            console.print(f"  {table.table}: {rows}", highlight=False)
+            console.say(f"  {table.table}: {rows}")
         for key in done.parked:
-            console.print(f"  key {key} is parked: an event of it failed (annals dlq ls)", highlight=False)
+            console.say(f"  key {key} is parked: an event of it failed (annals dlq ls)")
     shell.end(good=not done.parked)
 
 
@@ -88,13 +93,19 @@ def _replay(projection: str, point: Point, label: str | None, rate: int | None, 
         shell.print_json({"projection": projection, **asdict(found), "dropped_by": dropped_by})
     else:
         what = f"{found.events:,} events in {found.seconds:.1f} s"
-        console.print(f"{projection} as of position {found.position:,}: {what}", highlight=False)
+        console.say(f"{projection} as of position {found.position:,}: {what}")
         for table, rows in found.tables.items():
-            console.print(f"  {found.schema}.{table}: {rows:,} rows", highlight=False)
+            console.say(f"  {found.schema}.{table}: {rows:,} rows")
         if found.parked_keys:
-            console.print(f"  {found.parked_keys:,} keys stop at an event that fails", highlight=False)
-        console.print(f"Nothing else reads or feeds it. `{dropped_by}` drops it.", highlight=False)
+            console.say(f"  {found.parked_keys:,} keys stop at an event that fails")
+        console.say(f"Nothing else reads or feeds it. `{dropped_by}` drops it.")
     shell.end(good=True)
+
+
+def _only(where: str, is_there: bool, **given: bool) -> None:
+    """Refuses options that would have no effect."""
+    if not is_there and (wrong := [f"--{name}" for name, is_given in given.items() if is_given]):
+        raise typer.BadParameter(f"{', '.join(wrong)}: expected with {where} only")
 
 
 def _point(as_of: str | None, position: int | None, by: By) -> Point | None:
@@ -140,6 +151,7 @@ def audit(
     $ annals audit rewards --projection pool_status --json
     $ annals audit rewards --topic
     """
+    _only("a service, and without --topic", not topic and "." not in name, projection=bool(projection))
     shell.use(stack)
     if topic:
         _audit_topics(name, as_json)
@@ -148,7 +160,7 @@ def audit(
         shell.print_json([maintenance.comparison_dict(one) for one in comparisons])
     else:
         for comparison in comparisons:
-            console.print(str(comparison), highlight=False)
+            console.say(str(comparison))
     shell.end(good=all(comparison.equal for comparison in comparisons))
 
 

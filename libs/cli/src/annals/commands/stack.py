@@ -12,6 +12,7 @@ import time
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from annals import services, shell, town
 from annals.errors import NothingRuns
@@ -40,7 +41,7 @@ def demo(
     """
     from annals.demo.play import play  # it needs the devnet and the contracts, which no other command does
 
-    raise typer.Exit(shell.run(play(console, keep=keep, transactions=transactions)))
+    raise typer.Exit(shell.run(play(Console(), keep=keep, transactions=transactions)))
 
 
 def up(
@@ -179,7 +180,7 @@ def _in_background(name: str, block_seconds: float) -> town.Directory:
     while (found := town.directory(name)) is None or READY not in log.read_text():
         lines = log.read_text().splitlines()
         for line in lines[shown:]:
-            errors.print(line, highlight=False)
+            errors.say(line)
         shown = len(lines)
         if owner.poll() is not None:
             raise LocalStackError(f"the stack did not start; {log} says the rest")
@@ -191,4 +192,5 @@ def _say_where(found: town.Directory) -> None:
     console.print(f"\nThe stack `{found.name}` runs.")
     for name, url in found.urls.items():
         console.print(f"  {name:<11} {url}/docs")
-    console.print("\nTry: annals status · annals token alice --role admin · annals down", highlight=False)
+    down = "annals down" if found.name == "local" else f"annals down --name {found.name}"
+    console.say(f"\nTry: annals status · annals token alice --role admin · {down}")

@@ -95,7 +95,9 @@ def _table(service: ServiceStatus) -> Table:
         remark = ", ".join(remarks)
         table.add_row("  projection", f"{p.name} v{p.version}", *_lag(p.position, p.lag_events, p.lag_seconds), remark)
     for c in service.consumers:
-        remark = f"{c.partitions} partitions" + (f", {c.put_aside:,} put aside" if c.put_aside else "")
+        remark = f"{c.partitions} partitions"
+        remark += f", slowest: {c.slowest_partition}" if c.slowest_partition is not None else ""
+        remark += f", {c.put_aside:,} put aside" if c.put_aside else ""
         table.add_row("  consumer", c.topic, *_lag(None, c.lag_messages, c.lag_seconds), remark)
     if (r := service.relay) is not None:
         remark = f"led by {r.leader}" if r.leader else "no leader"

@@ -18,6 +18,7 @@ from annals.errors import UnknownName
 from annals.services import installed
 from annals.shell import Commands, Json, StackName, console
 from annals.tail import Line, Start, follow, full_types, parse_start
+from annals.terminal import visible
 from contracts import Message, message_types
 from messaging.connection import Kafka
 from messaging.survey import TopicState, survey
@@ -64,7 +65,8 @@ def show(topic: Topic, as_json: Json = False, stack: StackName = None) -> None:
         return
     console.print(_table([found[topic]]))
     for cls in types:
-        console.print(f"\n[bold]{cls.type.removeprefix(f'{topic}.')}[/]  [dim]{_first_line(cls)}[/]")
+        name = cls.type.removeprefix(f"{topic}.")
+        console.print(Text.assemble("\n", (name, "bold"), "  ", (_first_line(cls), "dim")))
         console.print(_fields(cls))
     if not types:
         console.print("\nIts records are of no public type.")
@@ -109,9 +111,9 @@ async def _follow(
             if (key is not None and line.key != key) or (types and not _is_one(line.type, topic, types)):
                 continue
             if as_json:
-                print(line.to_json(), flush=True)
+                print(visible(line.to_json()) if console.is_terminal else line.to_json(), flush=True)
             else:
-                console.print(_shown(line), soft_wrap=True, highlight=False)
+                console.print(_shown(line), soft_wrap=True)
             if left is not None and (left := left - 1) == 0:
                 return
 
@@ -129,38 +131,39 @@ def _kafka(topic: str | None = None) -> dict[str, Any]:
 def _shown(line: Line) -> Text:
     return Text.assemble(
         (f"{line.time:%Y-%m-%d %H:%M:%S}.{line.time.microsecond // 1000:03d}  ", "dim"),
-        (f"{line.key}  ", "cyan"),
-        (f"{line.type}  " if line.type else "", "green"),
-        line.body,
+        (f"{_in_a_line(line.key)}  ", "cyan"),
+        (f"{_in_a_line(line.type)}  " if line.type else "", "green"),
+        _in_a_line(line.body),
     )
+
+
+def _in_a_line(text: str) -> str:
+    return visible(text).replace("\n", "\\n")
 
 
 def _table(found: Sequence[TopicState]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     table.add_column("topic", no_wrap=True)
-    table.add_column("partitions", justify="right")
-    table.add_column("replicas", justify="right")
-    table.add_column("kept")
-    table.add_column("messages", justify="right")
-    table.add_column("bytes", justify="right")
-    table.add_column("groups", no_wrap=True)
+    table.add_column("parts", justify="right", no_wrap=True)
+    table.add_column("kept", no_wrap=True)
+    for name in ("messages", "bytes"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("groups, replicas", overflow="fold")
     for topic in found:
-        replicas = str(topic.replication)
-        if topic.in_sync < topic.replication:
-            replicas = f"[red]{topic.in_sync} of {topic.replication} in sync[/]"
+        remarks = [f"{group} {waits.records:,} behind" for group, waits in topic.groups.items()]
+        remarks += [f"{topic.in_sync} of {topic.replication} in sync"] if topic.replication > 1 else []
+        style = "red" if topic.in_sync < topic.replication else None
         size = "not told" if topic.bytes is None else f"{topic.bytes:,}"
-        groups = [f"{group} {waits.records:,} behind" for group, waits in topic.groups.items()]
-        table.add_row(
-            topic.name, str(topic.partitions), replicas, _kept(topic), f"{topic.records:,}", size, "\n".join(groups)
-        )
+        numbers = (str(topic.partitions), _kept(topic), f"{topic.records:,}", size)
+        table.add_row(topic.name, *numbers, "\n".join(remarks), style=style)
     return table
 
 
 def _kept(topic: TopicState) -> str:
     if "compact" in topic.cleanup:
-        return "last of each key"
+        return "compact"
     if topic.retention_ms is None:
-        return "for ever"
+        return "ever"
     return f"{topic.retention_ms / 86_400_000:g} days"
 
 
