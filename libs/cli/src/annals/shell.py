@@ -18,6 +18,7 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
+from annals.directory import directory
 from annals.errors import Declined, Exit, NobodyToAsk, NothingRuns, exit_code, sentence
 from annals.terminal import Terminal
 
@@ -186,10 +187,8 @@ def use(stack: str | None, needs: str | None = "DATABASE_URL") -> None:
     Raises NothingRuns when the stack is not there, or when there is none and no variable of any service (such as
     REWARDS_DATABASE_URL) or of all of them (ANNALS_…) names what the command `needs`.
     """
-    from annals import town  # heavy, and not every command needs it
-
     named = [name for name in os.environ if name.endswith(("_DATABASE_URL", "_KAFKA_BOOTSTRAP"))]
-    found = town.directory(stack) if stack is not None or not named else None
+    found = directory(stack) if stack is not None or not named else None
     if found is not None:
         os.environ.update(found.environment)
     elif stack is not None or (needs is not None and not any(name.endswith(f"_{needs}") for name in named)):

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
 import httpx
 
 import devnet
-from annals.errors import UnknownName
+from annals.directory import Directory, file_of
 from annals.services import installed
 from local_stack.paths import local
-from local_stack.process import LocalStackError, ServerProcess, free_port, run_program
+from local_stack.process import ServerProcess, free_port, run_program
 from local_stack.proxy import Proxy
-from local_stack.stack import SERVERS, Addresses, Report, Stack, running
+from local_stack.stack import SERVERS, Addresses, Report, Stack
 from service.tokens import generate_keys
 from tron.client import NodeClient
 from tron.deploy import Deployment, Plan, deploy
@@ -33,44 +29,6 @@ READY_SECONDS = 60.0
 LOOK_SECONDS = 0.1
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 """Whatever the shell says: without compiled modules a service takes twice as long to start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """Where everything in a town is: what other commands need to talk to it."""
-
-    name: str
-    environment: Mapping[str, str]
-    urls: Mapping[str, str]
-    private_key: str = field(repr=False)
-    deployment: Mapping[str, Any]
-
-    def save(self) -> None:
-        """Write it beside the stack's own file, readable by its owner only: it holds passwords and a key."""
-        path = _path(self.name)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(asdict(self), file, indent=2)
-
-
-def directory(name: str | None = None) -> Directory | None:
-    """The town `name`, None if it isn't there; without a name `local` or else the only one that runs.
-
-    Raises UnknownName when several run and none is named.
-    """
-    try:
-        names = sorted(path.parent.name for path in local().glob("*/town.json") if running(path.parent.name))
-    except LocalStackError:
-        return None  # no checkout, so no local stacks
-    if name is None and "local" not in names and len(names) > 1:
-        raise UnknownName(f"several local stacks run: expected --stack, one of {', '.join(names)}")
-    if name is None and names:
-        name = "local" if "local" in names else names[0]
-    return Directory(**json.loads(_path(name).read_text())) if name in names else None
-
-
-def _path(name: str) -> Path:
-    return local() / name / "town.json"
 
 
 class Town:
@@ -206,7 +164,7 @@ class Town:
         """Stop the services, then the servers."""
         await asyncio.gather(*(process.stop() for process in self._processes.values()))
         self._processes.clear()
-        _path(self._name).unlink(missing_ok=True)
+        file_of(self._name).unlink(missing_ok=True)
         await self._stack.stop(report)
 
     def failed(self) -> str | None:

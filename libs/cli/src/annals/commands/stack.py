@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from annals import services, shell, town
+from annals import services, shell
+from annals.directory import Directory, directory
 from annals.errors import NothingRuns
 from annals.shell import Json, StackName, console, errors
 from local_stack.display import display
@@ -58,7 +59,7 @@ def up(
     if foreground:
         shell.run(_serve(name, block_seconds))
         return
-    if (found := town.directory(name)) is None:
+    if (found := directory(name)) is None:
         found = _in_background(name, block_seconds)
     if as_json:
         shell.print_json({"name": found.name, "urls": found.urls})
@@ -137,18 +138,20 @@ def env(as_json: Json = False, stack: StackName = None) -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
-def _running(stack: str | None) -> town.Directory:
-    if (found := town.directory(stack)) is None:
+def _running(stack: str | None) -> Directory:
+    if (found := directory(stack)) is None:
         raise NothingRuns(stack)
     return found
 
 
 async def _serve(name: str, block_seconds: float) -> None:
     """Build the town and keep it until a signal, or until one of its processes ends by itself."""
+    from annals.town import Town  # it needs the devnet and the contracts, which no other command does
+
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    built = town.Town(name, block_seconds=block_seconds)
+    built = Town(name, block_seconds=block_seconds)
     with display(console) as report:
         await built.start(report)
     console.print(READY)
@@ -163,7 +166,7 @@ async def _serve(name: str, block_seconds: float) -> None:
         await built.stop()
 
 
-def _in_background(name: str, block_seconds: float) -> town.Directory:
+def _in_background(name: str, block_seconds: float) -> Directory:
     folder = local() / name
     folder.mkdir(exist_ok=True)
     log = folder / "stack.log"
@@ -177,7 +180,7 @@ def _in_background(name: str, block_seconds: float) -> town.Directory:
             start_new_session=True,
         )
     shown = 0
-    while (found := town.directory(name)) is None or READY not in log.read_text():
+    while (found := directory(name)) is None or READY not in log.read_text():
         lines = log.read_text().splitlines()
         for line in lines[shown:]:
             errors.say(line)
@@ -188,7 +191,7 @@ def _in_background(name: str, block_seconds: float) -> town.Directory:
     return found
 
 
-def _say_where(found: town.Directory) -> None:
+def _say_where(found: Directory) -> None:
     console.print(f"\nThe stack `{found.name}` runs.")
     for name, url in found.urls.items():
         console.print(f"  {name:<11} {url}/docs")

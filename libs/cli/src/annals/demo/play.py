@@ -17,8 +17,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from annals import kafka_audit, maintenance
 from annals.demo import acts, show
 from annals.demo.theatre import Theatre, open_theatre
+from annals.directory import Directory
 from annals.services import installed
-from annals.town import Directory, Town
+from annals.town import Town
 from local_stack.process import LocalStackError
 
 NAME = "demo"

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from annals.demo.theatre import Theatre
-from annals.town import Directory
+from annals.directory import Directory
 
 STATEMENT_LINES = 8
 

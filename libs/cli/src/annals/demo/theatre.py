@@ -14,7 +14,8 @@ from rich.console import Console
 
 from annals.demo import acts
 from annals.demo.truth import Truth
-from annals.town import Directory, Town
+from annals.directory import Directory
+from annals.town import Town
 from local_stack.display import display
 from local_stack.process import LocalStackError
 from service.tokens import mint
