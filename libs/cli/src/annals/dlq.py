@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from rich.table import Table
+from rich.text import Text
 
 import messaging
 import projections
 from annals.errors import UnknownName
 from annals.services import Installed, find, installed
+from annals.terminal import in_a_line, shortened
 from eventlog import EventLog
 from messaging import Blocked, Parked
 
@@ -156,19 +157,15 @@ class Outcome:
     good: bool
 
 
-def table(found: Sequence[Entry]) -> Table:
-    """One line per entry."""
-    result = Table(box=None, pad_edge=False, header_style="bold")
-    result.add_column("name", no_wrap=True)
-    for column in ("what", "key", "reason", "error"):
-        result.add_column(column, overflow="fold")
-    for column in ("tries", "behind"):
-        result.add_column(column, justify="right")
-    result.add_column("since")
+def lines(found: Sequence[Entry]) -> Iterator[Text]:
+    """For each entry its name and numbers, where it came from, and its error."""
     for entry in found:
-        numbers = (str(entry.attempts), f"{entry.behind:,}", f"{entry.since:%Y-%m-%d %H:%M:%S}")
-        result.add_row(entry.name, entry.what, entry.key, entry.reason, entry.error[:120], *numbers)
-    return result
+        since = f"{entry.since:%Y-%m-%d %H:%M:%S} UTC"
+        yield Text.assemble(
+            (in_a_line(entry.name), "bold"), f"  {entry.reason}, {entry.behind:,} behind, tries: {entry.attempts}"
+        )
+        yield Text(f"  {since}  {entry.what}  {in_a_line(entry.key)}".rstrip(), "dim")
+        yield Text("  " + shortened(entry.error).replace("\n", "\n  "))
 
 
 def _place(name: str) -> tuple[Installed, projections.Projection | None]:

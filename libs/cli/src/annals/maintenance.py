@@ -18,6 +18,8 @@ from projections import AsOf, Comparison, KeysRebuilt, NoGeneration, Projection
 from projections.generation import Suffix
 from projections.job import OnProgress
 
+MOST_A_SECOND = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -106,19 +108,22 @@ class Point:
 async def pause(name: str, *, by: str, why: str | None, rebuild: bool) -> None:
     """Pause a live projection or its rebuild. Raises UnknownName and NoGeneration."""
     async with _projection(name) as (log, projection):
-        await projections.pause(log.pool, _subscription(projection, rebuild), by=by, why=why)
+        with _missing(_nothing_runs(name, rebuild)):
+            await projections.pause(log.pool, _subscription(projection, rebuild), by=by, why=why)
 
 
 async def resume(name: str, *, rebuild: bool) -> None:
     """Let it go on. Raises UnknownName and NoGeneration."""
     async with _projection(name) as (log, projection):
-        await projections.resume(log.pool, _subscription(projection, rebuild))
+        with _missing(_nothing_runs(name, rebuild)):
+            await projections.resume(log.pool, _subscription(projection, rebuild))
 
 
 async def throttle(name: str, rate: int | None) -> None:
     """Change the speed of a running rebuild. Raises UnknownName and NoGeneration."""
     async with _projection(name) as (log, projection):
-        await projections.throttle(log.pool, _subscription(projection, rebuild=True), rate)
+        with _missing(_nothing_runs(name, rebuild=True)):
+            await projections.throttle(log.pool, _subscription(projection, rebuild=True), rate)
 
 
 async def drop(name: str, label: str | None, *, old: bool) -> list[str]:
@@ -129,16 +134,16 @@ async def drop(name: str, label: str | None, *, old: bool) -> list[str]:
     async with _projection(name) as (log, projection):
         if not old:
             return await projections.drop_as_of(log.pool, log, projection, label)
-        schema = projection.schema + Suffix.OLD
         if not await projections.drop_old(log.pool, log, projection):
-            raise NoGeneration(f"{schema} does not exist")
-        return [schema]
+            raise NoGeneration(f"{name}: no former rows are kept")
+        return [projection.schema + Suffix.OLD]
 
 
 async def rollback(name: str) -> None:
     """Serve the former generation of `service.projection` again. Raises UnknownName and ProjectionError."""
     async with _projection(name) as (log, projection):
-        await projections.rollback(log.pool, log, Watermark(log.pool), projection)
+        with _missing(f"{name}: no former rows are kept to go back to"):
+            await projections.rollback(log.pool, log, Watermark(log.pool), projection)
 
 
 async def audit(name: str, only: Sequence[str], console: Console) -> list[Comparison]:
@@ -163,6 +168,19 @@ async def _projection(name: str) -> AsyncIterator[tuple[EventLog, Projection]]:
     service, projection = find_projection(name)
     async with service.log() as log:
         yield log, projection
+
+
+@contextlib.contextmanager
+def _missing(sentence: str) -> Iterator[None]:
+    """Says in the reader's words that a generation is not there."""
+    try:
+        yield
+    except NoGeneration as error:
+        raise NoGeneration(sentence) from error
+
+
+def _nothing_runs(name: str, rebuild: bool) -> str:
+    return f"{name}: no rebuild is running" if rebuild else f"{name}: has no rows yet: did its service ever run?"
 
 
 def _subscription(projection: Projection, rebuild: bool) -> str:

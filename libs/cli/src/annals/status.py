@@ -7,7 +7,7 @@ service itself whether it is ready. A server that does not answer is a problem o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from aiokafka import TopicPartition
 
 import projections
 from annals.errors import Exit, exit_code
-from annals.services import Installed, installed
+from annals.services import Installed, find, installed
 from eventlog import EventLog
 from messaging import leader
 from messaging.progress import Progress, read_progress
@@ -97,12 +97,14 @@ class ServiceStatus:
         return {"name": self.name, "ok": self.ok, **asdict(self)}
 
 
-async def collect(late_seconds: float) -> list[ServiceStatus]:
-    """The status of every installed service, asked for at the same time.
+async def collect(late_seconds: float, names: Sequence[str] = ()) -> list[ServiceStatus]:
+    """The status of some services, or of all that are installed, asked for at the same time.
 
-    What is behind by more than `late_seconds` is a problem. Takes a few seconds at most, whatever is down.
+    What is behind by more than `late_seconds` is a problem. Takes a few seconds at most, whatever is down. Raises
+    UnknownName.
     """
-    return list(await asyncio.gather(*(_status(service, late_seconds) for service in installed().values())))
+    services = [find(name) for name in names] or installed().values()
+    return list(await asyncio.gather(*(_status(service, late_seconds) for service in services)))
 
 
 async def _status(service: Installed, late_seconds: float) -> ServiceStatus:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
 
 from annals import maintenance, shell
+from annals.maintenance import MOST_A_SECOND
 from annals.shell import Json, Operator, StackName, Yes
 
 Projection = Annotated[str, typer.Argument(help="service.projection, such as rewards.pool_status")]
@@ -92,6 +94,6 @@ def _what(projection: str, rebuild: bool) -> str:
 def _rate(text: str) -> int | None:
     if text == "none":
         return None
-    if text.isdecimal() and (rate := int(text)) > 0:
+    if re.fullmatch("[0-9]{1,10}", text) and 0 < (rate := int(text)) <= MOST_A_SECOND:
         return rate
-    raise typer.BadParameter(f"--rate: expected a whole number above 0 or `none`, found {text!r}")
+    raise typer.BadParameter(f"--rate: expected a whole number from 1 to {MOST_A_SECOND:,}, or `none`, found {text!r}")

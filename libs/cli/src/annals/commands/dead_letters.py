@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,6 +12,7 @@ from rich.table import Table
 from annals import dlq, shell
 from annals.dlq import Behind, Chosen, Outcome
 from annals.shell import Commands, Json, Operator, StackName, Yes, console
+from annals.terminal import shortened
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, help="Messages and events that were put aside.")
 
@@ -52,8 +53,8 @@ def list_them(
     found = shell.run(dlq.entries(Chosen(names or (), key, reason), limit))
     if as_json:
         shell.print_json([entry.to_dict() for entry in found])
-    else:
-        console.print(dlq.table(found) if found else "Nothing is put aside.")
+    for line in [] if as_json else dlq.lines(found) if found else ["Nothing is put aside."]:
+        console.print(line, soft_wrap=True)
     shell.end(good=not found)
 
 
@@ -71,7 +72,8 @@ def show(
     """
     shell.use(stack)
     if not behind:
-        shell.print_json(shell.run(dlq.show(name)))
+        fields = shell.run(dlq.show(name))
+        shell.print_json(fields if as_json else {name: _shortened(value) for name, value in fields.items()})
         return
     found = shell.run(dlq.behind(name))
     if as_json:
@@ -136,8 +138,12 @@ def _tell(outcomes: list[Outcome], as_json: bool) -> None:
     shell.end(good=all(outcome.good for outcome in outcomes))
 
 
+def _shortened(value: Any) -> Any:
+    return shortened(value) if isinstance(value, str) else value
+
+
 def _followers(found: list[Behind]) -> Table:
     table = Table("", "type", "id", "since", box=None, pad_edge=False, header_style="bold")
     for one in found:
-        table.add_row(one.what, one.type, one.id, f"{one.since:%Y-%m-%d %H:%M:%S}")
+        table.add_row(one.what, one.type, one.id, f"{one.since:%Y-%m-%d %H:%M:%S} UTC")
     return table

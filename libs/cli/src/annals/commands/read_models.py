@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from annals import kafka_audit, maintenance, services, shell
-from annals.maintenance import Point
+from annals.maintenance import MOST_A_SECOND, Point
 from annals.shell import Json, StackName, Yes, console, errors
 
 
@@ -24,7 +24,9 @@ class By(StrEnum):
 def rebuild(
     projection: Annotated[str, typer.Argument(help="service.projection, such as rewards.pool_status")],
     compare: Annotated[bool, typer.Option("--compare", help="Compare the rows before the swap.")] = False,
-    rate: Annotated[int | None, typer.Option(min=1, help="Most events a second, to spare live traffic.")] = None,
+    rate: Annotated[
+        int | None, typer.Option(min=1, max=MOST_A_SECOND, help="Most events a second, to spare live traffic.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped; same handlers only.")] = False,
     key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only the rows of this partition key.")] = None,

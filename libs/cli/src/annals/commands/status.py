@@ -20,25 +20,26 @@ from annals.status import ServiceStatus
 
 
 def status(
+    names: Annotated[list[str] | None, typer.Argument(metavar="SERVICE", help="All if none is named.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it anew until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=0.5, metavar="SECONDS", help="How often --watch looks.")] = 2.0,
     late: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Lag from which on something is wrong.")] = 60.0,
     as_json: Json = False,
     stack: StackName = None,
 ) -> None:
-    """Show every service: its log, projections, consumers, relay, and what is wrong.
+    """Show services: log, projections, consumers, relay, and what is wrong.
 
     Exit code 1 when something is: a server is down, a service is not ready, something is put aside, late, or led by
     nobody. With --watch and --json each look is one line.
 
     $ annals status
-    $ annals status --watch --every 1
+    $ annals status rewards --watch --every 1
     $ annals status --json | jq '.[] | select(.ok | not) | .problems'
     """
     shell.use(stack)
     if watch:
-        _watch(late, every, as_json)
-    report = shell.run(work.collect(late))
+        _watch(names or (), late, every, as_json)
+    report = shell.run(work.collect(late, names or ()))
     if as_json:
         shell.print_json([service.to_dict() for service in report])
     else:
@@ -46,16 +47,16 @@ def status(
     shell.end(good=all(service.ok for service in report))
 
 
-def _watch(late: float, every: float, as_json: bool) -> None:
+def _watch(names: Sequence[str], late: float, every: float, as_json: bool) -> None:
     """Until Ctrl-C."""
     with shell.until_interrupted():
         if as_json:
             while True:
-                shell.print_line([service.to_dict() for service in shell.run(work.collect(late))])
+                shell.print_line([service.to_dict() for service in shell.run(work.collect(late, names))])
                 time.sleep(every)
         with Live(console=console, auto_refresh=False) as live:
             while True:
-                report = shell.run(work.collect(late))
+                report = shell.run(work.collect(late, names))
                 now = Text(f"{datetime.now(UTC):%H:%M:%S} UTC, every {every:g} s, Ctrl-C ends", style="dim")
                 live.update(Group(_shown(report), now), refresh=True)
                 time.sleep(every)
@@ -83,7 +84,7 @@ def _problem(text: str) -> Text:
 
 
 def _table(service: ServiceStatus) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("", min_width=12, no_wrap=True)
     table.add_column("", min_width=25, no_wrap=True)
     for name, width in (("position", 8), ("behind", 6), ("seconds", 7)):

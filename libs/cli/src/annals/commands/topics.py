@@ -18,7 +18,7 @@ from annals.errors import UnknownName
 from annals.services import installed
 from annals.shell import Commands, Json, StackName, console
 from annals.tail import Line, Start, follow, full_types, parse_start
-from annals.terminal import visible
+from annals.terminal import in_a_line, shortened, visible
 from contracts import Message, message_types
 from messaging.connection import Kafka
 from messaging.survey import TopicState, survey
@@ -131,14 +131,10 @@ def _kafka(topic: str | None = None) -> dict[str, Any]:
 def _shown(line: Line) -> Text:
     return Text.assemble(
         (f"{line.time:%Y-%m-%d %H:%M:%S}.{line.time.microsecond // 1000:03d}  ", "dim"),
-        (f"{_in_a_line(line.key)}  ", "cyan"),
-        (f"{_in_a_line(line.type)}  " if line.type else "", "green"),
-        _in_a_line(line.body),
+        (f"{in_a_line(line.key)}  ", "cyan"),
+        (f"{in_a_line(line.type)}  " if line.type else "", "green"),
+        in_a_line(shortened(line.body) if console.is_terminal else line.body),
     )
-
-
-def _in_a_line(text: str) -> str:
-    return visible(text).replace("\n", "\\n")
 
 
 def _table(found: Sequence[TopicState]) -> Table:
