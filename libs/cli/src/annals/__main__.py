@@ -11,6 +11,8 @@ def main() -> None:
         from annals.cli import app
     except ModuleNotFoundError as error:
         sys.exit(f"error: {error.name} is missing; the command needs: pip install 'annals-cli[command]'")
+    except KeyboardInterrupt:
+        sys.exit(130)  # as later on, when the command-line library sees to it
     app()
 
 

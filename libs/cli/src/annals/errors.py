@@ -96,12 +96,17 @@ def exit_code(error: Exception) -> Exit | None:
             return Exit.WRONG if package in OURS or type(error) is LookupError else Exit.UNFORESEEN
 
 
+def plain(error: Exception) -> str:
+    """What an error says of itself."""
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{error.title}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return str(error) or type(error).__name__
+
+
 def sentence(error: Exception) -> str:
     """What is printed of an error."""
-    text = str(error) or "no answer in time"
+    text = "no answer in time" if isinstance(error, TimeoutError) and not str(error) else plain(error)
     match exit_code(error), error:
-        case _, ValidationError():
-            return "; ".join(f"{error.title}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         case Exit.USAGE, UnicodeEncodeError():
             return f"{error.object!a}: expected UTF-8"
         case Exit.USAGE, OSError():
@@ -113,7 +118,8 @@ def sentence(error: Exception) -> str:
         case Exit.UNREACHABLE, NothingRuns():
             return text
         case Exit.UNREACHABLE, _:
-            return f"a server does not answer: {type(error).__name__}: {text}"
+            name = type(error).__name__  # with which some begin by themselves
+            return f"a server does not answer: {name}: {text.removeprefix(f'{name}: ')}"
         case Exit.UNFORESEEN, _:
             return f"unforeseen {type(error).__name__}: {text} (annals --debug … shows where)"
         case _:

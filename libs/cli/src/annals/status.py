@@ -18,7 +18,7 @@ import httpx
 from aiokafka import TopicPartition
 
 import projections
-from annals.errors import Exit, exit_code
+from annals.errors import Exit, exit_code, plain
 from annals.services import Installed, find, installed
 from eventlog import EventLog
 from messaging import leader
@@ -51,9 +51,10 @@ class RelayStatus:
     leader: str | None
     """`host:pid`."""
     standing_by: tuple[str, ...]
-    position: int
-    lag_events: int
-    lag_seconds: float
+    position: int | None
+    """None, as the other two, while Kafka does not tell."""
+    lag_events: int | None
+    lag_seconds: float | None
     """Age of the oldest event not yet published."""
 
 
@@ -80,7 +81,7 @@ class ServiceStatus:
     """One service; what could not be learnt is None or empty, and `problems` says why."""
 
     name: str
-    url: str
+    url: str | None = None
     version: str | None = None
     ready: bool = False
     log: LogStatus | None = None
@@ -108,9 +109,12 @@ async def collect(late_seconds: float, names: Sequence[str] = ()) -> list[Servic
 
 
 async def _status(service: Installed, late_seconds: float) -> ServiceStatus:
-    settings = service.settings()
-    report = ServiceStatus(service.name, f"http://{settings.http_host}:{settings.http_port}")
-    await asyncio.gather(_ask(report), _look(report, service, settings))
+    report = ServiceStatus(service.name)
+    async with _answering(report, "settings"):
+        settings = service.settings()
+        report.url = f"http://{settings.http_host}:{settings.http_port}"
+    if report.url is not None:
+        await asyncio.gather(_ask(report), _look(report, service, settings))
     report.problems += _faults(report, late_seconds)
     return report
 
@@ -126,7 +130,7 @@ async def _answering(report: ServiceStatus, what: str) -> AsyncIterator[None]:
     except Exception as error:
         if exit_code(error) in (None, Exit.UNFORESEEN):
             raise
-        report.problems.append(f"{what}: {str(error) or type(error).__name__}")
+        report.problems.append(f"{what}: {plain(error)}")
 
 
 async def _ask(report: ServiceStatus) -> None:
@@ -161,15 +165,19 @@ async def _look(report: ServiceStatus, service: Installed, settings: ServiceSett
             offsets = await log.pool.fetch(_OFFSETS)
         if offsets is None:
             return
+        report.relay = RelayStatus(instances.leader, instances.standing_by, None, None, None)
         progress: Progress | None = None
+        told = False
         async with _answering(report, "Kafka"):
             read = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in offsets}
             found = await waiting(kafka, read | {TopicPartition(relay, 0): 0})
             if TopicPartition(relay, 0) in found:
                 progress = await read_progress(kafka, relay)
             report.consumers = tuple(_consumers(offsets, found))
-        async with _answering(report, "database"):
-            report.relay = await _relay(log, instances, progress)
+            told = True
+        if told:
+            async with _answering(report, "database"):
+                report.relay = await _relay(log, instances, progress)
 
 
 _OFFSETS = """
@@ -251,7 +259,7 @@ def _faults(report: ServiceStatus, late_seconds: float) -> list[str]:
     if report.relay is not None:
         if report.relay.leader is None:
             faults.append("relay: no instance leads")
-        if report.relay.lag_seconds > late_seconds:
+        if report.relay.lag_seconds is not None and report.relay.lag_seconds > late_seconds:
             faults.append(f"relay: {report.relay.lag_seconds:,.0f} s behind")
     return faults
 

@@ -80,18 +80,23 @@ async def as_of(
     read = None if occurred is None else _until(log, generation, occurred)
     async with exclusively(pool, generation.schema) as conn:
         await generation.drop(conn)
-        await control.begin(conn, generation.schema, events_per_second)
-        job = Job(pool, log, watermark, generation, conn, on_progress, read=read)
-        await job.create()
-        await job.apply(position)
-        await job.index()
-        await control.forget(conn, generation.schema)
-        tables = {spec.name: await _count(conn, generation.schema, spec.name) for spec in generation.specs}
-        parked = await conn.fetchval(
-            "SELECT count(DISTINCT key) FROM dead_letters WHERE subscription = $1", generation.schema
-        )
-        job.tell("done")
-        return AsOf(generation.schema, label, position, job.events, job.seconds, tables, parked)
+        try:
+            await control.begin(conn, generation.schema, events_per_second)
+            job = Job(pool, log, watermark, generation, conn, on_progress, read=read)
+            await job.create()
+            await job.apply(position)
+            await job.index()
+            await control.forget(conn, generation.schema)
+            tables = {spec.name: await _count(conn, generation.schema, spec.name) for spec in generation.specs}
+            parked = await conn.fetchval(
+                "SELECT count(DISTINCT key) FROM dead_letters WHERE subscription = $1", generation.schema
+            )
+            job.tell("done")
+            return AsOf(generation.schema, label, position, job.events, job.seconds, tables, parked)
+        except BaseException:
+            if not conn.is_closed():
+                await generation.drop(conn)  # half of the rows would pass for those of then
+            raise
 
 
 async def position_at(log: EventLog, recorded: datetime, horizon: int) -> int:

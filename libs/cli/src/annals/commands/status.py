@@ -107,5 +107,6 @@ def _table(service: ServiceStatus) -> Table:
     return table
 
 
-def _lag(position: int | None, count: int, seconds: float) -> tuple[str, str, str]:
-    return "" if position is None else f"{position:,}", f"{count:,}", f"{seconds:.1f}"
+def _lag(position: int | None, count: int | None, seconds: float | None) -> tuple[str, str, str]:
+    at, behind = ("" if number is None else f"{number:,}" for number in (position, count))
+    return at, behind, "" if seconds is None else f"{seconds:.1f}"
