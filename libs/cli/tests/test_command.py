@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import typer
+from aiokafka.errors import KafkaConnectionError
 from typer.testing import CliRunner
 
-from annals import errors, services, shell
+from annals import directory, errors, services, shell
 from annals.cli import app
+from annals.directory import Directory
+from local_stack.process import LocalStackError
 from projections import ProjectionError
 
 
@@ -72,6 +76,44 @@ def test_what_cannot_be_undone_asks_unless_it_is_told_not_to(words: tuple[str, .
     assert "--yes" in CliRunner().invoke(app, [*words, "--help"]).output
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rollback", "rewards.votes"],
+        ["drop", "rewards.votes", "--old"],
+        ["dlq", "discard", "rewards/1", "--why", "no"],
+        ["log", "recover", "rewards", "--from-topic"],
+    ],
+)
+def test_where_nobody_can_be_asked_what_cannot_be_undone_is_refused(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REWARDS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    ended = CliRunner().invoke(app, arguments, input="y\n")
+    assert ended.exit_code == 2
+    assert "--yes says yes" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rebuild", "rewards.votes", "--label", "x"], "--label: expected with --as-of and --as-of-position only"),
+        (["rebuild", "rewards.votes", "--key", "a", "--compare"], "--compare: expected with a whole rebuild only"),
+        (["rebuild", "rewards.votes", "--as-of-position", "1", "--resume"], "--resume: expected with a whole rebuild"),
+        (["rebuild", "rewards.votes", "--as-of-position", "1", "--label", "all"], "--label all: expected another word"),
+        (["audit", "rewards", "--topic", "--projection", "votes"], "--projection: expected with a service"),
+        (["throttle", "rewards.votes", "--rate", "99999999999"], "expected a whole number from 1 to 1,000,000,000"),
+        (["dlq", "ls", "--reason", "bad luck"], "'bad luck' is not one of"),
+        (["dlq", "show", "rewards/99999999999999999999"], "expected service/number"),
+    ],
+)
+def test_what_would_have_no_effect_is_wrong_usage_and_told_as_json_too(arguments: list[str], said: str) -> None:
+    ended = CliRunner().invoke(app, [*arguments, "--json"], env={"REWARDS_DATABASE_URL": "postgresql://127.0.0.1:1/no"})
+    assert ended.exit_code == 2
+    told = json.loads(ended.stdout)
+    assert (told["exit_code"], said in told["error"]) == (2, True)
+
+
 def test_a_command_that_is_not_there_is_wrong_usage_and_near_ones_are_named() -> None:
     ended = CliRunner().invoke(app, ["rebuid"])
     assert ended.exit_code == 2
@@ -87,6 +129,13 @@ def test_a_command_that_is_not_there_is_wrong_usage_and_near_ones_are_named() ->
         (ProjectionError("rows differ"), 1, "rows differ"),
         (LookupError("nothing is put aside under this name"), 1, "nothing is put aside under this name"),
         (KeyError("x"), 4, "unforeseen KeyError: 'x' (annals --debug … shows where)"),
+        (FileNotFoundError(2, "No such file or directory", "/nowhere/claim.json"), 2, "/nowhere/claim.json: No such"),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (UnicodeEncodeError("utf-8", "key \udcff", 4, 5, "surrogates not allowed"), 2, r"'key \udcff': expected UTF-8"),
+        (asyncpg.InvalidPasswordError("wrong password"), 3, "PostgreSQL refuses: wrong password"),
+        (asyncpg.UndefinedTableError("no table"), 1, "no table; is the database migrated? (annals migrate SERVICE)"),
+        (asyncpg.UndefinedColumnError("no column"), 4, "unforeseen UndefinedColumnError: no column"),
+        (KafkaConnectionError("away"), 3, "a server does not answer: KafkaConnectionError: away"),
     ],
 )
 def test_an_error_is_one_sentence_and_a_code(
@@ -102,6 +151,8 @@ def test_an_error_is_one_sentence_and_a_code(
     assert sentence in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert isinstance(CliRunner().invoke(app, ["--debug", "status"]).exception, type(error))
+    told = json.loads(CliRunner().invoke(app, ["status", "--json"]).stdout)
+    assert (told["exit_code"], sentence in told["error"]) == (code, True)
 
 
 @pytest.mark.usefixtures("nowhere")
@@ -114,6 +165,57 @@ def test_without_a_stack_it_says_how_to_start_one(arguments: list[str]) -> None:
     assert ended.exit_code == 3
     assert "annals up" in ended.stderr
     assert ended.stdout == "" or json.loads(ended.stdout)["exit_code"] == 3
+
+
+@pytest.fixture
+def stack(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A local stack that runs, with a database and a Kafka."""
+    found = {"REWARDS_DATABASE_URL": "postgresql://local", "ANNALS_KAFKA_BOOTSTRAP": "local:1"}
+    town = Directory("local", found, {}, "", {})
+    monkeypatch.setattr(shell, "directory", lambda name: town if name in (None, "local") else None)
+    for name in found:
+        monkeypatch.setenv(name, "x")  # so that what a test sets is undone
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("stack")
+def test_servers_that_the_environment_names_are_never_mixed_with_those_of_a_local_stack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REWARDS_DATABASE_URL", "postgresql://production")
+    shell.use(None)
+    assert "ANNALS_KAFKA_BOOTSTRAP" not in os.environ
+    with pytest.raises(errors.NothingRuns):
+        shell.use(None, needs="KAFKA_BOOTSTRAP")
+    shell.use("local")
+    assert os.environ["REWARDS_DATABASE_URL"] == "postgresql://local"
+    with pytest.raises(errors.NothingRuns, match="no local stack 'other' is running"):
+        shell.use("other")
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_local_stack_is_used_where_the_environment_names_no_servers() -> None:
+    shell.use(None)
+    assert os.environ["ANNALS_KAFKA_BOOTSTRAP"] == "local:1"
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_far_from_any_checkout_there_are_no_local_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_checkout() -> Path:
+        raise LocalStackError("not inside a checkout")
+
+    monkeypatch.setattr(directory, "local", no_checkout)
+    assert directory.directory() is None
+
+
+def test_of_several_local_stacks_one_must_be_named(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "running", lambda name: True)
+    for name in ("blue", "green"):
+        (nowhere / ".local" / name).mkdir(parents=True)
+        Directory(name, {}, {}, "", {}).save()
+    with pytest.raises(errors.UnknownName, match="expected --stack, one of blue, green"):
+        directory.directory()
+    assert directory.directory("green") == Directory("green", {}, {}, "", {})
 
 
 @pytest.mark.usefixtures("nowhere")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import projections
 from annals import status
 from annals.cli import app
 from annals.services import Installed
-from annals.status import ServiceStatus, collect
+from annals.status import RelayStatus, ServiceStatus, collect
 from eventlog import EventLog, EventTypes, RecordedEvent, Watermark
 from local_stack.process import free_port
 from messaging import Consumer, Relay, TopicSpec
@@ -198,6 +198,31 @@ async def test_a_server_that_is_down_is_a_problem_and_keeps_nobody_waiting(
     found = await only()
     assert [one for one in found.problems if one.startswith(problem)] != []
     assert (found.log is None) is (problem == "database: ")
+    assert found.relay == (None if found.log is None else RelayStatus(None, (), None, None, None))  # not: far behind
+
+
+async def test_a_wrong_setting_of_a_service_is_a_problem_of_its_own(
+    shop: ShopSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_POOL_MAX", "many")
+    assert [problem.partition(":")[0] for problem in (await only()).problems] == ["settings"]
+
+
+@pytest.mark.usefixtures("running")
+async def test_the_partition_whose_next_message_has_waited_longest_is_the_slowest(
+    pool: asyncpg.Pool, kafka: str
+) -> None:
+    async def slowest() -> tuple[int | None, ...]:
+        return tuple(consumer.slowest_partition for consumer in (await only()).consumers)
+
+    await eventually(lambda: settled_at(slowest, (None,)))
+    [partition] = await pool.fetch("SELECT partition FROM offsets WHERE next_offset > 0")
+    await pool.execute("UPDATE offsets SET next_offset = 0 WHERE next_offset > 0")
+    assert await slowest() == (partition["partition"],)
+
+
+async def settled_at(look: Callable[[], Awaitable[object]], expected: object) -> bool:
+    return await look() == expected
 
 
 async def test_a_server_that_says_nothing_is_given_up_after_a_while(
@@ -223,7 +248,7 @@ def shown(shop: ShopSettings, monkeypatch: pytest.MonkeyPatch) -> list[ServiceSt
         )
     ]
 
-    async def found(late_seconds: float) -> list[ServiceStatus]:
+    async def found(late_seconds: float, names: Sequence[str]) -> list[ServiceStatus]:
         return report
 
     monkeypatch.setattr(status, "collect", found)

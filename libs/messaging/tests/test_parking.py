@@ -6,16 +6,18 @@ import asyncio
 import gzip
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.partitioner import murmur2
 from aiokafka.record.util import calc_crc32c
 
 import messaging
 from eventlog import Decider, EventLog, Executor, Intent, derived_id
 from messaging import Committed, Consumer, MissingPrerequisite, Received
+from messaging.parking import Failure, park
 from messaging.testing import NOW, Counted, CountedMessage, eventually, headers, note, running
 
 
@@ -284,6 +286,28 @@ async def test_unknown_types_can_be_parked_and_block_nobody(
     [row] = await tables.fetch("SELECT reason, error FROM parked")
     assert row["reason"] == "unknown"
     assert "expected a registered message type, found 'testing.events.Counted.v2'" in row["error"]
+
+
+async def test_a_key_is_one_line_however_many_stand_behind_its_first_message(tables: asyncpg.Pool, name: str) -> None:
+    def record(offset: int, key: bytes | None) -> ConsumerRecord[bytes, bytes]:
+        return ConsumerRecord("t", 0, offset, -1, 0, key, b"{}", None, -1, -1, ())
+
+    first, behind = Failure("failed", "no"), Failure("behind", "an earlier one is put aside")
+    unknown, malformed = Failure("unknown", "newer"), Failure("malformed", "no key")
+    put_aside = [(record(0, b"a"), unknown), (record(1, b"a"), first)]
+    put_aside += [(record(offset, b"a"), behind) for offset in range(2, 500)]
+    put_aside += [(record(500, b"b"), first), (record(501, None), malformed), (record(502, None), malformed)]
+    async with tables.acquire() as connection:
+        await park(connection, name, put_aside)
+
+    async def listed(**chosen: Any) -> list[tuple[int, int]]:
+        return [(one.first.offset, one.behind) for one in await messaging.list_blocked(tables, **chosen)]
+
+    assert await listed() == [(0, 0), (1, 498), (500, 0), (501, 0), (502, 0)]
+    assert await listed(limit=2) == [(0, 0), (1, 498)]
+    assert await listed(key="a", reason="failed") == [(1, 498)]
+    assert await listed(reason="malformed") == [(501, 0), (502, 0)]
+    assert await listed(key="nobody") == []
 
 
 def counted(command: int, state: int) -> list[Counted]:

@@ -136,3 +136,21 @@ async def test_a_point_that_is_none_or_still_to_come_is_refused(
     ]:
         with pytest.raises(InvalidPoint, match=why):
             await as_of(pool, log, watermark, Balances(), **point)  # type: ignore[arg-type]
+
+
+async def test_a_replay_that_is_interrupted_leaves_no_half_of_the_rows(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    await log.append([credited("s1", 1), credited("s2", 1)])
+    end = await watermark.measure()
+    at_work = asyncio.Event()
+    replay = asyncio.create_task(
+        as_of(pool, log, watermark, Balances(), position=end, events_per_second=1, on_progress=lambda _: at_work.set())
+    )
+    await at_work.wait()
+    assert await list_as_of(pool, Balances) == [f"balances_v1_asof_{end}"]
+    replay.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await replay
+    assert await list_as_of(pool, Balances) == []
+    assert (await as_of(pool, log, watermark, Balances(), position=end)).events == 2
