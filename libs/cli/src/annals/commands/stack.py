@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,13 +19,13 @@ from annals.directory import Directory, directory
 from annals.errors import NothingRuns
 from annals.shell import Json, StackName, console, errors
 from local_stack.display import display
-from local_stack.paths import local
 from local_stack.process import LocalStackError
-from local_stack.stack import running
+from local_stack.stack import Stack, running
 from service.main import main as service_main
 from service.tokens import mint
 
 LOOK_SECONDS = 0.5
+STOP_SECONDS = 60
 READY = "The stack is ready to use."
 
 Name = Annotated[str, typer.Option(metavar="NAME", help="Name of the stack; several run side by side.")]
@@ -67,16 +67,20 @@ def up(
         _say_where(found)
 
 
-def down(name: Name = "local") -> None:
+def down(name: Name = "local", as_json: Json = False) -> None:
     """Stop a stack that `up` started.
 
     $ annals down
+    $ annals down --name second
     """
-    if running(name) is None:
-        console.print(f"No stack `{name}` is running.")
-        return
-    command = [sys.executable, "-m", "local_stack", "down", "--name", name]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    runs = running(name) is not None
+    if runs:
+        command = [sys.executable, "-m", "local_stack", "down", "--name", name]
+        stopped = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+        if stopped.returncode:
+            raise typer.Exit(stopped.returncode)
+    sentence = f"Stopped the stack `{name}`." if runs else f"No stack `{name}` is running."
+    shell.say(sentence, as_json, name=name, stopped=runs)
 
 
 def run(
@@ -152,22 +156,28 @@ async def _serve(name: str, block_seconds: float) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     built = Town(name, block_seconds=block_seconds)
+    stopping = asyncio.create_task(stop.wait())
     with display(console) as report:
-        await built.start(report)
+        starting = asyncio.create_task(built.start(report))
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()  # which stops what was started
+            await asyncio.wait({starting})
+            raise KeyboardInterrupt
+        starting.result()
     console.print(READY)
     try:
         while not stop.is_set():
             if problem := built.failed():
                 raise LocalStackError(problem)
-            with contextlib.suppress(TimeoutError):  # then it is time to look at the processes again
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await stop.wait()
+            await asyncio.wait({stopping}, timeout=LOOK_SECONDS)  # then it is time to look at the processes again
     finally:
+        stopping.cancel()
         await built.stop()
 
 
 def _in_background(name: str, block_seconds: float) -> Directory:
-    folder = local() / name
+    folder = Stack(name).folder  # refuses what cannot be a name
     folder.mkdir(exist_ok=True)
     log = folder / "stack.log"
     command = [sys.executable, "-m", "annals", "up", "--foreground", "--name", name]
@@ -179,6 +189,16 @@ def _in_background(name: str, block_seconds: float) -> Directory:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    try:
+        return _until_ready(name, owner, log)
+    except KeyboardInterrupt:
+        owner.terminate()
+        owner.wait(STOP_SECONDS)
+        raise
+
+
+def _until_ready(name: str, owner: subprocess.Popen[bytes], log: Path) -> Directory:
+    """Shows what the owner of a stack says until it is ready. Raises LocalStackError when it ends instead."""
     shown = 0
     while (found := directory(name)) is None or READY not in log.read_text():
         lines = log.read_text().splitlines()
