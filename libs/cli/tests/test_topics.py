@@ -9,9 +9,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 from click.testing import Result
 from typer.testing import CliRunner
 
+from annals import tail
 from annals.cli import app
 from local_stack.kafka import create_topic
 from messaging.testing import CountedMessage, headers, send_raw
@@ -129,6 +132,38 @@ def test_one_topic_is_shown_with_the_types_of_its_messages(kafka: str, topic: st
     text = annals("topics", "show", "rewards.events").stdout
     assert "RewardPaid.v1" in text
     assert "claimant" in text
+
+
+def test_following_ends_when_kafka_is_away_instead_of_keeping_silent(
+    topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    end_offsets = AIOKafkaConsumer.end_offsets
+
+    async def never_again(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            raise KafkaConnectionError("away")
+        found: dict[TopicPartition, int] = await end_offsets(consumer, partitions)
+        return found
+
+    monkeypatch.setattr(tail, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(AIOKafkaConsumer, "end_offsets", never_again)
+    shown = annals("tail", topic)
+    assert (shown.exit_code, asked) == (3, 3)
+    assert "a server does not answer: KafkaConnectionError: away" in shown.stderr
+
+
+def test_it_begins_with_the_oldest_where_a_time_is_before_all_times(kafka: str, topic: str) -> None:
+    tell(kafka, topic, "counter/1", ['{"number": 1}'])
+    assert told(annals("tail", topic, "--from", "0001-01-01", "--no-follow", "--json")) == [1]
+
+
+def test_what_strangers_wrote_does_not_steer_the_terminal(kafka: str, topic: str) -> None:
+    tell(kafka, topic, "a\x1b[31m\nb", ["\x1b]0;owned\x07 [/red]"])
+    shown = annals("tail", topic, "--from", "beginning", "--no-follow").stdout
+    assert shown.endswith(f"a\\u001b[31m\\nb  {TYPE}  \\u001b]0;owned\\u0007 [/red]\n")
 
 
 def test_without_kafka_it_says_so_in_one_line(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:

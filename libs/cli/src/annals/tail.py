@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic as clock
 from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -20,6 +22,8 @@ from messaging.records import tolerate_header_names
 
 POLL_MILLISECONDS = 250
 AT_ONCE = 500
+QUIET_SECONDS = 5.0
+ANSWER_SECONDS = 10.0
 
 Start = Literal["beginning", "latest"] | datetime | int
 """A time is that of publishing, a number a position in the publisher's log."""
@@ -82,7 +86,8 @@ def _means(name: str, ce_type: str) -> bool:
 async def follow(kafka: Kafka, topic: str, start: Start, *, endless: bool) -> AsyncGenerator[Line]:
     """The records of a topic from `start` on; without `endless` up to its present end.
 
-    Partitions are woven together by time, each in its own order. Raises UnknownName when the topic is not there.
+    Partitions are woven together by time, each in its own order. Raises UnknownName when the topic is not there,
+    KafkaError or TimeoutError when Kafka is away, also later on: silence would look like peace.
     """
     consumer = AIOKafkaConsumer(
         **options(kafka), isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
@@ -98,10 +103,17 @@ async def follow(kafka: Kafka, topic: str, start: Start, *, endless: bool) -> As
         ends = await consumer.end_offsets(partitions)
         for partition, offset in (await _offsets(consumer, partitions, start, ends)).items():
             consumer.seek(partition, offset)
+        quiet_since = clock()
         while endless or not await _all_read(consumer, ends):
-            for record in await _poll(consumer):
+            records = await _poll(consumer)
+            for record in records:
                 if endless or record.offset < ends[TopicPartition(topic, record.partition)]:
                     yield line(record)
+            if records:
+                quiet_since = clock()
+            elif clock() - quiet_since > QUIET_SECONDS:  # nothing new, or nobody there to tell?
+                await asyncio.wait_for(consumer.end_offsets(partitions), ANSWER_SECONDS)
+                quiet_since = clock()
     finally:
         await closed(consumer)
 
