@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -65,7 +66,7 @@ class Log:
 @pytest.fixture
 def log(database: str, kafka: str, monkeypatch: pytest.MonkeyPatch) -> Log:
     """Forty events under five seals, all of them published."""
-    name = database.rpartition("/")[2].replace("t_", "shop-")
+    name = f"shop-{uuid4().hex[:16]}"  # databases are used again, topics are not
     monkeypatch.setattr(services, "installed", lambda: {name: Shop(name, "shop")})
     monkeypatch.setenv("SHOP_DATABASE_URL", database)
     monkeypatch.setenv("ANNALS_KAFKA_BOOTSTRAP", kafka)
