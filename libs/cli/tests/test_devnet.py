@@ -86,7 +86,7 @@ def test_a_load_is_sent_and_its_chain_saved_and_restored(annals: Annals, tmp_pat
     made = json.loads(annals("save", "big", "--json"))
     assert annals("saved") == f"big  {made['bytes']:,} bytes\n"
     annals("mine", "--blocks", "9")
-    assert "Aborted" in annals("restore", "big", code=1)
+    assert "--yes says yes" in annals("restore", "big", code=2)
     assert json.loads(annals("restore", "big", "--yes", "--json"))["head_id"] == made["head_id"]
     assert "no chain is saved as 'small'" in annals("restore", "small", "--yes", code=1)
     calls = tmp_path / "calls.json"

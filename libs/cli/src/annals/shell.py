@@ -187,7 +187,7 @@ def use(stack: str | None, needs: str | None = "DATABASE_URL") -> None:
     Raises NothingRuns when the stack is not there, or when there is none and no variable of any service (such as
     REWARDS_DATABASE_URL) or of all of them (ANNALS_…) names what the command `needs`.
     """
-    named = [name for name in os.environ if name.endswith(("_DATABASE_URL", "_KAFKA_BOOTSTRAP"))]
+    named = [name for name in os.environ if name.endswith(("_DATABASE_URL", "_KAFKA_BOOTSTRAP", "_TRON_URL"))]
     found = directory(stack) if stack is not None or not named else None
     if found is not None:
         os.environ.update(found.environment)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from annals import shell
 from annals.errors import UnknownName
@@ -193,7 +194,8 @@ def faults(
         shell.print_json(found)
     elif kinds:
         for name, one in found.items():
-            console.print(f"[bold]{name}[/]  [cyan]{' '.join(one['options'])}[/]\n  [dim]{one['does']}[/]")
+            options = " ".join(one["options"])
+            console.print(Text.assemble((name, "bold"), "  ", (options, "cyan"), "\n  ", (one["does"], "dim")))
     else:
         console.print(_table(found) if found else "There are no faults.")
 
@@ -266,7 +268,7 @@ def saved(as_json: Json = False, url: Url = None, stack: StackName = None) -> No
         shell.print_json(found)
         return
     for one in found:
-        console.print(f"{one['name']}  {one['bytes']:,} bytes", highlight=False)
+        console.print(f"{one['name']}  {one['bytes']:,} bytes")
     if not found:
         console.print("No chain is saved.")
 
@@ -332,7 +334,7 @@ def _tell(status: dict[str, Any], as_json: bool) -> None:
 def _say_status(status: dict[str, Any]) -> None:
     interval = f"a block every {status['block_time']:g} s" if status["block_time"] else "blocks on demand"
     heights = f"head {status['head']:,}, solidified {status['solid']:,}, {status['pending']:,} pending"
-    console.print(f"{heights}; {interval}.", highlight=False)
+    console.print(f"{heights}; {interval}.")
 
 
 def _option(text: str) -> tuple[str, Any]:
