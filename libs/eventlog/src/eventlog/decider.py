@@ -12,8 +12,9 @@ from typing import Any, Generic, TypeVar
 
 import asyncpg
 
-from eventlog.append import Appended, Metadata, NewEvent
+from eventlog.append import Appended
 from eventlog.errors import WrongExpectedVersion
+from eventlog.events import Metadata, NewEvent
 from eventlog.ids import derived_id, uuid7
 from eventlog.log import EventLog
 

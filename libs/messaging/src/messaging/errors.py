@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import asyncpg
 from aiokafka.errors import KafkaError
 
 from eventlog import WrongExpectedVersion
-
-if TYPE_CHECKING:
-    from messaging.cloudevents import Received
+from messaging.received import Received
 
 
 class Malformed(Exception):

@@ -15,10 +15,11 @@ from opentelemetry.trace import SpanKind
 
 from eventlog import tracing
 from messaging import cloudevents, metrics, offsets, parking
-from messaging.cloudevents import MessageClass, Received
+from messaging.cloudevents import MessageClass
 from messaging.errors import Fenced, Malformed, MissingPrerequisite, UnknownType, is_transient
 from messaging.offsets import Claim
 from messaging.parking import Failure
+from messaging.received import Received
 from messaging.settled import settled
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import asyncpg
 
 from eventlog import Executor, Intent, Metadata
-from messaging.cloudevents import Received
 from messaging.errors import MissingPrerequisite
 from messaging.handling import Committed, Handle
+from messaging.received import Received
 
 
 def inbox(translate: Callable[[Received], Sequence[Intent]], executor: Executor) -> Handle:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from aiokafka import ConsumerRecord
+
+from eventlog import RecordedEvent
 from messaging.errors import Malformed
 
-if TYPE_CHECKING:
-    from aiokafka import ConsumerRecord
-
-    from eventlog import RecordedEvent
 _METADATA = ',"metadata":'
 _DATA = ',"data":'
 

@@ -19,8 +19,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts import Message
 from eventlog import EventLog, EventTypes, NewEvent, RecordedEvent
-from messaging.cloudevents import Received
 from messaging.connection import Kafka, options
+from messaging.received import Received
 from messaging.relay import Publication
 from messaging.topics import TopicSpec, ensure
 
