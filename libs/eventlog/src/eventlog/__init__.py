@@ -11,6 +11,7 @@ from eventlog.errors import (
     InvalidProof,
     UnknownEventType,
     WrongExpectedVersion,
+    is_transient,
 )
 from eventlog.events import Metadata, NewEvent, RecordedEvent, decode_all
 from eventlog.ids import derived_id, uuid7
@@ -61,6 +62,7 @@ __all__ = [
     "explain",
     "index_sql",
     "install_sql",
+    "is_transient",
     "prove",
     "share_sql",
     "uuid7",

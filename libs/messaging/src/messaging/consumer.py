@@ -15,19 +15,17 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
-    GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
-    TopicAuthorizationFailedError,
 )
 
 from contracts import message_class
 from messaging import metrics, offsets, topics
 from messaging.cloudevents import MessageClass
 from messaging.connection import Kafka, closed, options, started
-from messaging.errors import Fenced, OffsetLost, TopicRecreated, is_transient, is_unavailable
+from messaging.errors import Fenced, OffsetLost, TopicRecreated, is_transient
 from messaging.handling import BatchHandler, Handle, processing
 from messaging.offsets import Claim
 from messaging.records import tolerate_header_names
@@ -112,10 +110,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             started = asyncio.get_running_loop().time()
             try:
                 await self._session()
-            except (GroupAuthorizationFailedError, TopicAuthorizationFailedError):
-                raise
             except Exception as error:
-                if not is_unavailable(error):
+                if not is_transient(error):
                     raise
                 if asyncio.get_running_loop().time() - started > LONGEST_PAUSE_SECONDS:
                     pause = 0.5

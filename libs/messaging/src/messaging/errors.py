@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import asyncpg
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
-from eventlog import WrongExpectedVersion
+import eventlog
 from messaging.received import Received
 
 
@@ -35,6 +40,8 @@ class MissingPrerequisite(Exception):
 
 class Transient(Exception):
     """Raised by a handler: trying again later may succeed; the message is never taken for poison."""
+
+    retriable = True
 
 
 class Fenced(Exception):
@@ -68,6 +75,8 @@ class Led(Exception):
 class Recovering(Exception):
     """The log of this consumer group is being recovered, or its recovery was begun and not finished."""
 
+    retriable = True
+
 
 class AuditAborted(Exception):
     """So many records differ from the log that it is not worth going on."""
@@ -81,38 +90,21 @@ class EventTooLarge(Exception):
     """An event is larger than its topic accepts, so that the relay cannot go past it."""
 
 
-def is_unavailable(error: BaseException) -> bool:
-    """Whether an error says that PostgreSQL or Kafka cannot be reached or served us now, whatever was asked of it."""
-    return isinstance(
-        error,
-        (
-            KafkaError,
-            OSError,  # with ConnectionError and TimeoutError
-            Recovering,
-            asyncpg.InterfaceError,  # the connection was closed under us,
-            asyncpg.InternalClientError,  # even while asyncpg was not looking
-            asyncpg.PostgresConnectionError,
-            asyncpg.OperatorInterventionError,  # shutting down, starting, time-outs
-            asyncpg.InsufficientResourcesError,  # too many connections, disk full
-            asyncpg.PostgresSystemError,  # a disk does not answer
-            asyncpg.IdleInTransactionSessionTimeoutError,
-            asyncpg.TransactionTimeoutError,
-            asyncpg.ReadOnlySQLTransactionError,  # failed over to a replica
-        ),
-    )
+_FORBIDDEN = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether handling the same messages again may succeed, so that an error says nothing against them."""
-    return is_unavailable(error) or isinstance(
-        error,
-        (
-            Transient,
-            WrongExpectedVersion,
-            asyncpg.TransactionRollbackError,  # a lost race: serialisation, deadlock
-            asyncpg.LockNotAvailableError,
-            asyncpg.ObjectInUseError,
-            asyncpg.InvalidCachedStatementError,  # a migration changed a table under a prepared statement
-            MemoryError,
-        ),
-    )
+    """As `eventlog.is_transient`, for those who speak to Kafka too: whatever it refuses passes, but for a lack of rights.
+
+    So an error says nothing against the messages that were being handled, nor against the process.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_transient(inner) for inner in error.exceptions)
+    if isinstance(error, KafkaError):
+        return not isinstance(error, _FORBIDDEN)
+    return eventlog.is_transient(error)

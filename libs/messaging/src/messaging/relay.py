@@ -17,7 +17,7 @@ from contracts import Message
 from eventlog import EventLog, RecordedEvent, Watermark, tracing
 from messaging import cloudevents, metrics, stored, topics
 from messaging.connection import Kafka
-from messaging.errors import LogBehindTopics, is_unavailable
+from messaging.errors import LogBehindTopics, is_transient
 from messaging.leader import Leadership, leadership
 from messaging.producer import TransactionalProducer
 from messaging.progress import Progress, read_progress
@@ -97,7 +97,7 @@ class Relay:
                 async with self._producer() as producer, leadership(self._log.pool, self.name) as lock:
                     await self._lead(lock, producer)
             except Exception as error:
-                if not is_unavailable(error):
+                if not is_transient(error):
                     raise
                 # Fenced, or a server is away. The next leader, maybe this one, begins where the topics say.
                 if asyncio.get_running_loop().time() - started > LONGEST_PAUSE_SECONDS:
