@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, ProducerFenced, TopicAuthorizationFailedError
 
 from eventlog import WrongExpectedVersion
 from messaging import MissingPrerequisite, Transient
@@ -38,6 +38,8 @@ from messaging.errors import is_transient
         asyncpg.exceptions.PostgresIOError("disk"),
         asyncpg.ReadOnlySQLTransactionError("a replica"),
         asyncpg.InvalidCachedStatementError("a migration"),
+        ProducerFenced("another instance leads"),
+        ExceptionGroup("two at once", [ConnectionResetError(), asyncpg.InterfaceError("connection is closed")]),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -52,6 +54,10 @@ def test_the_world_is_to_blame(error: Exception) -> None:
         KeyError("amount"),
         MissingPrerequisite("waits, but for another message"),
         asyncpg.UniqueViolationError("doubled"),
+        asyncpg.InterfaceError("the server expects 1 argument for this query, 2 were passed"),
+        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+        ExceptionGroup("two at once", [ConnectionResetError(), KeyError("amount")]),
+        TopicAuthorizationFailedError("rewards.events"),
         asyncpg.DataError("invalid input for query argument $1"),
         asyncpg.NumericValueOutOfRangeError("too large"),
         asyncpg.exceptions.ProgramLimitExceededError("index row too large"),

@@ -63,13 +63,8 @@ _PASSING = (
     "57",  # shutting down, starting, cancelled, a limit of time
     "58",  # a disk does not answer
 )
-_CUT = (
-    "connection is closed",
-    "connection was closed",
-    "pool is clos",
-    "released back to the pool",
-    "is cancelling",
-)  # by the server, or by the pool for its sake
+# Of a connection that the server has cut, or the pool for its sake.
+_CUT = ("connection is closed", "connection was closed", "pool is clos", "released back to the pool", "is cancelling")
 
 
 def is_transient(error: BaseException) -> bool:

@@ -99,9 +99,9 @@ _FORBIDDEN = (
 
 
 def is_transient(error: BaseException) -> bool:
-    """As `eventlog.is_transient`, for those who speak to Kafka too: whatever it refuses passes, but for a lack of rights.
+    """Whether the same work can succeed later, so that an error says nothing against the messages it met.
 
-    So an error says nothing against the messages that were being handled, nor against the process.
+    As `eventlog.is_transient`, and whatever Kafka refuses, but for a lack of rights.
     """
     if isinstance(error, BaseExceptionGroup):
         return all(is_transient(inner) for inner in error.exceptions)
