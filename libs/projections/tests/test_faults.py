@@ -13,6 +13,7 @@ from bank_sample import Balances, Highest, caught_up, credited, eventually, runn
 
 from eventlog import EventLog, Watermark
 from projections import Runner, audit, dead_letters
+from projections.control import pause, resume
 from projections.errors import InvalidChange, blames_event
 
 TO_BLAME = ("21", "22", "23")  # cardinality violation, data exception, integrity constraint violation
@@ -215,3 +216,28 @@ async def waits(pool: asyncpg.Pool) -> bool:
 
 async def said(caplog: pytest.LogCaptureFixture, error: str) -> bool:
     return error in caplog.text
+
+
+async def test_what_was_read_from_a_server_that_is_lost_takes_no_effect_on_the_one_that_took_over_with_less(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    async with running(Runner(pool, log, watermark, [Balances()])):
+        await log.append([credited("kept")])
+        await watermark.measure()
+        await caught_up(pool, "balances_v1")
+        await pause(pool, "balances_v1", by="test")
+        await asyncio.sleep(0.5)  # until the runner has heard
+        lost = await log.append([credited("lost")])
+        await watermark.measure()
+        await asyncio.sleep(0.2)  # the batch is read and waits to be written
+        async with pool.acquire() as conn, conn.transaction():
+            await conn.execute("SET LOCAL session_replication_role = replica")
+            await conn.execute("DELETE FROM events WHERE position = $1", lost.position)
+            await conn.execute("DELETE FROM streams WHERE stream = 'lost'")
+            await conn.execute("SELECT setval('events_position', $1, false)", lost.position)
+        again = await log.append([credited("again")])
+        assert again.position == lost.position
+        await watermark.measure()
+        await resume(pool, "balances_v1")
+        await caught_up(pool, "balances_v1")
+    assert await pool.fetch("SELECT account FROM balances_v1.accounts ORDER BY 1") == [("again",), ("kept",)]

@@ -151,20 +151,28 @@ async def write_rows(conn: asyncpg.Connection, generation: Generation, prepared:
 
 
 async def move(conn: asyncpg.Connection, generation: Generation, batch: Batch, *, durable: bool = True) -> None:
-    """Move the checkpoint over a batch by compare-and-set; its row stays locked until the transaction ends."""
+    """Move the checkpoint over a batch by compare-and-set; its row stays locked until the transaction ends.
+
+    Raises Fenced also if the log no longer has what was read: a standby has taken over that never got it.
+    """
+    last = batch.events[-1] if batch.events else None
     moved = await conn.fetchrow(
         """UPDATE checkpoints SET position = $3, updated_at = now()
            WHERE subscription = $1 AND position = $2 AND fingerprint = $5
+             AND ($6::uuid IS NULL OR EXISTS (SELECT FROM events WHERE position = $7 AND event_id = $6))
            RETURNING set_config('synchronous_commit', $4, true)""",
         generation.checkpoint,
         batch.after,
         batch.upto,
         "on" if durable else "off",
         generation.fingerprint,
+        last and last.event_id,
+        last and last.position,
     )
     if moved is None:
         raise Fenced(
-            f"checkpoint {generation.checkpoint}: another process has moved or replaced position {batch.after}"
+            f"checkpoint {generation.checkpoint}: another process has moved or replaced position {batch.after}, or the "
+            f"log no longer has the events up to {batch.upto}"
         )
 
 

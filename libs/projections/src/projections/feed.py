@@ -36,6 +36,10 @@ class Feed:
             self._forget_some()
         return await asyncio.shield(read)
 
+    def forget(self) -> None:
+        """Read anew: the server that answers now may have less than the one that answered before."""
+        self._reads = {position: read for position, read in self._reads.items() if not read.done()}
+
     async def close(self) -> None:
         reads = list(self._reads.values())
         for read in reads:
