@@ -13,10 +13,14 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.structs import BrokerMetadata
 
 import messaging
 from messaging import Consumer, OffsetLost, Received, TopicRecreated, TopicSpec, Transient, offsets
+from messaging.producer import partition_of
 from messaging.testing import eventually, headers, note, running
+from messaging.topics import topic_ids
 
 Spawn = Callable[..., Any]
 
@@ -354,3 +358,42 @@ async def recreate(kafka: str, topic: str) -> None:
     finally:
         await admin.close()
     await messaging.ensure(kafka, [TopicSpec(topic)])
+
+
+async def test_a_predecessor_may_go_on_until_its_partition_is_claimed(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    """Frozen for longer than its session, it is out of the group, and still owns the offset that it is moving."""
+    await send(producer, topic, "a", 1, 1)
+    async with running(Consumer(tables, kafka, name, [topic], note)):
+        await eventually(lambda: has_handled(tables, 1))
+    async with tables.acquire() as predecessor, predecessor.transaction():
+        moved = await predecessor.fetchval(
+            "UPDATE offsets SET next_offset = next_offset + 1 WHERE next_offset > 0 RETURNING partition"
+        )
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(Consumer(tables, kafka, name, [topic], note).run())
+
+            async def claims() -> bool:
+                sql = "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^INSERT INTO offsets' AND wait_event = $1"
+                return bool(await tables.fetchval(sql, "transactionid"))
+
+            await eventually(claims)
+            await send(producer, topic, "a", 2, 2)  # the one that the predecessor handles
+            await predecessor.execute("COMMIT; BEGIN")
+            await send(producer, topic, "a", 3, 3)
+            await eventually(lambda: has_handled(tables, 2))
+            work.cancel()
+    assert moved == partition_of(b"a", 4)
+    assert await handled(tables) == {"a": [1, 3]}
+
+
+async def test_a_broker_that_is_away_is_not_asked_for_topic_ids_when_another_answers(kafka: str, topic: str) -> None:
+    client = AIOKafkaClient(bootstrap_servers=kafka)
+    await client.bootstrap()
+    try:
+        for away in range(90, 99):
+            client.cluster._brokers[away] = BrokerMetadata(away, "127.0.0.1", 1, None)
+        assert (await topic_ids(client, [topic])).keys() == {topic}
+    finally:
+        await client.close()

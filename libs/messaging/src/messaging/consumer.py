@@ -19,6 +19,7 @@ from aiokafka.errors import (
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
+    UnknownTopicOrPartitionError,
 )
 
 from contracts import message_class
@@ -184,20 +185,27 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         generation = self._generation
         found = await topics.topic_ids(client, self._topics)
         self._verify_topics(found)
-        beginnings, ends = await consumer.beginning_offsets(missing), await consumer.end_offsets(missing)
-        for partition in missing:
-            claimed = await offsets.claim(
+        if unknown := {partition.topic for partition in missing} - found.keys():  # to the broker that we asked
+            raise UnknownTopicOrPartitionError(f"group {self._group}: topics {', '.join(sorted(unknown))}: not found")
+        beginnings = await consumer.beginning_offsets(missing)
+        claims = {
+            partition: await offsets.claim(
                 self._pool, self._group, partition, found[partition.topic], beginnings[partition], self._owner
             )
+            for partition in missing
+        }
+        ends = await consumer.end_offsets(missing)  # not before: until it is claimed, a former owner may go on
+        for partition, claimed in claims.items():
             if not beginnings[partition] <= claimed.next_offset <= ends[partition]:
                 raise OffsetLost(
                     f"{partition.topic}[{partition.partition}]: group {self._group} goes on at {claimed.next_offset}, "
                     f"found {beginnings[partition]} to {ends[partition]}: records were deleted before they were read"
                 )
-            if generation != self._generation:
-                return  # rebalanced while we waited; whoever owns it now claims it again
+        if generation != self._generation:
+            return  # rebalanced while we waited; whoever owns it now claims it again
+        for partition, claimed in claims.items():
             consumer.seek(partition, claimed.next_offset)
-            self._claims[partition] = claimed
+        self._claims.update(claims)
         logger.info("group %s: goes on with %d partitions", self._group, len(self._claims))
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord[bytes, bytes]]:
