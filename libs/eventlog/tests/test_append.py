@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 
 import asyncpg
@@ -8,6 +9,7 @@ import pytest
 
 from eventlog import (
     ANY,
+    MAX_EVENT_BYTES,
     NO_STREAM,
     DuplicateEvent,
     EventLog,
@@ -16,8 +18,10 @@ from eventlog import (
     NewEvent,
     Share,
     UnknownEventType,
+    Watermark,
     WrongExpectedVersion,
 )
+from eventlog.log import READ_BYTES
 from eventlog.testing import NOW, Credited, credited
 
 FEW, MANY = 3, 450  # below and above the size from which COPY is used
@@ -170,3 +174,18 @@ async def test_shares_deal_the_streams_and_keep_their_order(log: EventLog) -> No
         e.position for e in await log.read(0, last)
     ]
     assert all(share == sorted(share, key=lambda event: event.position) for share in shares)
+
+
+async def test_a_reader_that_meets_large_events_gets_a_few_at_a_time_and_every_one(
+    log: EventLog, pool: asyncpg.Pool
+) -> None:
+    chance = random.Random(7)  # so that PostgreSQL can't compress them
+    large = [NewEvent(f"large/{i}", Credited(i, chance.randbytes(400_000).hex()), NOW) for i in range(30)]
+    await log.append([credited("small", i) for i in range(100)] + large)
+    horizon, sizes, checkpoint = await Watermark(pool).measure(), [], 0
+    while events := await log.read(checkpoint, horizon, limit=1_000):
+        sizes.append(sum(len(event.data) for event in events))
+        checkpoint = events[-1].position
+    assert checkpoint == horizon
+    assert len(sizes) == 2
+    assert max(sizes) < READ_BYTES + MAX_EVENT_BYTES

@@ -27,6 +27,9 @@ class Share:
     count: int
 
 
+READ_BYTES = 16_777_216
+"""Bounds the memory of a reader who asks for thousands of events and meets large ones; as PostgreSQL stores them."""
+
 _COLUMNS = "position, stream, version, event_id, type, type_version, data, metadata, occurred_at, recorded_at"
 
 
@@ -102,8 +105,9 @@ class EventLog:
         share: Share | None = None,
         streams: str | None = None,
     ) -> list[RecordedEvent]:
-        """Events with after < position <= upto in order of position, at most `limit`.
+        """Events with after < position <= upto in order of position, at most `limit` and about READ_BYTES of data.
 
+        There may be more behind the last one that it returns; when it returns none, there are none.
         Optionally only those of some types, or of streams whose names begin with `streams`; `index_sql` makes an index
         for that. `share` leaves out streams of other shares. Nothing is missed provided `upto` is at most the horizon
         of a Watermark.
@@ -113,7 +117,11 @@ class EventLog:
         if share is not None:
             arguments += [share.count, share.index]
             where += f" AND {selection.share_sql('stream', f'${len(arguments) - 1}::bigint')} = ${len(arguments)}"
-        sql = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position LIMIT $3"  # noqa: S608 - constant parts
+        sql = f"""SELECT {_COLUMNS} FROM (
+                      SELECT {_COLUMNS}, sum(pg_column_size(data)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
+                             - pg_column_size(data) AS bytes_before
+                      FROM events WHERE {where} ORDER BY position LIMIT $3) AS e
+                  WHERE bytes_before < {READ_BYTES} ORDER BY position"""  # noqa: S608 - constant parts
         return self._recorded(await (conn or self.pool).fetch(sql, *arguments))
 
     async def read_stream(

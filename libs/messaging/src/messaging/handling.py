@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -97,7 +97,9 @@ async def transaction(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
             yield connection
         except BaseException:
             if not is_lost(connection):
-                await under_way.rollback()
+                # If that fails the server does it by itself; what must not get lost is the error, or the cancellation.
+                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await under_way.rollback()
             raise
         try:
             await under_way.commit()

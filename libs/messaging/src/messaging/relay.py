@@ -178,7 +178,7 @@ class Relay:
             if horizon <= self._reached:
                 continue
             events = await self._log.read(self._reached, horizon, limit)
-            upto = events[-1].position if len(events) == limit else horizon
+            upto = events[-1].position if events else horizon
             if events:
                 async with self._in_time():
                     size = await self._relay(producer, log_id, events)

@@ -179,7 +179,13 @@ async def move(conn: asyncpg.Connection, generation: Generation, batch: Batch, *
 async def what_is_held(conn: asyncpg.Connection, generation: Generation, batch: Batch) -> Held:
     """The parked keys of a generation, and the discarded positions within a batch, as the log itself tells them."""
     records = await conn.fetch(
-        """SELECT key, min(position) AS position FROM dead_letters WHERE subscription = $1 GROUP BY key
+        """WITH RECURSIVE heads AS (  -- from key to key through the index, however many events wait behind each
+               (SELECT key, position FROM dead_letters WHERE subscription = $1 ORDER BY key, position LIMIT 1)
+               UNION ALL
+               SELECT next.* FROM heads CROSS JOIN LATERAL (
+                   SELECT key, position FROM dead_letters WHERE subscription = $1 AND key > heads.key
+                   ORDER BY key, position LIMIT 1) AS next)
+           SELECT key, position FROM heads
            UNION ALL
            SELECT NULL, discarded FROM (
                SELECT (data ->> 'position')::bigint AS discarded FROM events
