@@ -189,3 +189,15 @@ async def test_a_reader_that_meets_large_events_gets_a_few_at_a_time_and_every_o
     assert checkpoint == horizon
     assert len(sizes) == 2
     assert max(sizes) < READ_BYTES + MAX_EVENT_BYTES
+
+
+@pytest.mark.parametrize("stream", ["", "a\nb", "a\0b", "a\u200bb", "\ud800", "x" * 501, "\u017c" * 251])
+async def test_a_stream_whose_name_could_not_travel_is_refused(log: EventLog, stream: str) -> None:
+    with pytest.raises(InvalidEvent, match="expected a name of printable characters, at most 500 bytes"):
+        await log.append([credited(stream)])
+
+
+@pytest.mark.parametrize("stream", ["x" * 500, "\u017c" * 250, "pool/';--", "\U0001f600", "a b"])
+async def test_other_streams_are_not(log: EventLog, stream: str) -> None:
+    await log.append([credited(stream)])
+    assert len(await log.read_stream(stream)) == 1

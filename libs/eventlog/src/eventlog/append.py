@@ -22,6 +22,7 @@ ANY = -1
 NO_STREAM = 0
 """Expected version: the stream must not exist yet."""
 
+MAX_STREAM_BYTES = 500  # it has to travel: as the key of a record, in a header, in a token
 COPY_FROM = 200  # events in one append from which COPY beats the function with arrays
 COPY_CHUNK = 250  # rows made ready at a time
 COPY_ROWS = 5_000  # rows of one COPY: bounds how long the fence is held between two statements
@@ -53,6 +54,11 @@ class Append:
             raise InvalidEvent(
                 f"{unzoned.stream}: occurred_at: expected a time with its zone, got {unzoned.occurred_at}"
             )
+        for stream in self.counts:
+            if not 0 < len(stream.encode(errors="replace")) <= MAX_STREAM_BYTES or not stream.isprintable():
+                raise InvalidEvent(
+                    f"stream {stream[:99]!r}: expected a name of printable characters, at most {MAX_STREAM_BYTES} bytes"
+                )
         self.events = events
         self.expected = expected
         self.encoded = types.encode_all([event.event for event in events])

@@ -158,9 +158,8 @@ async def _segments(
     """Compute every root anew from the rows."""
     for group in _groups([seal for seal in seals if 1 <= _size(seal) <= MAX_POSITIONS]):
         first, last = min(s.first_position for s in group), max(s.last_position for s in group)
-        found = [
-            leaf async for row in conn.cursor(_ROWS, first, last, prefetch=ROWS_AT_ONCE) for leaf in of_rows([row])
-        ]
+        rows = conn.cursor(_ROWS, first, last, prefetch=ROWS_AT_ONCE)
+        found = [leaf async for row in rows for leaf in of_rows([row])]
         positions = [position for position, _ in found]
         for seal in group:
             start, end = bisect_left(positions, seal.first_position), bisect_right(positions, seal.last_position)

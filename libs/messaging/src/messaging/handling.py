@@ -98,7 +98,7 @@ async def transaction(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
         except BaseException:
             if not is_lost(connection):
                 # If that fails the server does it by itself; what must not get lost is the error, or the cancellation.
-                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                     await under_way.rollback()
             raise
         try:
