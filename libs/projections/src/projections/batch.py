@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
 
 from eventlog import RecordedEvent, dead_letters_stream, decode_all
 from projections.bulk import BulkRows
-from projections.errors import EventFailed, Fenced, blames_event
+from projections.errors import EventFailed, Fenced, InvalidChange, blames_event
 from projections.generation import Generation
 from projections.rows import Key, Rows
 from projections.writer import write_all
 
 _AT_ONCE = 200  # events decoded and handled between two chances for other tasks of the process
+_KEY_BYTES = 1_000  # so that dead letters can be indexed by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _handle(generation: Generation, prepared: Prepared, start: int) -> None:
         if handler is None or recorded.position in held.positions:
             continue
         try:
-            key = projection.key(recorded)
+            key = _named_key(generation, recorded)
             if key in held.keys and recorded.position >= held.keys[key]:
                 prepared.behind.append((key, recorded))
                 continue
@@ -232,9 +232,16 @@ def describe_error(error: Exception) -> str:
 
 
 def key_of(generation: Generation, recorded: RecordedEvent) -> str:
-    """The partition key of an event; its stream if the projection fails even to name the key."""
+    """The partition key of an event; its stream if the projection fails even to name one that can be kept."""
     try:
-        key: Any = generation.projection.key(recorded)
+        return _named_key(generation, recorded)
     except Exception:  # the same error is what parks the event, so it is not lost
         return recorded.stream
-    return str(key)
+
+
+def _named_key(generation: Generation, recorded: RecordedEvent) -> str:
+    key: object = generation.projection.key(recorded)
+    if not isinstance(key, str) or len(key.encode()) > _KEY_BYTES or "\0" in key:
+        expected = f"a text of at most {_KEY_BYTES} bytes without U+0000"
+        raise InvalidChange(f"partition key: expected {expected}, found {str(key)[:100]!r}")
+    return key
