@@ -397,3 +397,15 @@ async def test_a_broker_that_is_away_is_not_asked_for_topic_ids_when_another_ans
         assert (await topic_ids(client, [topic])).keys() == {topic}
     finally:
         await client.close()
+
+
+async def test_topics_may_be_compressed_as_their_brokers_or_producers_like(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str
+) -> None:
+    codecs = ("gzip", "lz4", "snappy", "zstd")
+    await messaging.ensure(kafka, [TopicSpec(f"{name}.{codec}", 1, {"compression.type": codec}) for codec in codecs])
+    for codec in codecs:
+        await send(producer, f"{name}.{codec}", codec, 1, 100)
+    async with running(Consumer(tables, kafka, name, [f"{name}.{codec}" for codec in codecs], note)):
+        await eventually(lambda: has_handled(tables, 400))
+    assert await handled(tables) == {codec: list(range(1, 101)) for codec in codecs}

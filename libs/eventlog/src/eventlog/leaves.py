@@ -136,8 +136,8 @@ _EVENT = " || ".join(
         "timestamptz_send(e.recorded_at)",
     )
 )
-# Of the segment from $1 to $2: how many events it has, and its leaves one behind the other. A large event's JSON is made
-# into a text only once (hence OFFSET), and only its hash is joined and sorted.
+# Of the segment from $1 to $2: how many events it has, and its leaves one behind the other. A large event's JSON is
+# made into a text only once (hence OFFSET), and only its hash is joined and sorted.
 LEAVES_SQL = rf"""
     SELECT count(e.position) AS events,
            string_agg(CASE WHEN e.position IS NULL THEN sha256('\x02'::bytea || int8send(p)) ELSE e.leaf END,
