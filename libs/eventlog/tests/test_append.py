@@ -51,9 +51,15 @@ HOSTILE = ["\\N", "\\.", "a\tb", "a\nb", "a\r\nb", "a\\tb", "\\", "'\"", "{}", "
 @pytest.mark.parametrize("count", [len(HOSTILE), MANY])
 async def test_whatever_stands_in_names_and_texts_is_read_back_as_it_was(log: EventLog, count: int) -> None:
     texts = [HOSTILE[i % len(HOSTILE)] for i in range(count)]
-    await log.append([NewEvent(text, Credited(1, text), NOW, metadata=Metadata(actor=text)) for text in texts])
+    streams = [text if text and text.isprintable() else "unprintable" for text in texts]
+    await log.append(
+        [
+            NewEvent(stream, Credited(1, text), NOW, metadata=Metadata(actor=text))
+            for stream, text in zip(streams, texts, strict=True)
+        ]
+    )
     got = await log.read(0, count)
-    assert [(e.stream, e.event.note, e.metadata.actor) for e in got] == [(text, text, text) for text in texts]
+    assert [(e.stream, e.event.note, e.metadata.actor) for e in got] == list(zip(streams, texts, texts, strict=True))
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])
