@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 import pytest
+from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import KafkaConnectionError, ProducerFenced, TopicAuthorizationFailedError
 
 from eventlog import WrongExpectedVersion
@@ -66,3 +67,11 @@ def test_the_world_is_to_blame(error: Exception) -> None:
 )
 def test_the_message_is_to_blame(error: Exception) -> None:
     assert not is_transient(error)
+
+
+async def test_a_cluster_that_names_no_broker_yet_is_only_away() -> None:
+    client = AIOKafkaClient(bootstrap_servers="localhost:1")
+    with pytest.raises(AssertionError) as of_aiokafka:
+        await client.coordinator_lookup(CoordinationType.TRANSACTION, "rewards.relay")
+    assert is_transient(of_aiokafka.value)
+    assert not is_transient(AssertionError("a handler's own"))

@@ -97,6 +97,8 @@ _FORBIDDEN = (
     TransactionalIdAuthorizationFailed,
 )
 
+_NO_BROKER = "Did we not perform bootstrap?"
+
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same work can succeed later, so that an error says nothing against the messages it met.
@@ -107,4 +109,6 @@ def is_transient(error: BaseException) -> bool:
         return all(is_transient(inner) for inner in error.exceptions)
     if isinstance(error, KafkaError):
         return not isinstance(error, _FORBIDDEN)
+    if isinstance(error, AssertionError):  # of aiokafka's: a cluster that comes back may name no broker at first
+        return _NO_BROKER in str(error)
     return eventlog.is_transient(error)
