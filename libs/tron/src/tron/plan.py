@@ -1,0 +1,246 @@
+"""What to deploy: the constructors' arguments, who gets which role, the reward pools; and the steps that do it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, Self
+
+from tron.address import keccak256, normalise
+from tron.codec import refuse
+from tron.contract import Call
+from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
+from tron.creation import Creation
+from tron.errors import InvalidAddress, InvalidArgument
+
+TOKEN = 10**18
+"""One DCMX in its smallest unit (18 decimals)."""
+
+POOLS = ("sharing", "listening", "bandwidth", "voting", "referral")
+"""The names of the reward pools, in the order of their numbers."""
+
+Administered = DCMXToken | ComplianceRegistry | RoyaltyDistributor | MusicNFT | RewardVault
+CONTRACTS: tuple[type[Administered], ...] = (DCMXToken, ComplianceRegistry, RoyaltyDistributor, MusicNFT, RewardVault)
+"""The five contracts, in the order in which they are created."""
+
+Addresses = Mapping[str, str]
+"""Where the contracts are, by their compiled names."""
+
+_ADMINISTRATION = ("DEFAULT_ADMIN_ROLE", "PAUSER_ROLE")
+_DECIMAL = re.compile(r"(\d+)(?:\.(\d{1,18}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A reward pool's budget and its limit per account and UTC day, in the token's smallest unit."""
+
+    budget: int
+    daily_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to deploy. Who is not named is the administrator: fee recipient, verifier, officers, anchors, treasury.
+
+    The administrator is the deployer, unless another address (a multi-signature account) is named to take over: it is
+    granted administration and pausing of every contract, and with `renounce` the deployer then gives up its own.
+    `treasury` gets what the pools leave of the initial supply. Amounts are in the token's smallest unit.
+    """
+
+    cap: int = 1_000_000_000 * TOKEN
+    initial_supply: int = 100_000_000 * TOKEN
+    fee_bps: int = 250
+    fee_recipient: str | None = None
+    verifier: str | None = None
+    artists: Sequence[str] = ()
+    officers: Sequence[str] = ()
+    anchors: Sequence[str] = ()
+    pools: Mapping[int, Pool] = field(
+        default_factory=lambda: {pool: Pool(1_000_000 * TOKEN, 100 * TOKEN) for pool in range(5)}
+    )
+    administrator: str | None = None
+    renounce: bool = False
+    treasury: str | None = None
+
+    def __post_init__(self) -> None:
+        budgets = sum(pool.budget for pool in self.pools.values())
+        if not budgets <= self.initial_supply <= self.cap:
+            raise InvalidArgument(
+                f"plan: expected pools ({budgets}) <= initial supply ({self.initial_supply}) <= cap ({self.cap})"
+            )
+        if self.administrator and not self.verifier:
+            raise InvalidArgument("plan.verifier: expected an address, for the administrator cannot sign claims")
+        if self.renounce and not self.administrator:
+            raise InvalidArgument("plan.renounce: expected an administrator to renounce for")
+
+    @classmethod
+    def from_config(cls, source: Mapping[str, Any]) -> Self:
+        """Return the plan of a configuration file; amounts there are DCMX, as ints or decimal texts (`cap_dcmx`).
+
+        Raises `InvalidArgument`, its text beginning with the path of the field.
+        """
+        known = {**{f"{name}_dcmx": name for name in ("cap", "initial_supply")}, **{n: n for n in _PLAIN}}
+        values: dict[str, Any] = {}
+        for key, value in source.items():
+            if key not in known:
+                raise InvalidArgument(f"{key}: no such field; there are: {', '.join(sorted(known))}")
+            values[known[key]] = _read(key, value)
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a form for JSON, equal for equal plans."""
+        plain = {name: getattr(self, name) for name in (field.name for field in fields(self)) if name != "pools"}
+        lists = {name: list(plain[name]) for name in _LISTS}
+        pools = {str(number): [pool.budget, pool.daily_limit] for number, pool in sorted(self.pools.items())}
+        return {**plain, **lists, "pools": pools}
+
+
+_ADDRESSES = ("fee_recipient", "verifier", "administrator", "treasury")
+_LISTS = ("artists", "officers", "anchors")
+_PLAIN = (*_ADDRESSES, *_LISTS, "fee_bps", "renounce", "pools")
+
+
+def _read(key: str, value: Any) -> Any:
+    if key.endswith("_dcmx"):
+        return _tokens(key, value)
+    if key in _ADDRESSES:
+        return _address(key, value)
+    if key in _LISTS:
+        if not isinstance(value, list):
+            raise refuse(key, "a list of addresses", value)
+        return tuple(_address(f"{key}[{index}]", one) for index, one in enumerate(value))
+    if key == "pools":
+        return _pools(value)
+    kind = bool if key == "renounce" else int
+    if type(value) is not kind:
+        raise refuse(key, f"a {kind.__name__}", value)
+    return value
+
+
+def _pools(source: Any) -> dict[int, Pool]:
+    pools: dict[int, Pool] = {}
+    if not isinstance(source, Mapping):
+        raise refuse("pools", "a table", source)
+    for name, pool in source.items():
+        if name not in POOLS:
+            raise InvalidArgument(f"pools.{name}: no such pool; there are: {', '.join(POOLS)}")
+        if not isinstance(pool, Mapping) or set(pool) != {"budget_dcmx", "daily_limit_dcmx"}:
+            raise refuse(f"pools.{name}", "budget_dcmx and daily_limit_dcmx", pool)
+        amounts = {key: _tokens(f"pools.{name}.{key}", value) for key, value in pool.items()}
+        pools[POOLS.index(name)] = Pool(amounts["budget_dcmx"], amounts["daily_limit_dcmx"])
+    return pools
+
+
+def _address(path: str, value: Any) -> str:
+    try:
+        return normalise(value)
+    except InvalidAddress:
+        raise refuse(path, "an address", value) from None
+
+
+def _tokens(path: str, value: Any) -> int:
+    match = None if isinstance(value, bool | float) else _DECIMAL.fullmatch(str(value))
+    if match is None:
+        raise refuse(path, "DCMX as an int or a text with at most 18 decimals", value)
+    whole, fraction = match.groups(default="")
+    return int(whole) * TOKEN + int(fraction.ljust(18, "0"))
+
+
+# -- the steps ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One transaction; what it does can depend on where the contracts of the stages before it are."""
+
+    name: str
+    payload: Callable[[Addresses], Call | Creation]
+
+
+def stages(plan: Plan, owner: str) -> list[list[Step]]:
+    """Return the steps; those of a stage need nothing of each other, but all that the stages before have done."""
+    admin = plan.administrator or owner
+    created: list[list[tuple[type[Administered], Callable[[Addresses], Creation]]]] = [
+        [
+            (DCMXToken, lambda at: DCMXToken.creation(owner, plan.cap, plan.initial_supply)),
+            (ComplianceRegistry, lambda at: ComplianceRegistry.creation(owner)),
+            (
+                RoyaltyDistributor,
+                lambda at: RoyaltyDistributor.creation(owner, plan.fee_recipient or admin, plan.fee_bps),
+            ),
+        ],
+        [
+            (MusicNFT, lambda at: MusicNFT.creation(owner, at["RoyaltyDistributor"])),
+            (RewardVault, lambda at: RewardVault.creation(owner, at["DCMXToken"], plan.verifier or owner)),
+        ],
+    ]
+    steps = [[Step(f"create {kind.NAME}", payload) for kind, payload in stage] for stage in created]
+    return [stage for stage in (*steps, *_wiring(plan, owner, admin)) if stage]
+
+
+def _wiring(plan: Plan, owner: str, admin: str) -> list[list[Step]]:
+    def grant(kind: type[Administered], name: str, account: str) -> Step:
+        return Step(
+            f"{kind.NAME}: grant {name} to {account}",
+            lambda at: kind(at[kind.NAME]).grant_role(role(name), account),
+        )
+
+    def renounce(kind: type[Administered], name: str) -> Step:
+        return Step(
+            f"{kind.NAME}: renounce {name}",
+            lambda at: kind(at[kind.NAME]).renounce_role(role(name), owner),
+        )
+
+    budgets = sum(pool.budget for pool in plan.pools.values())
+    treasury, rest = plan.treasury or admin, plan.initial_supply - budgets
+    funds = [
+        Step(f"RewardVault: fund pool {number}", partial(_funding, number, pool))
+        for number, pool in plan.pools.items()
+        if pool.budget
+    ]
+    limits = [
+        Step(f"RewardVault: configure pool {number}", partial(_limits, number, pool))
+        for number, pool in plan.pools.items()
+    ]
+    transfer = Step(
+        f"DCMXToken: transfer the rest to {treasury}",
+        lambda at: DCMXToken(at["DCMXToken"]).transfer(treasury, rest),
+    )
+    return [
+        [
+            Step(
+                "RoyaltyDistributor: grant REGISTRAR_ROLE to MusicNFT",
+                lambda at: RoyaltyDistributor(at["RoyaltyDistributor"]).grant_role(
+                    role("REGISTRAR_ROLE"), at["MusicNFT"]
+                ),
+            ),
+            *(grant(MusicNFT, "ARTIST_ROLE", artist) for artist in plan.artists),
+            *(grant(ComplianceRegistry, "OFFICER_ROLE", officer) for officer in plan.officers or [admin]),
+            *(grant(ComplianceRegistry, "ANCHOR_ROLE", anchor) for anchor in plan.anchors or [admin]),
+            *([Step("DCMXToken: approve", lambda at: _approval(at, budgets))] if budgets else []),
+            *([transfer] if treasury != owner and rest else []),
+        ],
+        [*funds, *limits],
+        [grant(kind, name, admin) for kind in CONTRACTS for name in _ADMINISTRATION if admin != owner],
+        [renounce(kind, "PAUSER_ROLE") for kind in CONTRACTS if plan.renounce],
+        [renounce(kind, "DEFAULT_ADMIN_ROLE") for kind in CONTRACTS if plan.renounce],
+    ]
+
+
+def _approval(at: Addresses, amount: int) -> Call:
+    return DCMXToken(at["DCMXToken"]).approve(at["RewardVault"], amount)
+
+
+def _funding(number: int, pool: Pool, at: Addresses) -> Call:
+    return RewardVault(at["RewardVault"]).fund_pool(number, pool.budget)
+
+
+def _limits(number: int, pool: Pool, at: Addresses) -> Call:
+    return RewardVault(at["RewardVault"]).configure_pool(number, pool.daily_limit, True)
+
+
+def role(name: str) -> bytes:
+    """Return the id of an AccessControl role: the hash of its name, or zero for the one that grants all others."""
+    return bytes(32) if name == "DEFAULT_ADMIN_ROLE" else keccak256(name.encode())
