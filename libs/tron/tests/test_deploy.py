@@ -224,17 +224,7 @@ async def test_the_code_on_the_chain_is_the_compiled_one_with_every_immutable_in
     client: NodeClient, deployed: Deployment
 ) -> None:
     verdicts = await verify(client, names(deployed))
-    assert [(verdict.contract, verdict.problem) for verdict in verdicts] == [
-        (name, None)
-        for name in (
-            "DCMXToken",
-            "ComplianceRegistry",
-            "RoyaltyDistributor",
-            "MusicNFT",
-            "RewardVault",
-            "RoyaltyDistributor",
-        )
-    ]
+    assert {verdict.contract: verdict.problem for verdict in verdicts} == dict.fromkeys(names(deployed))
     vault = immutables("RewardVault", deployed.vault, names(deployed), deployed.chain_id)
     assert vault.keys() == artifact("RewardVault").immutables.keys()
 
@@ -279,7 +269,8 @@ async def test_a_registrar_that_was_not_granted_is_a_problem(
 
     monkeypatch.setattr(client, "request", denying)
     problem = f"REGISTRAR_ROLE is not granted to MusicNFT ({deployed.nft})"
-    assert (await verify(client, names(deployed)))[-1] == Verdict("RoyaltyDistributor", deployed.distributor, problem)
+    wrong = [verdict for verdict in await verify(client, names(deployed)) if not verdict.ok]
+    assert wrong == [Verdict("RoyaltyDistributor", deployed.distributor, problem)]
 
 
 # -- priced, and handed over -----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from tron.client import NodeClient
 from tron.contract import Call, Contract
 from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
 from tron.creation import Creation
-from tron.errors import BroadcastRefused, IncompleteAnswer, NotIncluded
+from tron.errors import BroadcastRefused, IncompleteAnswer, NotIncluded, TronError
 from tron.journal import Journal, JournalError, Progress
 from tron.keys import Key
 from tron.model import TransactionInfo
@@ -41,6 +41,10 @@ _ATTEMPTS = 5
 
 Report = Callable[[str, str], None]
 """Called with the name of a step and what has become of it."""
+
+
+class Unaudited(TronError, ValueError):
+    """The main network was asked for without accepting that nobody has audited the contracts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ async def resumed(
     """Return what has been done, checked against the plan and the chain. Raises `JournalError`."""
     chain_id = await client.chain_id()
     if chain_id == MAIN_NETWORK and not accept_unaudited:
-        raise ValueError("the contracts are unaudited; deploying to the main network must be accepted explicitly")
+        raise Unaudited("the contracts are unaudited; deploying to the main network must be accepted explicitly")
     progress = Progress(journal)
     code = {kind.NAME: keccak256(bytes.fromhex(kind.artifact().bytecode)).hex() for kind in CONTRACTS}
     progress.begin(chain_id=chain_id, owner=owner, plan=plan.to_dict(), code=code)

@@ -9,7 +9,7 @@ metadata, which other builds of the same sources append, is no code and is cut o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tron.address import base58, keccak256, raw
@@ -54,7 +54,8 @@ async def verify(client: NodeClient, addresses: Mapping[str, str]) -> list[Verdi
             problem = difference(kind.artifact(), await code_at(client, address), expected)
             verdicts.append(Verdict(kind.NAME, address, problem))
     if {"MusicNFT", "RoyaltyDistributor"} <= addresses.keys() and all(verdict.ok for verdict in verdicts):
-        verdicts.append(await _registrar(client, addresses))
+        problem = await _unregistered(client, addresses)
+        return [replace(one, problem=problem) if one.contract == "RoyaltyDistributor" else one for one in verdicts]
     return verdicts
 
 
@@ -115,11 +116,10 @@ def without_metadata(code: bytes) -> bytes:
     return code[:start] if is_map and any(key in code[start:] for key in (b"solc", b"ipfs", b"bzzr")) else code
 
 
-async def _registrar(client: NodeClient, addresses: Mapping[str, str]) -> Verdict:
+async def _unregistered(client: NodeClient, addresses: Mapping[str, str]) -> str | None:
     distributor = RoyaltyDistributor(addresses["RoyaltyDistributor"])
     granted = await Sender(client).read(distributor.has_role(role("REGISTRAR_ROLE"), addresses["MusicNFT"]))
-    problem = None if granted else f"REGISTRAR_ROLE is not granted to MusicNFT ({addresses['MusicNFT']})"
-    return Verdict("RoyaltyDistributor", distributor.address, problem)
+    return None if granted else f"REGISTRAR_ROLE is not granted to MusicNFT ({addresses['MusicNFT']})"
 
 
 def _word(address: str) -> bytes:
