@@ -13,9 +13,10 @@ from functools import cache
 from importlib import resources
 from typing import Any, ClassVar, Generic, TypeVar
 
-from tron.abi import Abi, Function
+from tron.abi import Abi, Decoded, Function, Raw
 from tron.address import normalise
 from tron.creation import Creation
+from tron.model import TransactionInfo
 from tron.transaction import amount, content, number, wire_address
 
 T = TypeVar("T")
@@ -39,9 +40,20 @@ class Artifact:
 
 @cache
 def artifact(name: str) -> Artifact:
-    """Return one of the five compiled contracts that this package carries."""
-    source = json.loads(resources.files("tron").joinpath("abis", f"{name}.json").read_text())
-    return Artifact(name, source["abi"], source["bytecode"], source["code"], source["immutables"], Abi(source["abi"]))
+    """Return one of the five compiled contracts that this package carries.
+
+    Its ABI also knows the errors of the others: a call that fails inside another contract fails with that one's error.
+    """
+    source = _sources()[name]
+    foreign = [entry for other in _sources().values() for entry in other["abi"] if entry["type"] == "error"]
+    abi = Abi([*foreign, *source["abi"]])
+    return Artifact(name, source["abi"], source["bytecode"], source["code"], source["immutables"], abi)
+
+
+@cache
+def _sources() -> dict[str, dict[str, Any]]:
+    files = resources.files("tron").joinpath("abis").iterdir()
+    return {file.name.removesuffix(".json"): json.loads(file.read_text()) for file in files}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +118,11 @@ class Contract:
         source = artifact(cls.NAME)
         arguments = source.abi.constructor.encode(args, f"{cls.NAME}.constructor")
         return Creation(cls.NAME, bytes.fromhex(source.bytecode) + arguments, source.entries, source.abi)
+
+    def events(self, info: TransactionInfo) -> list[Decoded | Raw]:
+        """Return what this contract has logged in a transaction, decoded; `Raw` where it cannot be."""
+        abi = artifact(self.NAME).abi
+        return [abi.decode_event(log.topics, log.data) for log in info.logs if log.address == self.address]
 
     def _call(self, signature: str, *args: Any, value_sun: int = 0) -> Call:
         abi, function, data = self._encode(signature, args)
