@@ -26,6 +26,7 @@ from tron.journal import Journal, JournalError
 from tron.keys import Key
 from tron.model import Transaction
 from tron.sender import Sender
+from tron.transaction import Signed
 from tron.verify import Verdict, code_at, difference, immutables, verify, without_metadata
 
 PROGRAM = Path(__file__).parent / "killed_deployment.py"
@@ -181,6 +182,34 @@ async def test_each_stage_can_wait_until_the_one_before_is_solidified(client: No
     blocks = sorted({record["block"] for record in journal.records if record["record"] == "included"})
     assert all(later - earlier >= 18 for earlier, later in pairwise(blocks)), blocks
     assert (await client.solid_head()).number >= blocks[-1] > at.first_block
+
+
+async def test_reorganisations_that_lose_its_transactions_lose_nothing_of_a_deployment(
+    url: str, client: NodeClient, admin: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broadcast, handed_over = Sender.broadcast, []
+
+    async def counting(sender: Sender, signed: Signed) -> Any:
+        handed_over.append(signed.tx_id)
+        return await broadcast(sender, signed)
+
+    monkeypatch.setattr(Sender, "broadcast", counting)
+
+    async def reorganise() -> None:
+        async with httpx.AsyncClient(base_url=url) as http:
+            for _ in range(8):
+                await asyncio.sleep(0.4)
+                (await http.post("/devnet/reorg", json={"depth": 10, "transactions": "drop"})).raise_for_status()
+
+    reorganising = asyncio.create_task(reorganise())
+    journal = Journal()
+    at = await deploy(client, admin, ONE_POOL, journal=journal, solid=True)
+    await reorganising
+    assert len(handed_over) > len(set(handed_over)) == STEPS  # some were lost, and sent again
+    sent = await sent_by(client, admin.address)
+    assert len(sent) == len({(one.contract_address, one.data) for one in sent}) == STEPS
+    assert all(verdict.ok for verdict in await verify(client, names(at)))
+    assert [record["record"] for record in journal.records].count("signed") == STEPS
 
 
 # -- the journal -----------------------------------------------------------------------------------------------------
