@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from devnet.keys import from_base58
+
 PROGRAM = Path(__file__).parent / "tronweb"
 ROOT = Path(__file__).parents[3]
 TOKEN = ROOT / "contracts" / "solidity" / "artifacts" / "DCMXToken.json"
@@ -61,6 +63,12 @@ def test_tronweb_deploys_a_contract_calls_it_and_reads_its_events(live: Any, saw
     assert (saw["name"], saw["supply"], saw["held"]) == ("DCMX Token", "1000", "42")
     assert saw["energy"] > 20_000
     assert saw["events"] == [["Transfer", saw["me"], saw["friend"], "42"]]
+    hexadecimal = {name: "0x" + from_base58(saw[name])[1:].hex() for name in ("me", "friend")}
+    by_position = {"0": hexadecimal["me"], "1": hexadecimal["friend"], "2": "42"}
+    assert saw["served"] == [
+        ["Transfer", {**by_position, "from": by_position["0"], "to": by_position["1"], "value": "42"}]
+    ]
+    assert saw["amounts"] == ["1000", "42"]
     assert saw["inBlock"]
     assert saw["sameTransaction"]
     logs = live.wallet("gettransactioninfobyid", value=saw["called"])["log"]

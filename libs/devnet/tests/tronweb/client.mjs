@@ -81,6 +81,15 @@ const decode = ({ topics, data }) => {
   return [name, ...[...args].map((value) => (/^0x/.test(value) ? tronWeb.address.fromHex(value) : String(value)))];
 };
 saw.events = info.log.map(decode);
+const served = await tronWeb.event.getEventsByTransactionID(txID);
+saw.served = served.data.map(({ event_name, result }) => [event_name, result]);
+const byContract = { eventName: "Transfer", onlyConfirmed: false, orderBy: "block_timestamp,asc", limit: 1 };
+const first = await tronWeb.event.getEventsByContractAddress(token.address, byContract);
+const rest = await tronWeb.event.getEventsByContractAddress(token.address, {
+  ...byContract,
+  fingerprint: first.meta.fingerprint,
+});
+saw.amounts = [...first.data, ...rest.data].map(({ result }) => result.value);
 const block = await tronWeb.trx.getBlockByNumber(info.blockNumber);
 saw.inBlock = block.transactions.some((transaction) => transaction.txID === txID);
 saw.sameTransaction = (await tronWeb.trx.getTransaction(txID)).txID === txID;
