@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tron.errors import CallReverted, InvalidArgument
 from tron.journal import Journal, JournalError
 from tron.keys import Key
 from tron.model import Transaction
+from tron.plan import stages
 from tron.sender import Sender
 from tron.transaction import Signed
 from tron.verify import Verdict, code_at, difference, immutables, verify, without_metadata
@@ -202,8 +203,9 @@ async def test_reorganisations_that_lose_its_transactions_lose_nothing_of_a_depl
     assert len(sent) == len({(one.contract_address, one.data) for one in sent}) == STEPS
     assert all(verdict.ok for verdict in await verify(client, names(at)))
     assert [record["record"] for record in journal.records].count("signed") == STEPS
-    blocks = sorted({record["block"] for record in journal.records if record["record"] == "included"})
-    assert all(later - earlier >= 18 for earlier, later in pairwise(blocks)), blocks
+    block = {record["step"]: record["block"] for record in journal.records if record["record"] == "included"}
+    for earlier, later in pairwise(stages(ONE_POOL, admin.address)):
+        assert max(block[step.name] for step in earlier) + 18 <= min(block[step.name] for step in later)
 
 
 # -- the journal -----------------------------------------------------------------------------------------------------
@@ -335,6 +337,30 @@ async def test_administration_is_handed_over_and_the_deployer_keeps_nothing(clie
         await sender.dry_run(MusicNFT(at.nft).pause(), admin.address)
     await sender.dry_run(MusicNFT(at.nft).pause(), council)
     assert at.fee_sun <= expected.fee_sun
+
+
+@pytest.mark.parametrize(("threshold", "warned"), [(2, False), (1, True)])
+async def test_an_administrator_that_one_key_can_act_for_is_warned_of(
+    client: NodeClient,
+    admin: Key,
+    recorded: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    threshold: int,
+    warned: bool,
+) -> None:
+    council = recorded("271")  # two keys of weight 1
+    council["owner_permission"]["threshold"] = threshold
+    plan = Plan(pools=ONE_POOL.pools, administrator=council["address"], verifier=admin.address)
+    request = client.request
+
+    async def knowing(path: str, body: Any) -> Any:
+        asked = path == "wallet/getaccount" and body["address"] == council["address"]
+        return council if asked else await request(path, body)
+
+    monkeypatch.setattr(client, "request", knowing)
+    price = await cost(client, admin.address, plan, await resumed(client, admin.address, plan, Journal()))
+    warning = f"the administrator {council['address']} is no multi-signature account: one key is enough"
+    assert price.warnings == ((warning,) if warned else ())
 
 
 async def test_the_main_network_is_refused_unless_it_is_accepted(
