@@ -377,6 +377,12 @@ async def test_the_main_network_is_refused_unless_it_is_accepted(
 # -- the plan --------------------------------------------------------------------------------------------------------
 
 
+def test_a_deployer_cannot_renounce_what_nobody_else_has() -> None:
+    owner = Key.random().address
+    with pytest.raises(InvalidArgument, match=r"plan\.renounce: expected another administrator than the deployer"):
+        stages(Plan(administrator=owner, verifier=owner, renounce=True), owner)
+
+
 def test_a_configuration_is_read_in_whole_tokens() -> None:
     address = Key.random().address
     plan = Plan.from_config(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tron.address import keccak256, normalise
 from tron.codec import refuse
-from tron.contract import Call
+from tron.contract import Call, Contract
 from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
 from tron.creation import Creation
 from tron.errors import InvalidAddress, InvalidArgument
@@ -22,6 +21,7 @@ POOLS = ("sharing", "listening", "bandwidth", "voting", "referral")
 """The names of the reward pools, in the order of their numbers."""
 
 Administered = DCMXToken | ComplianceRegistry | RoyaltyDistributor | MusicNFT | RewardVault
+C = TypeVar("C", bound=Contract)
 CONTRACTS: tuple[type[Administered], ...] = (DCMXToken, ComplianceRegistry, RoyaltyDistributor, MusicNFT, RewardVault)
 """The five contracts, in the order in which they are created."""
 
@@ -65,7 +65,7 @@ class Plan:
     treasury: str | None = None
 
     def __post_init__(self) -> None:
-        budgets = sum(pool.budget for pool in self.pools.values())
+        budgets = self.budgets
         if not budgets <= self.initial_supply <= self.cap:
             raise InvalidArgument(
                 f"plan: expected pools ({budgets}) <= initial supply ({self.initial_supply}) <= cap ({self.cap})"
@@ -74,6 +74,11 @@ class Plan:
             raise InvalidArgument("plan.verifier: expected an address, for the administrator cannot sign claims")
         if self.renounce and not self.administrator:
             raise InvalidArgument("plan.renounce: expected an administrator to renounce for")
+
+    @property
+    def budgets(self) -> int:
+        """What all pools take of the initial supply."""
+        return sum(pool.budget for pool in self.pools.values())
 
     @classmethod
     def from_config(cls, source: Mapping[str, Any]) -> Self:
@@ -160,85 +165,83 @@ class Step:
 
 
 def stages(plan: Plan, owner: str) -> list[list[Step]]:
-    """Return the steps; those of a stage need nothing of each other, but all that the stages before have done."""
+    """Return the steps; those of a stage need nothing of each other, but all that the stages before have done.
+
+    Raises `InvalidArgument` if the deployer (`owner`) were to renounce what nobody else has.
+    """
     admin = plan.administrator or owner
-    created: list[list[tuple[type[Administered], Callable[[Addresses], Creation]]]] = [
+    if plan.renounce and admin == owner:
+        raise InvalidArgument(f"plan.renounce: expected another administrator than the deployer, got {owner}")
+    steps = [
         [
-            (DCMXToken, lambda at: DCMXToken.creation(owner, plan.cap, plan.initial_supply)),
-            (ComplianceRegistry, lambda at: ComplianceRegistry.creation(owner)),
-            (
+            _create(DCMXToken, lambda at: DCMXToken.creation(owner, plan.cap, plan.initial_supply)),
+            _create(ComplianceRegistry, lambda at: ComplianceRegistry.creation(owner)),
+            _create(
                 RoyaltyDistributor,
                 lambda at: RoyaltyDistributor.creation(owner, plan.fee_recipient or admin, plan.fee_bps),
             ),
         ],
         [
-            (MusicNFT, lambda at: MusicNFT.creation(owner, at["RoyaltyDistributor"])),
-            (RewardVault, lambda at: RewardVault.creation(owner, at["DCMXToken"], plan.verifier or owner)),
+            _create(MusicNFT, lambda at: MusicNFT.creation(owner, at["RoyaltyDistributor"])),
+            _create(RewardVault, lambda at: RewardVault.creation(owner, at["DCMXToken"], plan.verifier or owner)),
         ],
+        [*_roles(plan, admin), *_treasury(plan, owner, admin)],
+        [step for number, pool in plan.pools.items() for step in _pool(number, pool)],
+        [_grant(kind, name, admin) for kind in CONTRACTS for name in _ADMINISTRATION if admin != owner],
+        *([_renounce(kind, name, owner) for kind in CONTRACTS if plan.renounce] for name in reversed(_ADMINISTRATION)),
     ]
-    steps = [[Step(f"create {kind.NAME}", payload) for kind, payload in stage] for stage in created]
-    return [stage for stage in (*steps, *_wiring(plan, owner, admin)) if stage]
+    return [stage for stage in steps if stage]
 
 
-def _wiring(plan: Plan, owner: str, admin: str) -> list[list[Step]]:
-    def grant(kind: type[Administered], name: str, account: str) -> Step:
-        return Step(
-            f"{kind.NAME}: grant {name} to {account}",
-            lambda at: kind(at[kind.NAME]).grant_role(role(name), account),
-        )
-
-    def renounce(kind: type[Administered], name: str) -> Step:
-        return Step(
-            f"{kind.NAME}: renounce {name}",
-            lambda at: kind(at[kind.NAME]).renounce_role(role(name), owner),
-        )
-
-    budgets = sum(pool.budget for pool in plan.pools.values())
-    treasury, rest = plan.treasury or admin, plan.initial_supply - budgets
-    funds = [
-        Step(f"RewardVault: fund pool {number}", partial(_funding, number, pool))
-        for number, pool in plan.pools.items()
-        if pool.budget
-    ]
-    limits = [
-        Step(f"RewardVault: configure pool {number}", partial(_limits, number, pool))
-        for number, pool in plan.pools.items()
-    ]
-    transfer = Step(
-        f"DCMXToken: transfer the rest to {treasury}",
-        lambda at: DCMXToken(at["DCMXToken"]).transfer(treasury, rest),
+def _roles(plan: Plan, admin: str) -> Iterator[Step]:
+    registrar = role("REGISTRAR_ROLE")
+    yield _call(
+        RoyaltyDistributor,
+        "grant REGISTRAR_ROLE to MusicNFT",
+        lambda distributor, at: distributor.grant_role(registrar, at["MusicNFT"]),
     )
-    return [
-        [
-            Step(
-                "RoyaltyDistributor: grant REGISTRAR_ROLE to MusicNFT",
-                lambda at: RoyaltyDistributor(at["RoyaltyDistributor"]).grant_role(
-                    role("REGISTRAR_ROLE"), at["MusicNFT"]
-                ),
-            ),
-            *(grant(MusicNFT, "ARTIST_ROLE", artist) for artist in plan.artists),
-            *(grant(ComplianceRegistry, "OFFICER_ROLE", officer) for officer in plan.officers or [admin]),
-            *(grant(ComplianceRegistry, "ANCHOR_ROLE", anchor) for anchor in plan.anchors or [admin]),
-            *([Step("DCMXToken: approve", lambda at: _approval(at, budgets))] if budgets else []),
-            *([transfer] if treasury != owner and rest else []),
-        ],
-        [*funds, *limits],
-        [grant(kind, name, admin) for kind in CONTRACTS for name in _ADMINISTRATION if admin != owner],
-        [renounce(kind, "PAUSER_ROLE") for kind in CONTRACTS if plan.renounce],
-        [renounce(kind, "DEFAULT_ADMIN_ROLE") for kind in CONTRACTS if plan.renounce],
-    ]
+    for artist in plan.artists:
+        yield _grant(MusicNFT, "ARTIST_ROLE", artist)
+    for officer in plan.officers or [admin]:
+        yield _grant(ComplianceRegistry, "OFFICER_ROLE", officer)
+    for anchor in plan.anchors or [admin]:
+        yield _grant(ComplianceRegistry, "ANCHOR_ROLE", anchor)
 
 
-def _approval(at: Addresses, amount: int) -> Call:
-    return DCMXToken(at["DCMXToken"]).approve(at["RewardVault"], amount)
+def _treasury(plan: Plan, owner: str, admin: str) -> Iterator[Step]:
+    """The initial supply, which the deployer has: what the pools will take, and the rest."""
+    budgets, treasury = plan.budgets, plan.treasury or admin
+    rest = plan.initial_supply - budgets
+    if budgets:
+        yield _call(DCMXToken, "approve RewardVault", lambda token, at: token.approve(at["RewardVault"], budgets))
+    if rest and treasury != owner:
+        yield _call(DCMXToken, f"transfer the rest to {treasury}", lambda token, at: token.transfer(treasury, rest))
 
 
-def _funding(number: int, pool: Pool, at: Addresses) -> Call:
-    return RewardVault(at["RewardVault"]).fund_pool(number, pool.budget)
+def _pool(number: int, pool: Pool) -> Iterator[Step]:
+    if pool.budget:
+        yield _call(RewardVault, f"fund pool {number}", lambda vault, at: vault.fund_pool(number, pool.budget))
+    yield _call(
+        RewardVault,
+        f"configure pool {number}",
+        lambda vault, at: vault.configure_pool(number, pool.daily_limit, True),
+    )
 
 
-def _limits(number: int, pool: Pool, at: Addresses) -> Call:
-    return RewardVault(at["RewardVault"]).configure_pool(number, pool.daily_limit, True)
+def _create(kind: type[Administered], payload: Callable[[Addresses], Creation]) -> Step:
+    return Step(f"create {kind.NAME}", payload)
+
+
+def _grant(kind: type[Administered], name: str, account: str) -> Step:
+    return _call(kind, f"grant {name} to {account}", lambda contract, at: contract.grant_role(role(name), account))
+
+
+def _renounce(kind: type[Administered], name: str, owner: str) -> Step:
+    return _call(kind, f"renounce {name}", lambda contract, at: contract.renounce_role(role(name), owner))
+
+
+def _call(kind: type[C], what: str, call: Callable[[C, Addresses], Call]) -> Step:
+    return Step(f"{kind.NAME}: {what}", lambda at: call(kind(at[kind.NAME]), at))
 
 
 def role(name: str) -> bytes:
