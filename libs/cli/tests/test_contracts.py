@@ -98,7 +98,7 @@ def test_killed_and_run_again_it_deploys_once_and_writes_the_file_that_the_chain
     killed = subprocess.Popen([sys.executable, "-m", "annals", "contracts", *words], stderr=subprocess.PIPE, text=True)
     assert killed.stderr is not None
     with killed.stderr as lines:
-        assert any(line.startswith("create MusicNFT: sent") for line in lines)
+        assert any(line.startswith("create MusicNFT: signed") for line in lines)
         killed.kill()
     killed.wait()
     ended = annals(*words, "--json")
@@ -144,7 +144,7 @@ def test_who_cannot_pay_is_told_before_anything_is_sent(folder: Path, monkeypatc
     ended = annals("deploy", "--network", "local", "--yes")
     assert ended.exit_code == 1
     assert f"error: {poor.address}: expected " in ended.stderr
-    assert "sent" not in ended.stderr
+    assert "signed" not in ended.stderr
     assert (folder / "contracts.local.journal").read_text() == ""
 
 

@@ -165,7 +165,7 @@ class _Runner:
             if step.name in self._progress.included:
                 return
             signed = self._progress.pending.get(step.name) or await self._sign(step.name, payload)
-            info = await self._outcome(step.name, signed)
+            info = await self._outcome(signed)
             if info is None:
                 self._progress.dead(step.name)
                 self._report(step.name, f"expired: {signed.tx_id}")
@@ -179,26 +179,27 @@ class _Runner:
     async def _sign(self, name: str, payload: Call | Creation) -> Signed:
         signed = await self._sender.sign(payload, self._admin)
         self._progress.signed(name, signed)
-        self._report(name, f"sent {signed.tx_id}")
+        self._report(name, f"signed {signed.tx_id}")
         return signed
 
-    async def _outcome(self, name: str, signed: Signed) -> TransactionInfo | None:
+    async def _outcome(self, signed: Signed) -> TransactionInfo | None:
         """Broadcast until there is a receipt, and return it; None once it is proven that there never will be one.
 
         A failure counts when it is solidified: after a reorganisation the same transaction could succeed.
         """
         deadline = time.monotonic() + self._within
-        again = 0.0
+        again, expired = 0.0, False
         while time.monotonic() < deadline:
             info = await self._receipt(signed, solid=False)
             if info is not None and (self._solid or not info.success):
                 info = await self._receipt(signed, solid=True)
             elif info is None and time.monotonic() >= again:
                 again = time.monotonic() + _BROADCAST_AGAIN_SECONDS
-                if not await self._accepted(signed) and await self._dead(signed):
-                    return None
+                expired = not await self._accepted(signed)
             if info is not None:
                 return info
+            if expired and await self._dead(signed):
+                return None
             await asyncio.sleep(self._poll)
         raise NotIncluded([signed.tx_id], self._within)
 
