@@ -27,7 +27,7 @@ PASSWORD = "ANNALS_KEYSTORE_PASSWORD"  # noqa: S105  # the name of a variable
 
 app = typer.Typer(cls=shell.Commands, no_args_is_help=True, help="The five contracts on a TRON network.")
 
-NetworkName = Annotated[str, typer.Option("--network", help=f"One of {', '.join(NETWORKS)}.")]
+NetworkName = Annotated[str, typer.Option("--network", metavar="NAME", help=f"One of {', '.join(NETWORKS)}.")]
 Node = Annotated[str | None, typer.Option(metavar="URL", help="A node of one's own instead of the public one.")]
 SolidityNode = Annotated[
     str | None, typer.Option(metavar="URL", help="Its /walletsolidity, where that is at another address.")
@@ -66,8 +66,8 @@ def deploy(
     keystore, whose password is asked for or in ANNALS_KEYSTORE_PASSWORD; on a local network it is a development key.
 
     $ annals contracts deploy --network local
-    $ annals contracts deploy --network nile --config dcmx.toml --keystore deployer.json
-    $ annals contracts deploy --network mainnet --config dcmx.toml --accept-unaudited --yes --json
+    $ annals contracts deploy --network nile --config dcmx.toml --keystore my.json
+    $ annals contracts deploy --network mainnet --accept-unaudited --config my.toml
     """
     _known(network)
     if config is None and network != "local":
