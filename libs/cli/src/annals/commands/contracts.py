@@ -67,7 +67,7 @@ def deploy(
 
     $ annals contracts deploy --network local
     $ annals contracts deploy --network nile --config dcmx.toml --keystore my.json
-    $ annals contracts deploy --network mainnet --accept-unaudited --config my.toml
+    $ annals contracts deploy --network mainnet --accept-unaudited --config F
     """
     _known(network)
     if config is None and network != "local":
