@@ -83,7 +83,7 @@ class Events:
                 case ["transactions", identity, "events"]:
                     found = chain.transaction(bytes.fromhex(identity))
                     blocks = [] if found is None else [chain.blocks[found.block]]
-                    return self._page((one for one in _logs(blocks) if one[0][1] is found), params)
+                    return self._page((one for one in _logs(blocks) if one[0][1].id.hex() == identity.lower()), params)
                 case ["blocks", number, "events"]:
                     block = chain.head if number == "latest" else chain.block(int(number))
                     return self._page(_logs([] if block is None else [block]), params)
