@@ -238,15 +238,20 @@ class Sender:
             body["contract_address"] = hex41(payload.contract_address)
         path = "wallet/triggerconstantcontract"
         answer = await self._retry(partial(self.client.request, path, body))
-        result = answer.get("result", {}) if isinstance(answer, dict) else {}
+        result = answer.get("result", {}) if isinstance(answer, dict) else None
+        if not isinstance(result, dict):
+            raise NodeLied(self.client.url, path, f"expected an object with a result, got {answer!r:.80}")
         if result.get("result") is not True:
             raise CallReverted(payload.signature, f"{result.get('code')}: {parse.text(str(result.get('message')))}")
         outputs = answer.get("constant_result") or [""]
+        energy = answer.get("energy_used", 0)
+        if not isinstance(outputs, list) or not isinstance(outputs[0], str) or type(energy) is not int or energy < 0:
+            raise NodeLied(self.client.url, path, f"expected outputs and energy, got {outputs!r:.80}, {energy!r:.80}")
         if "message" in result:  # a revert says result: true, and a message
             raise CallReverted(payload.signature, payload.abi.reason(outputs[0]))
         return {
             "constant_result": outputs,
-            "energy_used": answer.get("energy_used", 0),
+            "energy_used": energy,
             "logs": answer.get("logs", []),
         }
 
@@ -271,10 +276,16 @@ class Sender:
 
     async def _parameter(self, name: str) -> int:
         async with self._lock:
+            path = "wallet/getchainparameters"
             if time.monotonic() >= self._parameters_until:
-                answer = await self._retry(partial(self.client.request, "wallet/getchainparameters", {}))
-                self._parameters = {item["key"]: int(item.get("value", 0)) for item in answer["chainParameter"]}
+                answer = await self._retry(partial(self.client.request, path, {}))
+                try:
+                    self._parameters = {item["key"]: int(item.get("value", 0)) for item in answer["chainParameter"]}
+                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                    raise NodeLied(self.client.url, path, f"expected parameters, got {error!r:.80}") from error
                 self._parameters_until = time.monotonic() + 600.0
+            if name not in self._parameters:
+                raise NodeLied(self.client.url, path, f"expected {name}, got {len(self._parameters)} others")
             return self._parameters[name]
 
 
