@@ -81,7 +81,8 @@ def test_the_cost_is_shown_and_nothing_is_sent_before_the_answer(
     key = account(1)
     monkeypatch.setenv("ANNALS_DEPLOYER_KEY", key.secret.hex())
     ended = annals("deploy", "--network", "local", "--config", "dcmx.toml", answer="n\n")
-    assert ended.exit_code == 1
+    assert ended.exit_code == 2
+    assert "Deploy? Nobody can be asked" in ended.stderr  # this is no terminal
     assert f"11 transactions of {key.address}, at most " in ended.stderr
     assert "! the deployer's key alone will administer the contracts" in ended.stderr
     assert sent_by(url, key.address) == []

@@ -11,7 +11,7 @@ import typer
 
 from annals import deployment, shell
 from annals.deployment import NETWORKS, Outcome
-from annals.errors import UnknownName
+from annals.errors import NothingRuns, UnknownName
 from annals.shell import Json, StackName, Yes, console, errors
 from tron.cost import Cost
 from tron.errors import InvalidArgument
@@ -22,6 +22,7 @@ from tron.signers import open_keystore
 from tron.units import trx
 from tron.verify import Verdict
 
+NODE = "CHAIN_NODE_URL"
 KEY = "ANNALS_DEPLOYER_KEY"
 PASSWORD = "ANNALS_KEYSTORE_PASSWORD"  # noqa: S105  # the name of a variable
 
@@ -111,8 +112,8 @@ def deploy(
     else:
         _say_verdicts(outcome.verdicts)
         if outcome.ok:
-            console.print(f"Deployed for {trx(done.fee_sun)} TRX. For the chain service:", highlight=False)
-            console.print(f"CHAIN_CONTRACTS={file} CHAIN_START_BLOCK={done.first_block}", highlight=False)
+            console.say(f"Deployed for {trx(done.fee_sun)} TRX. For the chain service:")
+            console.say(f"CHAIN_CONTRACTS={file} CHAIN_START_BLOCK={done.first_block}")
     shell.end(good=outcome.ok)
 
 
@@ -155,7 +156,7 @@ def verify(
 
 
 def _report(step: str, state: str) -> None:
-    errors.print(f"{step}: {state}", highlight=False, markup=False, soft_wrap=True)
+    errors.say(f"{step}: {state}")
 
 
 def _known(network: str) -> None:
@@ -164,8 +165,13 @@ def _known(network: str) -> None:
 
 
 def _use(network: str, node: str | None, stack: str | None) -> None:
-    if network == "local":
-        shell.use(stack, needs=None if node else "NODE_URL")
+    """Where a local network is: at the node that is named, or CHAIN_NODE_URL, or in the local stack."""
+    if network != "local" or node is not None:
+        return
+    if stack is not None or NODE not in os.environ:
+        shell.use(stack, needs=None)
+    if NODE not in os.environ:
+        raise NothingRuns(stack)
 
 
 def _plan(config: Path | None) -> Plan:
@@ -195,20 +201,15 @@ def _show(price: Cost, where: str) -> None:
     energy = f"{price.energy:,} energy at {price.energy_price_sun} sun"
     if price.staked_energy:
         energy += f" ({price.staked_energy:,} of it staked for)"
-    errors.print(
+    errors.say(
         f"{where}: {price.steps} transactions of {price.owner}, at most {trx(price.fee_sun)} TRX = {energy} + "
-        f"{price.bandwidth:,} bytes at {price.bandwidth_price_sun} sun; it has {trx(price.balance_sun)} TRX.",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"{price.bandwidth:,} bytes at {price.bandwidth_price_sun} sun; it has {trx(price.balance_sun)} TRX."
     )
     for warning in price.warnings:
-        errors.print(f"! {warning}", highlight=False, markup=False, soft_wrap=True)
+        errors.say(f"! {warning}")
 
 
 def _say_verdicts(verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         said = "as compiled" if verdict.ok else verdict.problem
-        console.print(
-            f"{verdict.contract:<20} {verdict.address}  {said}", highlight=False, markup=False, soft_wrap=True
-        )
+        console.say(f"{verdict.contract:<20} {verdict.address}  {said}")
