@@ -31,6 +31,7 @@ from tron.client import NodeClient
 from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
 from tron.deploy import TOKEN, Deployment, Plan, Pool, deploy, role
 from tron.keys import Key
+from tron.providers import Nodes, Provider
 from tron.sender import Sender
 from tron.transaction import Payload, Transfer
 
@@ -243,6 +244,12 @@ def log(tables: asyncpg.Pool, watermark: Watermark) -> EventLog:
 async def node(town: Town) -> AsyncIterator[NodeClient]:
     async with NodeClient(town.url, prove=True) as client:
         yield client
+
+
+@pytest.fixture
+async def nodes(town: Town) -> AsyncIterator[Nodes]:
+    async with Nodes([Provider("node", town.url)]) as nodes:
+        yield nodes
 
 
 @dataclass

@@ -1,0 +1,255 @@
+"""Several nodes as one: the best is asked, the next one when it fails, and none is believed without being checked.
+
+A node is *admitted* before it is asked anything: it must hold the block that was proven last, under the same hash,
+solidified. One that lags or is of another chain is left, and so is one that fails or lies; after a rest it is tried
+again, so that the preferred node comes back by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from types import TracebackType
+from typing import Self, TypeVar
+
+from tron.client import NodeClient
+from tron.errors import (
+    BudgetSpent,
+    IncompleteAnswer,
+    NodeBehind,
+    NodeDisagrees,
+    NodeError,
+    NodeLied,
+    NodeUnavailable,
+    TooMuch,
+)
+from tron.pace import Budget, Pace
+
+MEMORY = 0.1
+"""How much of the health score one answer makes: the last 20 or so count."""
+HEALTHY = 0.5
+LONGEST_REST_SECONDS = 60.0
+FIRST_REST_SECONDS: tuple[tuple[type[NodeError], float], ...] = (
+    (NodeLied, 5.0),
+    (NodeBehind, 2.0),
+    (IncompleteAnswer, 0.2),
+    (NodeUnavailable, 0.5),
+    (NodeError, 1.0),
+)
+"""How long a node rests after a first failure, by what failed; twice as long after each further one in a row."""
+
+T = TypeVar("T")
+Question = Callable[[NodeClient], Awaitable[T]]
+Observer = Callable[[str, NodeError | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A node, or a gateway to many, as somebody configured it. Smaller priorities are asked first.
+
+    `per_second` and `per_day` are requests that may be sent (None: any number), `most_requests` those at once.
+    """
+
+    name: str
+    url: str
+    solid_url: str | None = None
+    rpc_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    priority: int = 1
+    per_second: float | None = None
+    per_day: int | None = None
+    timeout: float = 10.0
+    most_requests: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a provider is. `score` is the share of its late answers that were good, from 0 to 1; `why` is what failed."""
+
+    name: str
+    score: float
+    healthy: bool
+    why: str | None
+
+
+class Node:
+    """A provider at work: its client, how fast it is asked, and how well it answers."""
+
+    def __init__(self, provider: Provider, *, prove: bool) -> None:
+        self.provider = provider
+        self.pace = Pace(provider.most_requests)
+        self.budget = Budget(provider.per_second, provider.per_day)
+        self.client = NodeClient(
+            provider.url,
+            provider.solid_url,
+            provider.rpc_url,
+            api_key=provider.api_key,
+            timeout=provider.timeout,
+            connections=provider.most_requests + 2,
+            prove=prove,
+            budget=self.budget,
+            pace=self.pace,
+        )
+        self.score = 1.0
+        self.admitted = False
+        self.admission = asyncio.Lock()
+        self.why: str | None = None
+        self._failures = 0
+        self._rests_until = 0.0
+
+    @property
+    def rests(self) -> bool:
+        """Whether it failed so lately that it is asked only if nobody else answers."""
+        return monotonic() < self._rests_until
+
+    def state(self) -> State:
+        """How it is now."""
+        healthy = self.score >= HEALTHY and not self.rests
+        return State(self.provider.name, round(self.score, 3), healthy, self.why)
+
+    def succeeded(self) -> None:
+        self.score += (1 - self.score) * MEMORY
+        self._failures = 0
+        self.why = None
+
+    def failed(self, error: NodeError) -> None:
+        """Lower its score and let it rest, the longer the worse its score; what it holds may have to be shown anew."""
+        self.why = f"{type(error).__name__}: {error.problem}"
+        if isinstance(error, NodeLied | NodeBehind):
+            self.admitted = False
+        if isinstance(error, BudgetSpent) or self.rests:
+            return  # our own doing; or one of a crowd, which counts once
+        self.score -= self.score * MEMORY * (3 if isinstance(error, NodeLied) else 1)
+        first = next(seconds for kind, seconds in FIRST_REST_SECONDS if isinstance(error, kind))
+        longest = min(LONGEST_REST_SECONDS, first * 2.0 ** min(self._failures, 10) / max(self.score, 0.1))
+        self._rests_until = monotonic() + random.uniform(longest / 2, longest)  # noqa: S311  # jitter
+        self._failures += 1
+        self.admitted = self.admitted and self._failures < 3
+
+
+class Nodes:
+    """All providers of one chain. `observe` is told of every answer: the provider's name, and the error if it failed.
+
+    With `prove`, each block must be what its id says.
+    """
+
+    def __init__(
+        self, providers: Sequence[Provider], *, prove: bool = True, observe: Observer = lambda name, error: None
+    ) -> None:
+        if len({provider.name for provider in providers}) != len(providers) or not providers:
+            raise ValueError("providers: expected at least one, each with a name of its own")
+        self.all = [Node(provider, prove=prove) for provider in providers]
+        self.answered_at = 0.0
+        """When one gave its last good answer, on the monotonic clock."""
+        self._observe = observe
+        self.proven_block: tuple[int, str] | None = None
+        """Number and hash of the block below which no node is believed."""
+        self._genesis: str | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for node in self.all:
+            await node.client.aclose()
+
+    def states(self) -> list[State]:
+        """How each provider is, in the order of the settings."""
+        return [node.state() for node in self.all]
+
+    def proven(self, number: int, block_hash: str) -> None:
+        """Take a solidified block for proven: nodes that are below it or hold another are not asked any more."""
+        self.proven_block = (number, block_hash)
+
+    def suspect_all(self) -> None:
+        """Have every node admitted anew before its next question."""
+        for node in self.all:
+            node.admitted = False
+
+    async def ask(self, question: Question[T]) -> T:
+        """Return the answer of the best node that gives one; each is asked at most once.
+
+        Raises what the best one failed with, if all failed: `NodeDisagrees` only if every one disagrees.
+        `TooMuch` is the question's fault and raised at once.
+        """
+        failures: list[NodeError] = []
+        for node in self._in_order():
+            try:
+                return await self._ask(node, question)
+            except TooMuch:
+                raise
+            except NodeError as error:
+                failures.append(error)
+        others = [error for error in failures if not isinstance(error, NodeDisagrees | BudgetSpent)]
+        raise (others or failures)[0]
+
+    def reject(self, client: NodeClient, error: NodeError) -> None:
+        """Count an answer that turned out bad only beside others' answers."""
+        for node in self.all:
+            if node.client is client:
+                node.failed(error)
+                self._observe(node.provider.name, error)
+
+    def named(self, name: str) -> Node:
+        """Return one by its provider's name. Raises LookupError with the names that there are."""
+        for node in self.all:
+            if node.provider.name == name:
+                return node
+        raise LookupError(f"no provider {name!r}; there are {', '.join(node.provider.name for node in self.all)}")
+
+    def _in_order(self) -> list[Node]:
+        """Those that rest come last; else by priority, then the one that may be asked soonest, then by score."""
+        return sorted(self.all, key=lambda node: (node.rests, node.provider.priority, node.budget.wait(), -node.score))
+
+    async def _ask(self, node: Node, question: Question[T]) -> T:
+        try:
+            await self._admit(node)
+            answer = await question(node.client)
+        except TooMuch:
+            raise
+        except NodeError as error:
+            node.failed(error)
+            self._observe(node.provider.name, error)
+            raise
+        node.succeeded()
+        self.answered_at = monotonic()
+        self._observe(node.provider.name, None)
+        return answer
+
+    async def _admit(self, node: Node) -> None:
+        """Raises NodeBehind or NodeDisagrees unless the node holds what is proven; at first, the others' genesis."""
+        async with node.admission:
+            if node.admitted:
+                return
+            if self.proven_block is not None:
+                await _holds(node.client, *self.proven_block)
+            else:
+                (genesis,) = await node.client.blocks(0, 0, solid=False)
+                self._genesis = self._genesis or genesis.hash
+                _compare(node.client, 0, self._genesis, genesis.hash)
+            node.admitted = True
+
+
+async def _holds(client: NodeClient, number: int, block_hash: str) -> None:
+    solid = await client.solid_head()
+    if solid.number < number:
+        raise NodeBehind(
+            client.solid_url, "walletsolidity/getnowblock", f"solidified up to {solid.number}, {number} is proven"
+        )
+    found = solid if solid.number == number else (await client.blocks(number, number))[0]
+    _compare(client, number, block_hash, found.hash)
+
+
+def _compare(client: NodeClient, number: int, expected: str, found: str) -> None:
+    if found != expected:
+        problem = f"block {number} is {found} there, {expected} is proven"
+        raise NodeDisagrees(client.solid_url, "walletsolidity/getblockbylimitnext", problem)
