@@ -31,6 +31,8 @@ from tron.pace import Budget, Pace
 MEMORY = 0.1
 """How much of the health score one answer makes: the last 20 or so count."""
 HEALTHY = 0.5
+FORGIVEN = 0.95
+"""The score at which the last failure is no longer worth telling."""
 LONGEST_REST_SECONDS = 60.0
 FIRST_REST_SECONDS: tuple[tuple[type[NodeError], float], ...] = (
     (NodeLied, 5.0),
@@ -67,7 +69,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How a provider is. `score` is the share of its late answers that were good, from 0 to 1; `why` is what failed."""
+    """How a provider is. `score` is the share of its late answers that were good, 0 to 1; `why` is what failed last."""
 
     name: str
     score: float
@@ -113,7 +115,8 @@ class Node:
     def succeeded(self) -> None:
         self.score += (1 - self.score) * MEMORY
         self._failures = 0
-        self.why = None
+        if self.score > FORGIVEN:
+            self.why = None
 
     def failed(self, error: NodeError) -> None:
         """Lower its score and let it rest, the longer the worse its score; what it holds may have to be shown anew."""
@@ -175,22 +178,37 @@ class Nodes:
         for node in self.all:
             node.admitted = False
 
-    async def ask(self, question: Question[T]) -> T:
-        """Return the answer of the best node that gives one; each is asked at most once.
+    async def ask(self, question: Question[T], *, but: NodeClient | None = None) -> T:
+        """Return the answer of the best node that gives one, `but` excepted; each is asked at most once.
 
         Raises what the best one failed with, if all failed: `NodeDisagrees` only if every one disagrees.
-        `TooMuch` is the question's fault and raised at once.
+        `TooMuch` is the question's fault and raised at once. Raises LookupError when there is none but `but`.
         """
         failures: list[NodeError] = []
         for node in self._in_order():
+            if node.client is but:
+                continue
             try:
                 return await self._ask(node, question)
             except TooMuch:
                 raise
             except NodeError as error:
                 failures.append(error)
+        if not failures:
+            raise LookupError("expected a second provider, there is one")
         others = [error for error in failures if not isinstance(error, NodeDisagrees | BudgetSpent)]
         raise (others or failures)[0]
+
+    async def heights(self) -> tuple[int, int]:
+        """Return the numbers of the newest and of the newest solidified block; a node below what is proven is left."""
+
+        async def read(client: NodeClient) -> tuple[int, int]:
+            solid = await client.solid_head()
+            if self.proven_block is not None:
+                _not_behind(client, solid.number, self.proven_block[0])
+            return (await client.head()).number, solid.number
+
+        return await self.ask(read)
 
     def reject(self, client: NodeClient, error: NodeError) -> None:
         """Count an answer that turned out bad only beside others' answers."""
@@ -241,12 +259,15 @@ class Nodes:
 
 async def _holds(client: NodeClient, number: int, block_hash: str) -> None:
     solid = await client.solid_head()
-    if solid.number < number:
-        raise NodeBehind(
-            client.solid_url, "walletsolidity/getnowblock", f"solidified up to {solid.number}, {number} is proven"
-        )
+    _not_behind(client, solid.number, number)
     found = solid if solid.number == number else (await client.blocks(number, number))[0]
     _compare(client, number, block_hash, found.hash)
+
+
+def _not_behind(client: NodeClient, solid: int, proven: int) -> None:
+    if solid < proven:
+        problem = f"solidified up to {solid}, {proven} is proven"
+        raise NodeBehind(client.solid_url, "walletsolidity/getnowblock", problem)
 
 
 def _compare(client: NodeClient, number: int, expected: str, found: str) -> None:

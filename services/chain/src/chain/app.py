@@ -26,7 +26,7 @@ def create(settings: ChainSettings) -> Service:
     # The cursor is a stream of the log: it moves in the transaction that appends what was read.
     ingester = Ingester(
         log,
-        Fetcher(nodes),
+        Fetcher(nodes, settings.index),
         settings.watched,
         transactions=settings.transactions,
         start_block=settings.start_block,

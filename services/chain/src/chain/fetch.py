@@ -4,8 +4,9 @@ libs/tron checks every answer against the question and against itself, and knows
 checked against what was read before, and asked again when they cannot be true.
 
 There are two ways of reading. The plain one asks for every block and its receipts. Where only transactions that logged
-something are wanted, the node's index (JSON-RPC) says in which blocks there is something, and only those are read: by
-the very same requests, so that both ways give the same events. The index is believed only as far as it is proven.
+something are wanted, a node's index (JSON-RPC) says in which blocks there is something, and only those are read: by
+the very same requests, so that both ways give the same events. Nothing in a chain proves that an index is complete, so
+it is believed where two nodes tell the same; else every block is read.
 """
 
 from __future__ import annotations
@@ -13,16 +14,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from chain import metrics
 from service import Check, get_logger
 from tron.client import NodeClient
 from tron.errors import (
     IncompleteAnswer,
-    NodeBehind,
     NodeDisagrees,
     NodeError,
     NodeLied,
@@ -48,7 +48,10 @@ ANSWERED_SECONDS = 15.0
 """While a usable answer is no older, readiness does not ask the nodes: budgets are for the chain."""
 RETRY = Retry(attempts=5, first=0.2, longest=8.0, on=(NodeUnavailable, IncompleteAnswer, NodeLied))
 
+INDEX_RETRY = replace(RETRY, attempts=2)  # there is another way
+
 T = TypeVar("T")
+Index = Literal["agreed", "alone", "never"]
 Receipts = Sequence[TransactionInfo]
 log = get_logger("chain.fetch")
 
@@ -66,14 +69,15 @@ class _Range:
 class Fetcher:
     """Reads solidified blocks of whichever node is best."""
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, index: Index = "agreed") -> None:
         self.nodes = nodes
+        self._index = index
         self._blocks_per_range = 10
         self._index_from = 0.0
 
     async def heights(self) -> tuple[int, int]:
         """Head and solidified height, now."""
-        head, solid = await heights(self.nodes)
+        head, solid = await RETRY(self.nodes.heights)
         metrics.HEAD.set(head)
         metrics.SOLID.set(solid)
         return head, solid
@@ -133,7 +137,7 @@ class Fetcher:
 
     async def _range(self, first: int, last: int, logged: Collection[str] | None) -> _Range:
         read: _Range | None = None
-        if logged is not None and monotonic() >= self._index_from:
+        if logged is not None and self._index != "never" and monotonic() >= self._index_from:
             read = await self._by_index(first, last, logged)
         most = MOST_BLOCKS if read is None else MOST_BLOCKS_BY_INDEX
         read = read or await self._every(first, last)
@@ -176,13 +180,19 @@ class Fetcher:
     async def _by_index(self, first: int, last: int, logged: Collection[str]) -> _Range | None:
         """The blocks of the range in which the contracts logged, and the last one; None where nothing proves the index.
 
-        Each is read the plain way too, and both must tell the same logs.
+        Each is read the plain way too, and both must tell the same logs; so must the index of a second node.
         """
+        wanted = list(logged)
 
         async def read(node: NodeClient) -> _Range | None:
-            logs = await node.rpc.logs(first, last, list(logged))
+            logs = await node.rpc.logs(first, last, wanted)
             if not await _index_proven(node, first, last):
                 return None
+            if self._index == "agreed":
+                other = await self.nodes.ask(lambda second: second.rpc.logs(first, last, wanted), but=node)
+                if other != logs:
+                    problem = f"blocks {first} to {last}: {len(logs)} logs, another node's has {len(other)}"
+                    raise NodeLied(node.url, "jsonrpc", f"{problem}: {_first_difference(logs, other)}")
             numbers = sorted({one.block_number for one in logs} | {last})
             found = await _all([node.block_with_infos(number) for number in numbers])
             plain = [one for block, infos in found for one in logs_of(block, infos, logged)]
@@ -192,13 +202,13 @@ class Fetcher:
             return _Range(first, last, node, [(block, infos) for block, infos in found])
 
         try:
-            return await self._ask(read)
-        except (NotServed, NodeRefused, NodeLied) as error:
+            return await INDEX_RETRY(lambda: self.nodes.ask(read))
+        except (NotServed, NodeRefused, NodeLied, LookupError) as error:
             if isinstance(error, NodeDisagrees):
                 raise
             self._index_from = monotonic() + INDEX_AGAIN_SECONDS
             self._blocks_per_range = min(self._blocks_per_range, MOST_BLOCKS)
-            log.warning("the node's index is of no use, every block is read", reason=str(error))
+            log.info("the index cannot be used, every block is read", reason=str(error))
             return None
 
     # ---- asking -----------------------------------------------------------------------------------------------------
@@ -210,19 +220,6 @@ class Fetcher:
 
 async def _nothing(node: NodeClient) -> None:
     """A question for nodes that need only be admitted."""
-
-
-async def heights(nodes: Nodes) -> tuple[int, int]:
-    """Head and solidified height of the best node that is not behind what was proven. Raises NodeError."""
-
-    async def read(node: NodeClient) -> tuple[int, int]:
-        head, solid = await _all([node.head(), node.solid_head()])
-        if nodes.proven_block is not None and solid.number < nodes.proven_block[0]:
-            problem = f"solidified up to {solid.number}, {nodes.proven_block[0]} is proven"
-            raise NodeBehind(node.solid_url, "walletsolidity/getnowblock", problem)
-        return head.number, solid.number
-
-    return await nodes.ask(read)
 
 
 async def _index_proven(node: NodeClient, first: int, last: int) -> bool:
@@ -280,7 +277,7 @@ class Heights:
     async def _look(self) -> tuple[int, int] | NodeError:
         try:
             async with asyncio.timeout(3):
-                return await heights(self._nodes)
+                return await self._nodes.heights()
         except TimeoutError:
             return NodeUnavailable("every node", "wallet/getnowblock", "no answer within 3 s")
         except NodeError as error:

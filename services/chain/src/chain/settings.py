@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -90,7 +90,12 @@ class ChainSettings(ServiceSettings):
     transactions: Scope = Field(
         "all",
         description="Record `all` transactions, only those that touch a `watched` contract, or only those that "
-        "`logged` something there, which a node's JSON-RPC finds without every block being read.",
+        "`logged` something there.",
+    )
+    index: Literal["agreed", "alone", "never"] = Field(
+        "agreed",
+        description="When blocks without logs need not be read (transactions=logged): where the JSON-RPC of two nodes "
+        "tells the same logs, also where one `alone` tells them (audit it), or `never`.",
     )
     start_block: int = Field(0, ge=0, description="First block of an empty log. TRX balances are exact from 0 only.")
     poll_seconds: float = Field(0.5, gt=0, le=60, description="Pause between looks at the node when all is read.")
