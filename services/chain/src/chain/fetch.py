@@ -186,7 +186,7 @@ class Fetcher:
 
         async def read(node: NodeClient) -> _Range | None:
             logs = await node.rpc.logs(first, last, wanted)
-            if not await _index_proven(node, first, last):
+            if not await index_proven(node, first, last):
                 return None
             if self._index == "agreed":
                 other = await self.nodes.ask(lambda second: second.rpc.logs(first, last, wanted), but=node)
@@ -222,7 +222,7 @@ async def _nothing(node: NodeClient) -> None:
     """A question for nodes that need only be admitted."""
 
 
-async def _index_proven(node: NodeClient, first: int, last: int) -> bool:
+async def index_proven(node: NodeClient, first: int, last: int) -> bool:
     """Whether the index finds the logs of the newest block near `last` that has any. Raises NodeLied if it does not.
 
     java-tron keeps the index beside the blocks, only while its JSON-RPC is switched on: where it is missing, a search

@@ -16,7 +16,7 @@ from contracts.chain import Source
 from eventlog import Metadata, NewEvent, derived_id
 from tron.abi import Abi, Decoded
 from tron.contract import artifact
-from tron.model import Block, Log, Transaction, TransactionInfo
+from tron.model import Block, BlockLog, Log, Transaction, TransactionInfo
 
 ARTIFACTS = {
     "dcmx-token": "DCMXToken",
@@ -61,6 +61,28 @@ class Translator:
     def logged(self) -> Collection[str] | None:
         """The addresses without whose logs a block says nothing of interest; None if each block must be read."""
         return self._contracts.keys() if self._transactions == "logged" else None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The watched contracts, name -> address."""
+        return {contract.name: address for address, contract in self._contracts.items()}
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of the watched contracts."""
+        return list(self._contracts)
+
+    def log(self, found: BlockLog) -> tuple[str, domain.ContractEvent | domain.UndecodedLog]:
+        """The event of one log of a watched contract, and its stream; the block's time is not known here."""
+        source = Source.model_construct(
+            contract=found.log.address,
+            block_number=found.block_number,
+            block_hash=found.block_hash,
+            block_time=_EPOCH,
+            tx_id=found.tx_id,
+            log_index=found.log.index_in_block,
+        )
+        return self._contracts[found.log.address].read(found.log, source)
 
     def block(self, block: Block, infos: Sequence[TransactionInfo]) -> Ingested:
         """The events of a block, in the order of its transactions: each transaction, then its logs.
