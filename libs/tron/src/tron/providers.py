@@ -112,9 +112,12 @@ class Node:
         healthy = self.score >= HEALTHY and not self.rests
         return State(self.provider.name, round(self.score, 3), healthy, self.why)
 
-    def succeeded(self) -> None:
+    def succeeded(self, *, resting: bool) -> None:
+        """Raise its score. An answer to a question that was asked while it rested ends the rest."""
         self.score += (1 - self.score) * MEMORY
         self._failures = 0
+        if resting:
+            self._rests_until = 0.0
         if self.score > FORGIVEN:
             self.why = None
 
@@ -229,6 +232,7 @@ class Nodes:
         return sorted(self.all, key=lambda node: (node.rests, node.provider.priority, node.budget.wait(), -node.score))
 
     async def _ask(self, node: Node, question: Question[T]) -> T:
+        resting = node.rests
         try:
             await self._admit(node)
             answer = await question(node.client)
@@ -238,7 +242,7 @@ class Nodes:
             node.failed(error)
             self._observe(node.provider.name, error)
             raise
-        node.succeeded()
+        node.succeeded(resting=resting)
         self.answered_at = monotonic()
         self._observe(node.provider.name, None)
         return answer
