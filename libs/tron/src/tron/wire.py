@@ -81,14 +81,14 @@ class Wire:
         except (httpx.HTTPError, TimeoutError) as error:
             raise NodeUnavailable(origin, path, f"{type(error).__name__} {error}".strip()) from error
         try:
-            return _answer(origin, path, response, bytes(content))
+            return _answer(origin, path, response, content)
         except RateLimited as error:
             if self._budget is not None:
                 self._budget.close(error.retry_after)
             raise
 
 
-def _answer(origin: str, path: str, response: httpx.Response, content: bytes) -> Any:
+def _answer(origin: str, path: str, response: httpx.Response, content: bytearray) -> Any:
     status = response.status_code
     if status in (404, 405):
         raise NotServed(origin, path, f"HTTP {status}")
