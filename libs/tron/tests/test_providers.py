@@ -131,6 +131,22 @@ async def test_a_silent_node_is_left_when_its_time_is_over(chains: list[Chain]) 
         assert "TimeoutError" in str(nodes.states()[0].why)
 
 
+async def test_many_who_wait_for_a_silent_node_wait_once(chains: list[Chain]) -> None:
+    chains[0].fails = chains[0].node.answer({}, delay=0.5)
+    async with over(chains, timeout=0.2) as nodes:
+        assert await asyncio.gather(*(who(nodes) for _ in range(20))) == ["b"] * 20
+    assert chains[0].asked == 1
+
+
+async def test_somebody_in_a_hurry_hears_of_the_next_node_in_time(chains: list[Chain]) -> None:
+    for chain in chains:
+        chain.node.answers["wallet/getnowblock"] = block(60)
+    chains[0].fails = chains[0].node.answer({}, delay=0.5)
+    async with over(chains) as nodes:
+        assert await nodes.heights(patience=0.2) == (60, 50)
+        assert nodes.states()[0].why == "NodeUnavailable: no answer within 0.2 s"
+
+
 async def test_a_node_that_is_behind_what_is_proven_is_left_and_not_believed(chains: list[Chain]) -> None:
     async with over(chains) as nodes:
         nodes.proven(40, block_id(40))

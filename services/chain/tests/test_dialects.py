@@ -29,13 +29,15 @@ Ingest = Callable[..., Awaitable[Rows]]
 async def ingest(town: Any, proxy: Any, tables: asyncpg.Pool) -> Ingest:
     """Reads the whole chain into an empty log, by a node as bent and a true one; returns all of it but the cursor."""
 
-    async def ingest(bend: Bend | None = None, index: Index = "agreed", second: bool = True, only: str = "") -> Rows:
+    async def ingest(
+        bend: Bend | None = None, index: Index = "agreed", second: str | None = "", only: str = ""
+    ) -> Rows:
         await tables.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         await tables.execute(eventlog.install_sql())
         proxy.bend = bend or (lambda path, body, answer: answer)
         proxy.asked.clear()
-        true = [Provider("true", town.url, priority=2)]
-        async with Nodes([Provider("bent", proxy.url), *(true if second else [])]) as nodes:
+        true = [Provider("true", second or town.url, priority=2)] if second is not None else []
+        async with Nodes([Provider("bent", proxy.url), *true]) as nodes:
             log = EventLog(tables, EventTypes(EVENTS))
             contracts = {name: address for name, address in town.contracts.items() if only in name}
             subject = Ingester(log, Fetcher(nodes, index), contracts, transactions="logged", poll_seconds=0.05)
@@ -59,7 +61,7 @@ def remembered() -> list[Rows]:
 async def plain(ingest: Ingest, remembered: list[Rows]) -> Rows:
     """What one true node tells, every block read; the same for every test, for nothing here adds to the chain."""
     if not remembered:
-        remembered.append(await ingest(index="never", second=False))
+        remembered.append(await ingest(index="never", second=None))
     return remembered[0]
 
 
@@ -99,14 +101,14 @@ async def test_both_dialects_give_the_same_events_with_the_same_ids_in_the_same_
     assert len(plain) > 900
     assert "jsonrpc" not in proxy.asked
     assert await ingest() == plain
-    assert await ingest(index="alone", second=False) == plain
+    assert await ingest(index="alone", second=None) == plain
     assert "jsonrpc" in proxy.asked
-    assert await ingest(one_by_one, second=False) == plain
+    assert await ingest(one_by_one, second=None) == plain
     assert proxy.asked.count("walletsolidity/gettransactioninfobyid") > 200
 
 
 async def test_the_index_spares_the_blocks_in_which_the_contracts_logged_nothing(ingest: Ingest, proxy: Any) -> None:
-    plain = await ingest(index="never", second=False, only="vault")
+    plain = await ingest(index="never", second=None, only="vault")
     blocks = proxy.asked.count(INFOS)
     assert await ingest(only="vault") == plain
     assert 0 < proxy.asked.count(INFOS) < blocks
@@ -116,7 +118,7 @@ async def test_the_index_spares_the_blocks_in_which_the_contracts_logged_nothing
 async def test_one_node_alone_is_read_block_by_block_because_nothing_proves_its_index(
     ingest: Ingest, proxy: Any
 ) -> None:
-    await ingest(indexed(lambda logs: logs[:-1]), second=False)
+    await ingest(indexed(lambda logs: logs[:-1]), second=None)
     assert proxy.asked.count(INFOS) > 20
 
 
@@ -143,6 +145,11 @@ async def test_an_index_that_leaves_logs_out_is_never_believed(
     ingest: Ingest, plain: Rows, change: Callable[[list[Any]], list[Any]]
 ) -> None:
     assert await ingest(indexed(change)) == plain
+
+
+async def test_while_the_second_node_is_away_every_block_is_read(ingest: Ingest, proxy: Any, plain: Rows) -> None:
+    assert await ingest(second="http://127.0.0.1:9") == plain
+    assert proxy.asked.count(INFOS) > 20
 
 
 async def test_an_index_that_fails_every_third_time_loses_nothing(ingest: Ingest, plain: Rows) -> None:

@@ -97,7 +97,7 @@ class Node:
         )
         self.score = 1.0
         self.admitted = False
-        self.admission = asyncio.Lock()
+        self.admission: asyncio.Task[None] | None = None
         self.why: str | None = None
         self._failures = 0
         self._rests_until = 0.0
@@ -166,6 +166,8 @@ class Nodes:
     async def aclose(self) -> None:
         """Close all connections."""
         for node in self.all:
+            if node.admission is not None:
+                node.admission.cancel()
             await node.client.aclose()
 
     def states(self) -> list[State]:
@@ -181,8 +183,10 @@ class Nodes:
         for node in self.all:
             node.admitted = False
 
-    async def ask(self, question: Question[T], *, but: NodeClient | None = None) -> T:
+    async def ask(self, question: Question[T], *, but: NodeClient | None = None, patience: float | None = None) -> T:
         """Return the answer of the best node that gives one, `but` excepted; each is asked at most once.
+
+        A node that takes more than `patience` seconds for all of it has failed, too (None: its own time-outs count).
 
         Raises what the best one failed with, if all failed: `NodeDisagrees` only if every one disagrees.
         `TooMuch` is the question's fault and raised at once. Raises LookupError when there is none but `but`.
@@ -192,7 +196,7 @@ class Nodes:
             if node.client is but:
                 continue
             try:
-                return await self._ask(node, question)
+                return await self._ask(node, question, patience)
             except TooMuch:
                 raise
             except NodeError as error:
@@ -202,7 +206,7 @@ class Nodes:
         others = [error for error in failures if not isinstance(error, NodeDisagrees | BudgetSpent)]
         raise (others or failures)[0]
 
-    async def heights(self) -> tuple[int, int]:
+    async def heights(self, *, patience: float | None = None) -> tuple[int, int]:
         """Return the numbers of the newest and of the newest solidified block; a node below what is proven is left."""
 
         async def read(client: NodeClient) -> tuple[int, int]:
@@ -211,14 +215,13 @@ class Nodes:
                 _not_behind(client, solid.number, self.proven_block[0])
             return (await client.head()).number, solid.number
 
-        return await self.ask(read)
+        return await self.ask(read, patience=patience)
 
     def reject(self, client: NodeClient, error: NodeError) -> None:
         """Count an answer that turned out bad only beside others' answers."""
         for node in self.all:
             if node.client is client:
-                node.failed(error)
-                self._observe(node.provider.name, error)
+                self._failed(node, error)
 
     def named(self, name: str) -> Node:
         """Return one by its provider's name. Raises LookupError with the names that there are."""
@@ -231,34 +234,50 @@ class Nodes:
         """Those that rest come last; else by priority, then the one that may be asked soonest, then by score."""
         return sorted(self.all, key=lambda node: (node.rests, node.provider.priority, node.budget.wait(), -node.score))
 
-    async def _ask(self, node: Node, question: Question[T]) -> T:
+    async def _ask(self, node: Node, question: Question[T], patience: float | None) -> T:
         resting = node.rests
         try:
-            await self._admit(node)
-            answer = await question(node.client)
+            async with asyncio.timeout(patience) as limit:
+                await self._admit(node)
+                answer = await question(node.client)
         except TooMuch:
             raise
         except NodeError as error:
-            node.failed(error)
-            self._observe(node.provider.name, error)
+            self._failed(node, error)
             raise
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            late = NodeUnavailable(node.client.url, "", f"no answer within {patience:g} s")
+            self._failed(node, late)
+            raise late from None
         node.succeeded(resting=resting)
         self.answered_at = monotonic()
         self._observe(node.provider.name, None)
         return answer
 
+    def _failed(self, node: Node, error: NodeError) -> None:
+        node.failed(error)
+        self._observe(node.provider.name, error)
+
     async def _admit(self, node: Node) -> None:
-        """Raises NodeBehind or NodeDisagrees unless the node holds what is proven; at first, the others' genesis."""
-        async with node.admission:
-            if node.admitted:
-                return
-            if self.proven_block is not None:
-                await _holds(node.client, *self.proven_block)
-            else:
-                (genesis,) = await node.client.blocks(0, 0, solid=False)
-                self._genesis = self._genesis or genesis.hash
-                _compare(node.client, 0, self._genesis, genesis.hash)
-            node.admitted = True
+        """Raises NodeBehind or NodeDisagrees unless the node holds what is proven. All who wait share one attempt."""
+        if node.admitted:
+            return
+        if node.admission is None or node.admission.done():
+            node.admission = asyncio.create_task(self._look(node))
+            node.admission.add_done_callback(lambda task: task.cancelled() or task.exception())  # somebody has seen it
+        await asyncio.shield(node.admission)
+
+    async def _look(self, node: Node) -> None:
+        """Asks for the block that is proven or, while none is, for the genesis block that the others have."""
+        if self.proven_block is not None:
+            await _holds(node.client, *self.proven_block)
+        else:
+            (genesis,) = await node.client.blocks(0, 0, solid=False)
+            self._genesis = self._genesis or genesis.hash
+            _compare(node.client, 0, self._genesis, genesis.hash)
+        node.admitted = True
 
 
 async def _holds(client: NodeClient, number: int, block_hash: str) -> None:

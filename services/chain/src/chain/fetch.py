@@ -26,9 +26,7 @@ from tron.errors import (
     NodeDisagrees,
     NodeError,
     NodeLied,
-    NodeRefused,
     NodeUnavailable,
-    NotServed,
     TooMuch,
 )
 from tron.model import Block, TransactionInfo, logs_of
@@ -42,8 +40,8 @@ TARGET_TRANSACTIONS = 2_000
 MOST_BLOCKS = 100
 WITNESSES = 20
 """The last blocks of a range, one of which must have a log for the index to be proven by."""
-INDEX_AGAIN_SECONDS = 600.0
-"""A node whose index was refused is read the plain way for so long, before its index is tried again."""
+INDEX_AGAIN_SECONDS = 60.0
+"""After an index could not be used, blocks are read the plain way for so long before it is tried again."""
 ANSWERED_SECONDS = 15.0
 """While a usable answer is no older, readiness does not ask the nodes: budgets are for the chain."""
 RETRY = Retry(attempts=5, first=0.2, longest=8.0, on=(NodeUnavailable, IncompleteAnswer, NodeLied))
@@ -203,9 +201,7 @@ class Fetcher:
 
         try:
             return await INDEX_RETRY(lambda: self.nodes.ask(read))
-        except (NotServed, NodeRefused, NodeLied, LookupError) as error:
-            if isinstance(error, NodeDisagrees):
-                raise
+        except (NodeError, LookupError) as error:
             self._index_from = monotonic() + INDEX_AGAIN_SECONDS
             self._blocks_per_range = min(self._blocks_per_range, MOST_BLOCKS)
             log.info("the index cannot be used, every block is read", reason=str(error))
@@ -277,7 +273,7 @@ class Heights:
     async def _look(self) -> tuple[int, int] | NodeError:
         try:
             async with asyncio.timeout(3):
-                return await self._nodes.heights()
+                return await self._nodes.heights(patience=2.8 / len(self._nodes.all))
         except TimeoutError:
             return NodeUnavailable("every node", "wallet/getnowblock", "no answer within 3 s")
         except NodeError as error:
