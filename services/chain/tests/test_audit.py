@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from chain.audit import Certificate, Outcome, audit, check
@@ -15,10 +18,13 @@ from chain.ingest import Ingester
 from chain.settings import ChainSettings
 from eventlog import EventLog
 from messaging.testing import eventually, running
+from tron.client import NodeClient
 from tron.providers import Nodes, Provider
 
 pytestmark = pytest.mark.timeout(120)
 INFOS = "walletsolidity/gettransactioninfobyblocknum"
+BLOCKS = "walletsolidity/getblockbylimitnext"
+NOW = "walletsolidity/getnowblock"
 
 
 async def filled(log: EventLog, town: Any, url: str) -> None:
@@ -155,6 +161,38 @@ async def test_a_second_source_that_leaves_a_log_out_certifies_nothing(
     assert "in our log only" in str(outcome.problem)
     proxy.bend = index(lambda logs: [])
     assert "in our log only" in str((await audit(full, settings, 0, against="second")).problem)
+
+
+async def test_a_balancer_whose_nodes_lag_or_are_of_another_chain_gives_a_complete_log(
+    log: EventLog, town: Any, proxy: Any, devnet: Any, settings: ChainSettings, nodes: Nodes
+) -> None:
+    """Each answer comes from one of three: the true node, one that is far behind, one of another chain."""
+    async with httpx.AsyncClient(timeout=30) as client:
+        (await client.post(f"{devnet.url}/devnet/mine", json={"blocks": 100})).raise_for_status()
+    true = nodes.all[0].client
+    old = (await true.request(BLOCKS, {"startNum": 5, "endNum": 6}))["block"][0]
+    async with NodeClient(devnet.url) as other:
+        foreign = await other.request(NOW, {})
+        chain = (await other.request(BLOCKS, {"startNum": 0, "endNum": 70}))["block"]
+    choice, told = random.Random(3), Counter[str]()
+
+    def balance(path: str, body: Any, answer: Any) -> Any:
+        who = choice.choices(["true", "behind", "foreign"], [6, 2, 2])[0]
+        told[who] += 1
+        if who == "true":
+            return answer
+        if path == NOW:
+            return old if who == "behind" else foreign
+        if path == BLOCKS:
+            first, end = body["startNum"], body["endNum"]
+            held = chain[first:end] if who == "foreign" else answer["block"][: max(0, 6 - first)]
+            return {"block": held} if held else {}
+        return [] if path == INFOS else answer
+
+    proxy.bend = balance
+    await filled(log, town, proxy.url)
+    assert set(told) == {"true", "behind", "foreign"}
+    certified(await audit(log, settings, 0))
 
 
 async def test_what_the_log_has_not_read_and_what_is_no_second_source_is_refused_with_the_reason(

@@ -32,10 +32,9 @@ async def test_heights_are_asked_once_a_second_and_a_failure_is_remembered_too(p
         asked.append(path)
         return (500, "down") if len(asked) > 2 else answer
 
-    proxy.bend = count
     async with Nodes([Provider("node", proxy.url)]) as nodes:
         await nodes.ask(lambda node: node.chain_id())  # it is admitted
-        asked.clear()
+        proxy.bend = count
         heights = Heights(nodes)
         assert len({await heights.now() for _ in range(5)}) == 1
         assert len(asked) == 2

@@ -153,7 +153,6 @@ class Nodes:
         self._observe = observe
         self.proven_block: tuple[int, str] | None = None
         """Number and hash of the block below which no node is believed."""
-        self._genesis: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -270,13 +269,12 @@ class Nodes:
         await asyncio.shield(node.admission)
 
     async def _look(self, node: Node) -> None:
-        """Asks for the block that is proven or, while none is, for the genesis block that the others have."""
-        if self.proven_block is not None:
-            await _holds(node.client, *self.proven_block)
-        else:
+        """Asks for the block that is proven. While none is, the genesis block of the first node that answers is."""
+        proven = self.proven_block
+        if proven is None:
             (genesis,) = await node.client.blocks(0, 0, solid=False)
-            self._genesis = self._genesis or genesis.hash
-            _compare(node.client, 0, self._genesis, genesis.hash)
+            proven = self.proven_block = self.proven_block or (0, genesis.hash)
+        await _holds(node.client, *proven)
         node.admitted = True
 
 

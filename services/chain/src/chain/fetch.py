@@ -243,6 +243,8 @@ def _gap(before: tuple[int, str] | None, read: _Range) -> str | None:
     for block, _ in read.found:
         if before is not None and block.number == before[0] + 1 and block.parent_hash != before[1]:
             return f"block {block.number} has the parent {block.parent_hash}, expected {before[1]}"
+        if before is not None and block.number == before[0] and block.hash != before[1]:
+            return f"block {block.number} is {block.hash}, expected {before[1]}"  # the genesis block
         before = block.number, block.hash
     return None
 
