@@ -163,6 +163,7 @@ async def test_a_second_source_that_leaves_a_log_out_certifies_nothing(
     assert "in our log only" in str((await audit(full, settings, 0, against="second")).problem)
 
 
+@pytest.mark.devnet("--accounts", "3")  # so that its genesis block is another
 async def test_a_balancer_whose_nodes_lag_or_are_of_another_chain_gives_a_complete_log(
     log: EventLog, town: Any, proxy: Any, devnet: Any, settings: ChainSettings, nodes: Nodes
 ) -> None:
