@@ -31,6 +31,7 @@ from tron.client import NodeClient
 from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
 from tron.deploy import TOKEN, Deployment, Plan, Pool, deploy, role
 from tron.keys import Key
+from tron.providers import Nodes, Provider
 from tron.sender import Sender
 from tron.transaction import Payload, Transfer
 
@@ -245,6 +246,12 @@ async def node(town: Town) -> AsyncIterator[NodeClient]:
         yield client
 
 
+@pytest.fixture
+async def nodes(town: Town) -> AsyncIterator[Nodes]:
+    async with Nodes([Provider("node", town.url)]) as nodes:
+        yield nodes
+
+
 @dataclass
 class Proxy:
     """A node in front of the town's, as slow and as truthful as a test wants it.
@@ -253,8 +260,10 @@ class Proxy:
     """
 
     upstream: str
+    client: httpx.AsyncClient
     url: str = ""
     delay: float = 0.0
+    asked: list[str] = field(default_factory=list)
     bend: Callable[[str, Any, Any], Any] = lambda path, body, answer: answer
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -263,9 +272,9 @@ class Proxy:
             question += part.get("body", b"")
             if not part.get("more_body"):
                 break
+        self.asked.append(scope["path"].lstrip("/"))
         await asyncio.sleep(self.delay)
-        async with httpx.AsyncClient() as client:
-            true = await client.post(self.upstream + scope["path"], content=question)
+        true = await self.client.post(self.upstream + scope["path"], content=question)
         answer = self.bend(scope["path"].lstrip("/"), json.loads(question or b"{}"), true.json())
         status, text = answer if isinstance(answer, tuple) else (200, json.dumps(answer))
         await send({"type": "http.response.start", "status": status, "headers": []})
@@ -274,7 +283,8 @@ class Proxy:
 
 @pytest.fixture
 async def proxy(town: Town) -> AsyncIterator[Proxy]:
-    proxy = Proxy(town.url)
+    client = httpx.AsyncClient(timeout=30)
+    proxy = Proxy(town.url, client)
     listener = socket.create_server(("127.0.0.1", 0))
     proxy.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config = uvicorn.Config(proxy, lifespan="off", log_config=None, timeout_graceful_shutdown=1, interface="asgi3")
@@ -283,6 +293,7 @@ async def proxy(town: Town) -> AsyncIterator[Proxy]:
     yield proxy
     server.should_exit = True
     await serving
+    await client.aclose()
 
 
 @pytest.fixture

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from chain import api, domain, projections, publish
-from chain.fetch import Fetcher, Heights
+from chain import api, domain, metrics, projections, publish
+from chain.fetch import Fetcher, Heights, nodes_check
 from chain.ingest import Ingester
 from chain.settings import ChainSettings
 from eventlog import EventLog, EventTypes, Sealer, Watermark
 from messaging import Relay
 from projections import Freshness, Runner
 from service import Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
-from tron.client import NodeClient
+from tron.providers import Nodes
 
 
 def create(settings: ChainSettings) -> Service:
@@ -20,18 +20,13 @@ def create(settings: ChainSettings) -> Service:
     watermark = Watermark(pool)
     log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
 
-    node = NodeClient(
-        settings.node_url,
-        settings.solidity_url,
-        api_key=settings.api_key.get_secret_value() if settings.api_key is not None else None,
-        timeout=settings.node_timeout_seconds,
-        connections=settings.node_requests + 2,
-        prove=settings.prove_blocks,
-    )
+    nodes = Nodes(settings.providers, prove=settings.prove_blocks, observe=metrics.answered)
+    metrics.watch(nodes)
+    heights = Heights(nodes)
     # The cursor is a stream of the log: it moves in the transaction that appends what was read.
     ingester = Ingester(
         log,
-        Fetcher(node, settings.node_requests),
+        Fetcher(nodes, settings.index),
         settings.watched,
         transactions=settings.transactions,
         start_block=settings.start_block,
@@ -43,7 +38,7 @@ def create(settings: ChainSettings) -> Service:
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
 
-    routes = api.routes(Queries(settings.name, engine, pool), Heights(node))
+    routes = api.routes(Queries(settings.name, engine, pool), heights)
     return Service(
         settings,
         create_api(settings, routes, title="Annals chain", version="0.1.0"),
@@ -51,7 +46,7 @@ def create(settings: ChainSettings) -> Service:
         queries=engine,
         migrations=find_migrations("chain"),
         workers=[watermark, ingester, runner, sealer, relay],
-        checks=[kafka_check(settings, topics=[topic.name for topic in publish.TOPICS])],
+        checks=[kafka_check(settings, topics=[topic.name for topic in publish.TOPICS]), nodes_check(nodes, heights)],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
-        resources=[node],
+        resources=[nodes],
     )
