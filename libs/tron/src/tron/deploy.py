@@ -20,6 +20,7 @@ from tron.address import keccak256
 from tron.client import NodeClient
 from tron.contract import Call, Contract
 from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
+from tron.cost import CALL_ENERGY
 from tron.creation import Creation
 from tron.errors import BroadcastRefused, IncompleteAnswer, NotIncluded, TronError
 from tron.journal import Journal, JournalError, Progress
@@ -177,7 +178,10 @@ class _Runner:
             raise NotIncluded([signed.tx_id], self._within)
 
     async def _sign(self, name: str, payload: Call | Creation) -> Signed:
-        signed = await self._sender.sign(payload, self._admin)
+        limit = (await self._sender.estimate(payload, self._admin.address)).fee_limit_sun
+        if isinstance(payload, Call):  # the estimate knows nothing of the other calls of its stage that come before it
+            limit = max(limit, CALL_ENERGY[payload.function.name] * await self._sender.energy_price())
+        signed = await self._sender.sign(payload, self._admin, limit)
         self._progress.signed(name, signed)
         self._report(name, f"signed {signed.tx_id}")
         return signed
