@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from annals import services
 from annals.cli import app
 from annals.services import Installed
+from eventlog import EventTypes
 from service import ServiceSettings
 
 
@@ -62,6 +63,7 @@ class Auditor:
 
 class Chain(Installed):
     auditor = Auditor()  # type: ignore[assignment]
+    types = EventTypes({})  # type: ignore[assignment]
 
     def settings(self) -> ServiceSettings:
         return ServiceSettings()

@@ -51,8 +51,15 @@ async def filled(pool: asyncpg.Pool, log: EventLog, watermark: Watermark) -> Non
 
 def workers(of: psutil.Process | None = None) -> list[psutil.Process]:
     children = (of or psutil.Process()).children(recursive=True)
-    alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if "projections.worker" in child.cmdline()]
+    return [child for child in children if "projections.worker" in _command(child)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Its command line; nothing when it has ended."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 async def rebuild_when_free(pool: asyncpg.Pool, log: EventLog, watermark: Watermark, resume: bool) -> Rebuilt:

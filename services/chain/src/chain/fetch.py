@@ -138,7 +138,11 @@ class Fetcher:
         if logged is not None and self._index != "never" and monotonic() >= self._index_from:
             read = await self._by_index(first, last, logged)
         most = MOST_BLOCKS if read is None else MOST_BLOCKS_BY_INDEX
-        read = read or await self._every(first, last)
+        try:
+            read = read or await self._every(first, last)
+        except NodeError:
+            self._blocks_per_range = max(1, self._blocks_per_range // 2)  # so that one bad answer spoils less
+            raise
         transactions = sum(len(block.transactions) for block, _ in read.found)
         fitting = TARGET_TRANSACTIONS * (last - first + 1) // max(transactions, 1)
         self._blocks_per_range = max(1, min(fitting, self._blocks_per_range * 2, most))
