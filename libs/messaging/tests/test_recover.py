@@ -329,6 +329,7 @@ async def test_each_message_takes_effect_once_across_a_restore_and_a_recovery(
     async with site.running() as log:
         await send("settings", 1)
         await has(log, settings=[5, 9, 1], spoiled=[67], waiting=[13, 14], **{"given up": [69]})
+        await has_parked(log, 2)
         assert [p.key for p in await messaging.list_parked(log.pool)] == [b"late", b"late"]
         await messaging.retry(log.pool)
     async with site.running(mended=True) as log:

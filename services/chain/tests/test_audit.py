@@ -29,9 +29,10 @@ NOW = "walletsolidity/getnowblock"
 
 async def filled(log: EventLog, town: Any, url: str) -> None:
     """The whole chain in the log, as the node at `url` tells it."""
+    async with NodeClient(town.url) as true:
+        last = (await true.solid_head()).number
     async with Nodes([Provider("node", url)]) as nodes:
         subject = Ingester(log, Fetcher(nodes), town.contracts, poll_seconds=0.05)
-        last = (await nodes.heights())[1]
 
         async def there() -> bool:
             return (await subject.cursor()).next > last
@@ -163,18 +164,24 @@ async def test_a_second_source_that_leaves_a_log_out_certifies_nothing(
     assert "in our log only" in str((await audit(full, settings, 0, against="second")).problem)
 
 
-@pytest.mark.devnet("--accounts", "3")  # so that its genesis block is another
-async def test_a_balancer_whose_nodes_lag_or_are_of_another_chain_gives_a_complete_log(
-    log: EventLog, town: Any, proxy: Any, devnet: Any, settings: ChainSettings, nodes: Nodes
-) -> None:
-    """Each answer comes from one of three: the true node, one that is far behind, one of another chain."""
+@pytest.fixture
+async def foreign(devnet: Any) -> list[Any]:
+    """The solidified blocks of another chain, as a node of it tells them."""
     async with httpx.AsyncClient(timeout=30) as client:
         (await client.post(f"{devnet.url}/devnet/mine", json={"blocks": 100})).raise_for_status()
-    true = nodes.all[0].client
-    old = (await true.request(BLOCKS, {"startNum": 5, "endNum": 6}))["block"][0]
-    async with NodeClient(devnet.url) as other:
-        foreign = await other.request(NOW, {})
-        chain = (await other.request(BLOCKS, {"startNum": 0, "endNum": 70}))["block"]
+    async with NodeClient(devnet.url) as node:
+        return list((await node.request(BLOCKS, {"startNum": 0, "endNum": 70}))["block"])
+
+
+other_genesis = pytest.mark.devnet("--accounts", "3")
+
+
+@other_genesis
+async def test_a_balancer_whose_nodes_lag_or_are_of_another_chain_gives_a_complete_log(
+    log: EventLog, town: Any, proxy: Any, foreign: list[Any], settings: ChainSettings, nodes: Nodes
+) -> None:
+    """Each answer comes from one of three: the true node, one that is far behind, one of another chain."""
+    old = (await nodes.all[0].client.request(BLOCKS, {"startNum": 5, "endNum": 6}))["block"][0]
     choice, told = random.Random(3), Counter[str]()
 
     def balance(path: str, body: Any, answer: Any) -> Any:
@@ -183,16 +190,40 @@ async def test_a_balancer_whose_nodes_lag_or_are_of_another_chain_gives_a_comple
         if who == "true":
             return answer
         if path == NOW:
-            return old if who == "behind" else foreign
+            return old if who == "behind" else foreign[-1]
         if path == BLOCKS:
             first, end = body["startNum"], body["endNum"]
-            held = chain[first:end] if who == "foreign" else answer["block"][: max(0, 6 - first)]
+            held = foreign[first:end] if who == "foreign" else answer["block"][: max(0, 6 - first)]
             return {"block": held} if held else {}
         return [] if path == INFOS else answer
 
     proxy.bend = balance
     await filled(log, town, proxy.url)
     assert set(told) == {"true", "behind", "foreign"}
+    certified(await audit(log, settings, 0))
+
+
+@other_genesis
+async def test_a_node_that_turns_to_another_chain_before_anything_was_recorded_is_not_believed(
+    log: EventLog, town: Any, proxy: Any, foreign: list[Any], settings: ChainSettings
+) -> None:
+    """Its first blocks are true and those after them are not; then, read from the first again, none is; then all.
+
+    As behind a balancer, the single blocks that a node is known by are true all the time.
+    """
+    begun = 0
+
+    def turn(path: str, body: Any, answer: Any) -> Any:
+        nonlocal begun
+        if path != BLOCKS or body["endNum"] - body["startNum"] == 1:
+            return answer
+        first, end = body["startNum"], body["endNum"]
+        begun += first == 0
+        return {"block": foreign[first:end]} if 2 <= begun <= 4 or (begun == 1 and first > 0) else answer
+
+    proxy.bend = turn
+    await filled(log, town, proxy.url)
+    assert begun > 4
     certified(await audit(log, settings, 0))
 
 

@@ -153,6 +153,7 @@ class Nodes:
         self._observe = observe
         self.proven_block: tuple[int, str] | None = None
         """Number and hash of the block below which no node is believed."""
+        self._genesis: tuple[int, str] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -176,6 +177,10 @@ class Nodes:
     def proven(self, number: int, block_hash: str) -> None:
         """Take a solidified block for proven: nodes that are below it or hold another are not asked any more."""
         self.proven_block = (number, block_hash)
+
+    def nothing_proven(self) -> None:
+        """Go back to the genesis block. It is the first node's to answer, and stays: another one is another chain's."""
+        self.proven_block = self._genesis
 
     def suspect_all(self) -> None:
         """Have every node admitted anew before its next question."""
@@ -273,7 +278,8 @@ class Nodes:
         proven = self.proven_block
         if proven is None:
             (genesis,) = await node.client.blocks(0, 0, solid=False)
-            proven = self.proven_block = self.proven_block or (0, genesis.hash)
+            self._genesis = self._genesis or (0, genesis.hash)
+            proven = self.proven_block = self.proven_block or self._genesis
         await _holds(node.client, *proven)
         node.admitted = True
 

@@ -100,6 +100,8 @@ class Fetcher:
         """
         ahead: deque[asyncio.Task[_Range]] = deque()
         upto, before = first - 1, self.nodes.proven_block
+        if before is not None and before[0] >= max(first, 1):
+            raise ValueError(f"blocks from {first}: expected what is proven to end before it, it ends at {before[0]}")
         try:
             while upto < last or ahead:
                 while upto < last and len(ahead) < RANGES_AHEAD:

@@ -161,6 +161,7 @@ class Ingester:
     async def _verify(self, cursor: Cursor) -> None:
         """A node must hold the last block that the log has; while all lag, they are waited for."""
         if cursor.last_hash is None:
+            self._fetcher.nodes.nothing_proven()
             return
         try:
             await self._fetcher.hold(cursor.next - 1, cursor.last_hash)
