@@ -86,17 +86,17 @@ class Sender:
         self._last_ms = max(int(time.time() * 1000), self._last_ms + 1)
         return self._last_ms
 
-    async def broadcast(self, signed: Signed) -> None:
+    async def broadcast(self, signed: Signed) -> bool:
         """Hand the transaction to the node; repeating it is harmless. That it was taken does not mean it succeeds.
 
-        A duplicate is success: the node has it. Raises `BroadcastRefused` and `NodeError`.
+        A duplicate is success, too; return whether it was new to the node. Raises `BroadcastRefused` and `NodeError`.
         """
         path = "wallet/broadcasthex"
         answer = await self._retry(partial(self.client.request, path, {"transaction": signed.wire.hex()}))
         if not isinstance(answer, dict):
             raise NodeLied(self.client.url, path, f"expected an object, got {answer!r:.80}")
         if answer.get("result") is True or answer.get("code") == "DUP_TRANSACTION_ERROR":
-            return
+            return answer.get("result") is True
         raise BroadcastRefused(signed.tx_id, str(answer.get("code")), parse.text(str(answer.get("message", ""))))
 
     async def send(self, payload: Payload, key: Key, fee_limit_sun: int | None = None) -> Signed:

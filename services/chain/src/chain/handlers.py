@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +26,9 @@ ARTIFACTS = {
     "compliance-registry": "ComplianceRegistry",
 }
 """Our names of the contracts and the compiler's."""
+
+TOPICS = ("chain.commands",)
+"""What other services tell us: `submissions.py` makes operations of it."""
 
 MAX_DECODED_BYTES = 100_000
 """Longer log data is kept raw: JSON can be six times as long, and an event must fit into a Kafka record."""
@@ -51,11 +54,17 @@ class Ingested:
 
 
 class Translator:
-    """Turns blocks into events, given the watched contracts (name -> address) and whose transactions are recorded."""
+    """Turns blocks into events, given the watched contracts (name -> address) and whose transactions are recorded.
 
-    def __init__(self, contracts: Mapping[str, str], transactions: domain.Scope) -> None:
+    Those that `accounts` sign are recorded in any case.
+    """
+
+    def __init__(
+        self, contracts: Mapping[str, str], transactions: domain.Scope, accounts: Collection[str] = ()
+    ) -> None:
         self._contracts = {address: _Contract(name) for name, address in contracts.items()}
         self._all = transactions == "all"
+        self._accounts = frozenset(accounts)
 
     def block(self, block: Block, infos: Sequence[TransactionInfo]) -> Ingested:
         """The events of a block, in the order of its transactions: each transaction, then its logs.
@@ -82,7 +91,7 @@ class Translator:
 
     def _touches(self, transaction: Transaction, info: TransactionInfo | None) -> bool:
         watched = self._contracts
-        if transaction.contract_address in watched or transaction.to in watched:
+        if transaction.owner in self._accounts or transaction.contract_address in watched or transaction.to in watched:
             return True
         if info is None:
             return False

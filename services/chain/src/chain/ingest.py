@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,9 +50,10 @@ class Cursor:
 class Ingester:
     """Reads solidified blocks into the log for ever; a worker.
 
-    `contracts` (name -> address) are watched in addition to those that the log was begun with. Any number of instances
-    may run: one leads, the others stand by. The node may lag, fail and lie: it is asked again, with growing pauses,
-    and nothing is recorded that isn't proven. Raises SolidifiedFork and WatchConflict, which need a person.
+    `contracts` (name -> address) are watched in addition to those that the log was begun with, and so are the
+    transactions that `accounts` sign. Any number of instances may run: one leads, the others stand by. The node may
+    lag, fail and lie: it is asked again, with growing pauses, and nothing is recorded that isn't proven. Raises
+    SolidifiedFork and WatchConflict, which need a person.
     """
 
     name = "ingester"
@@ -63,6 +64,7 @@ class Ingester:
         fetcher: Fetcher,
         contracts: Mapping[str, str],
         *,
+        accounts: Collection[str] = (),
         transactions: Scope = "all",
         start_block: int = 0,
         batch_events: int = 2_000,
@@ -71,6 +73,7 @@ class Ingester:
         self._log = event_log
         self._fetcher = fetcher
         self._contracts = contracts
+        self._accounts = frozenset(accounts)
         self._transactions: Scope = transactions
         self._start_block = start_block
         self._batch_events = batch_events
@@ -138,8 +141,10 @@ class Ingester:
         """What to record: all that the log says, and what the settings add, which is recorded first."""
         recorded = await self._log.read_stream(WATCH)
         watched: dict[str, str] = {}
+        accounts: set[str] = set()
         for event in (entry.event for entry in recorded):
             watched |= event.contracts
+            accounts.update(event.accounts)
             if event.transactions != self._transactions:
                 raise WatchConflict(
                     f"transactions: the log was begun with {event.transactions}, "
@@ -152,11 +157,12 @@ class Ingester:
                     "start another log (an empty database)"
                 )
         new = {name: address for name, address in self._contracts.items() if name not in watched}
-        if new or not recorded:
+        new_accounts = self._accounts - accounts if self._transactions == "watched" else frozenset[str]()
+        if new or new_accounts or not recorded:
             log.info("watching", contracts=new, transactions=self._transactions, first_block=cursor.next)
-            event = ContractsWatched(new, self._transactions, cursor.next)
+            event = ContractsWatched(new, self._transactions, cursor.next, tuple(sorted(new_accounts)))
             await self._log.append([NewEvent(WATCH, event, datetime.now(UTC))], {WATCH: len(recorded)})
-        return Translator(watched | new, self._transactions)
+        return Translator(watched | new, self._transactions, accounts | new_accounts)
 
     async def _verify(self, cursor: Cursor) -> None:
         """The node must hold the last block that the log has; one that lags is waited for."""
