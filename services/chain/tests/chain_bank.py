@@ -70,7 +70,11 @@ async def states(log: EventLog) -> dict[str, op.Operation]:
 
 
 async def all_final(log: EventLog) -> bool:
-    return all(state.status in op.FINAL for state in (await states(log)).values())
+    """Whether every operation has ended."""
+    ends = log.types.names([op.OperationSolidified, op.OperationFailed, op.OperationExpired])
+    sql = """SELECT count(*) FILTER (WHERE type = 'OperationIntended') = count(*) FILTER (WHERE type = ANY ($1))
+             FROM events"""
+    return bool(await log.pool.fetchval(sql, ends))
 
 
 async def payments(url: str, payers: Sequence[str]) -> Counter[tuple[str, int]]:
@@ -93,13 +97,13 @@ class BadNetwork:
     """
 
     upstream: str
+    client: httpx.AsyncClient
     share: float = 0.3
     doom: int = 0
     chance: random.Random = field(default_factory=lambda: random.Random(7))
     faults: Counter[str] = field(default_factory=Counter)
     broadcasts: int = 0
     _doomed: dict[str, bool] = field(default_factory=dict)
-    _client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=30))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         question = b""
@@ -157,7 +161,7 @@ class BadNetwork:
         return answer
 
     async def _forward(self, path: str, question: bytes) -> tuple[int, bytes]:
-        answer = await self._client.post(self.upstream + path, content=question)
+        answer = await self.client.post(self.upstream + path, content=question)
         return answer.status_code, answer.content
 
 

@@ -85,11 +85,11 @@ async def main(plan: dict[str, Any]) -> None:
             Payloads(plan["contracts"]),
             {name: LocalSigner(key) for name, key in keys.items()},
             Limits(**plan["limits"]),
-            poll_seconds=0.05,
+            poll_seconds=0.1,
         )
         accounts = [key.address for key in keys.values()]
         fetcher = Fetcher(node, 4)
-        ingester = Ingester(log, fetcher, plan["contracts"], accounts=accounts, poll_seconds=0.05)
+        ingester = Ingester(log, fetcher, plan["contracts"], accounts=accounts, poll_seconds=0.1)
         async with asyncio.TaskGroup() as group:
             for worker in (watermark, ingester, sender):
                 group.create_task(worker.run())

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from chain_bank import BadNetwork, Bank, all_final, call, intend, listening, payments, states, trx
 
@@ -24,7 +25,7 @@ from tron.contracts import DCMXToken
 from tron.keys import Key
 from tron.sender import Sender
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(240)
 
 WORKER = Path(__file__).with_name("sender_worker.py")
 STEPS = [
@@ -86,10 +87,13 @@ async def test_of_500_payments_each_is_on_the_chain_exactly_once_or_reported_as_
     chance.shuffle(wishes)
     steps = STEPS + LAPSES
     portions = [wishes[n :: len(steps)] for n in range(len(steps))]
-    network = BadNetwork(bank.url)
     keys = {name: key.secret.hex() for name, key in bank.keys.items()}
     plan = {"dsn": database, "keys": keys, "contracts": bank.contracts, "limits": LIMITS, "timeout": 0.5}
-    async with listening(network) as url, nursery(plan | {"node": url}) as workers:
+    async with (
+        httpx.AsyncClient(timeout=30) as client,
+        listening(network := BadNetwork(bank.url, client)) as url,
+        nursery(plan | {"node": url}) as workers,
+    ):
         for step, portion in zip(steps, portions, strict=True):
             await intend(log, portion)
             if step in LAPSES:
@@ -98,7 +102,7 @@ async def test_of_500_payments_each_is_on_the_chain_exactly_once_or_reported_as_
             assert await workers.ended() == -signal.SIGKILL, step
         await intend(log, wishes)  # asked for again: nothing more is paid
         last = await workers.start()
-        await eventually(lambda: all_final(log), within=60)
+        await eventually(lambda: all_final(log), within=90)
         os.kill(last, signal.SIGKILL)
 
     found = await states(log)

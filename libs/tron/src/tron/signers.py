@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from Crypto.Cipher import AES
+from Crypto.Protocol.KDF import scrypt
 
 from tron.address import keccak256
 from tron.keys import Key, signer
@@ -75,9 +76,9 @@ def open_keystore(text: str, password: str) -> Key:
     return Key(_cipher(derived, counter).decrypt(sealed))
 
 
-def seal_keystore(key: Key, password: str, scrypt: Mapping[str, int] | None = None) -> str:
-    """Return the keystore file of a key; `scrypt` has n, r and p (2^18, 8 and 1 if left out)."""
-    params = {"dklen": 32, **(scrypt or _SCRYPT), "salt": os.urandom(32).hex()}
+def seal_keystore(key: Key, password: str, cost: Mapping[str, int] | None = None) -> str:
+    """Return the keystore file of a key; `cost` has scrypt's n, r and p (2^18, 8 and 1 if left out)."""
+    params = {"dklen": 32, **(cost or _SCRYPT), "salt": os.urandom(32).hex()}
     counter = os.urandom(16)
     derived = _derive("scrypt", params, password)
     sealed = _cipher(derived, counter).encrypt(key.secret)
@@ -115,7 +116,10 @@ def _derive(kdf: str, params: Mapping[str, Any], password: str) -> bytes:
     if kdf != "scrypt":
         raise KeystoreError(f"keystore: expected scrypt or PBKDF2 with hmac-sha256, got {kdf!r:.40}")
     n, r, p = (int(params[name]) for name in "nrp")
-    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=_MOST_MEMORY, dklen=length)
+    if 128 * n * r > _MOST_MEMORY:
+        raise KeystoreError(f"keystore: expected scrypt within {_MOST_MEMORY} bytes, got n={n}, r={r}")
+    # Not hashlib's: OpenSSL refuses r=1 with n=2^18, which the standard's own example has.
+    return bytes(scrypt(password, salt, key_len=length, N=n, r=r, p=p))  # type: ignore[arg-type]
 
 
 def _cipher(derived: bytes, counter: bytes) -> Any:
