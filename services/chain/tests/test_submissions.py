@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,18 +13,23 @@ from chain_bank import Bank, operation_id
 from pydantic import SecretStr
 
 from chain.app import create
+from chain.domain.operation import ContractCall, TokenPayment, TrxPayment
 from chain.keyring import KeyringError, keyring
+from chain.payloads import CLASSES, Payloads, methods
 from chain.settings import ChainSettings
 from contracts import operations
 from messaging.testing import delete_topics, eventually, read_all, send
 from service.testing import Running, serving
 from tron.client import NodeClient
 from tron.contracts import DCMXToken
+from tron.errors import InvalidArgument
 from tron.keys import Key
 from tron.sender import Sender
 from tron.signers import seal_keystore
 
 pytestmark = pytest.mark.timeout(120)
+
+AT = "TGkWdpawVNfeset3P6uTBbLaPY7nZVZvXY"
 
 
 @pytest.fixture
@@ -84,32 +90,54 @@ async def test_an_operation_is_asked_for_by_api_and_followed_to_its_solidified_b
         assert await Sender(node).read(DCMXToken(bank.contracts["dcmx-token"]).balance_of(to)) == 10**19
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"args": {"to": "T123", "value": "1"}}, "DCMXToken.transfer.to: expected an address, got 'T123'"),
-        ({"args": {"value": "1"}}, "args.to: expected a value, got none"),
-        ({"args": {"to": "x", "value": "1", "memo": ""}}, "args.memo: expected only to, value"),
-        ({"method": "balance_of"}, "method: expected one of approve, "),
-        ({"contract": "reward"}, "contract: expected one of "),
-        ({"value_sun": "5"}, "value_sun: expected 0, transfer takes no TRX; got 5"),
-    ],
-)
-async def test_what_is_wrong_is_refused_with_the_fields_name(
-    sending: Running, change: dict[str, Any], field: str
-) -> None:
-    async with sending.client("rewards", "service") as client:
-        refused = await post(client, transfer(Key.random().address, "1", **change))
-        assert (refused.status_code, refused.json()["type"]) == (422, "urn:annals:problem:invalid-transaction")
-        assert refused.json()["detail"].startswith(field)
+WRONG = [
+    (
+        ContractCall("dcmx-token", "transfer", {"to": "T123", "value": "1"}),
+        "DCMXToken.transfer.to: expected an address",
+    ),
+    (
+        ContractCall("dcmx-token", "transfer", {"to": AT, "value": 1.5}),
+        "DCMXToken.transfer.value: expected uint256, got",
+    ),
+    (
+        ContractCall("dcmx-token", "transfer", {"to": AT, "value": "-1"}),
+        "DCMXToken.transfer.value: expected uint256, got",
+    ),
+    (ContractCall("dcmx-token", "transfer", {"value": "1"}), "args.to: expected a value, got none"),
+    (ContractCall("dcmx-token", "transfer", {"to": AT, "value": 1, "x": 1}), "args.x: expected only to, value"),
+    (ContractCall("dcmx-token", "balance_of", {"account": AT}), "method: expected one of approve, "),
+    (ContractCall("dcmx-token", "__init__", {"address": AT}), "method: expected one of approve, "),
+    (ContractCall("reward-vault", "pause", {}), "contract: expected one of dcmx-token, music-nft; got 'reward-vault'"),
+    (ContractCall("dcmx-token", "burn", {"value": 1}, 5), "value_sun: expected 0, burn takes no TRX; got 5"),
+    (ContractCall("music-nft", "buy_edition", {"track_id": 1}, 2**63), "MusicNFT.buyEdition.value_sun: expected"),
+    (TrxPayment(AT, 0), "amount_sun: expected 1 to 2^63-1 sun, got 0"),
+    (TrxPayment(AT, 2**63), "amount_sun: expected 1 to 2^63-1 sun, got"),
+    (TokenPayment(AT, AT, 2**256), "DCMXToken.transfer.value: expected uint256"),
+]
 
 
-async def test_who_may_not_send_is_refused(sending: Running) -> None:
+@pytest.mark.parametrize(("payload", "problem"), WRONG)
+def test_what_is_wrong_is_refused_with_the_fields_name(payload: Any, problem: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(problem)}"):
+        Payloads({"dcmx-token": AT, "music-nft": AT}).prepare(payload)
+
+
+def test_every_function_of_every_contract_can_be_asked_for_and_none_that_only_reads() -> None:
+    for name, cls in CLASSES.items():
+        functions = cls.artifact().abi.functions.values()
+        changing = [one for one in functions if one.mutability in ("nonpayable", "payable")]
+        assert len(methods(cls)) == len(changing), name
+
+
+async def test_who_may_not_send_or_asks_for_nonsense_is_refused(sending: Running) -> None:
     async with sending.client("ada", "user") as client:
         assert (await post(client, transfer(Key.random().address, "1"))).status_code == 403
     async with sending.client("rewards", "service") as client:
         stranger = await post(client, transfer(Key.random().address, "1") | {"sender": "nobody"})
         assert stranger.json()["detail"].startswith("sender: expected one of payer-1, payer-2")
+        wrong = await post(client, transfer("T123", "1"))
+        assert (wrong.status_code, wrong.json()["type"]) == (422, "urn:annals:problem:invalid-transaction")
+        assert wrong.json()["detail"] == "DCMXToken.transfer.to: expected an address, got 'T123'"
 
 
 async def test_commands_of_other_services_come_by_topic_and_their_ends_are_told_there(
@@ -165,13 +193,13 @@ def test_keys_come_from_the_environment_and_from_encrypted_files(tmp_path: Any) 
 
 
 def test_a_signer_of_another_package_is_asked_for_by_name() -> None:
-    with pytest.raises(KeyringError, match="expected package.module:function, got 'kms'"):
+    with pytest.raises(KeyringError, match=r"expected package\.module:function, got 'kms'"):
         keyring(ChainSettings(signers="kms"))
     assert keyring(ChainSettings(signers="builtins:dict")) == {}
 
 
 @pytest.mark.parametrize("text", ["nonsense", '{"treasury": "beef"}', '["a"]', '{"treasury": 5}'])
 def test_keys_that_are_none_are_refused_without_showing_them(text: str) -> None:
-    with pytest.raises(KeyringError, match="^sending_keys: expected a JSON object of names and private keys") as error:
+    with pytest.raises(KeyringError, match=r"^sending_keys: expected a JSON object of names and private keys") as error:
         keyring(ChainSettings(sending_keys=SecretStr(text)))
     assert "beef" not in str(error.value)

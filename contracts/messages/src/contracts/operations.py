@@ -78,7 +78,7 @@ class OperationFailed(Message, type="chain.operations.OperationFailed.v1"):
     operation_id: OperationId
     kind: FailureKind
     reason: str
-    tx_id: Hash | None = Field(description="of the last attempt; null when nothing was signed")
+    tx_id: Hash | None = Field(description="of the last attempt; null when that was never signed")
 
 
 class OperationExpired(Message, type="chain.operations.OperationExpired.v1"):

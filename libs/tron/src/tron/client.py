@@ -242,8 +242,9 @@ def _infos(answer: Any, number: int, block: Block | None = None) -> list[Transac
                 f"block {number} is of {block.time_ms}, its receipt {info.tx_id} of {info.block_time_ms}"
             )
     for info, transaction in zip(infos, block.transactions if block is not None else (), strict=False):
-        if transaction.result is not None and transaction.result != info.result:  # the block's word can be proven
-            raise Contradiction(f"block {number} says {transaction.result} of {info.tx_id}, its receipt {info.result}")
+        said = transaction.result  # by the block, which can be proven
+        if said is not None and (info.result, info.success) != (said, said == "SUCCESS"):
+            raise Contradiction(f"block {number} says {said} of {info.tx_id}, its receipt {info.result}")
     return infos
 
 

@@ -103,6 +103,7 @@ def transaction(source: Json, genesis: bool = False) -> Transaction:
     kind: str = _get(contracts[0], "type", str, "")
     value = _get(_get(contracts[0], "parameter", dict, {}), "value", dict, {})
     results = _objects(source, "ret") if "ret" in source else []
+    said = _get(results[0], "contractRet", str, "DEFAULT") if results else "DEFAULT"
     created = kind == "CreateSmartContract"
     called = _get(value, "new_contract", dict, {}) if created else value
     return Transaction(
@@ -115,7 +116,7 @@ def transaction(source: Json, genesis: bool = False) -> Transaction:
         data=_hex(value, "data") if kind == "TriggerSmartContract" else "",
         contract_address=_address(source if created else value, "contract_address"),
         fee_limit=_int(raw_data, "fee_limit"),
-        result=_get(results[0], "contractRet", str, "SUCCESS") if results else None,
+        result=said if said != "DEFAULT" else None,
     )
 
 

@@ -203,15 +203,20 @@ class Sender:
         }
         path = "wallet/triggerconstantcontract"
         answer = await self._retry(partial(self.client.request, path, body))
-        result = answer.get("result", {}) if isinstance(answer, dict) else {}
+        result = answer.get("result", {}) if isinstance(answer, dict) else None
+        if not isinstance(result, dict):
+            raise NodeLied(self.client.url, path, f"expected an object with a result, got {answer!r:.80}")
         if result.get("result") is not True:
             raise CallReverted(
                 call.function.signature, f"{result.get('code')}: {parse.text(str(result.get('message')))}"
             )
         outputs = answer.get("constant_result") or [""]
+        energy = answer.get("energy_used", 0)
+        if not isinstance(outputs, list) or not isinstance(outputs[0], str) or type(energy) is not int or energy < 0:
+            raise NodeLied(self.client.url, path, f"expected outputs and energy, got {outputs!r:.80}, {energy!r:.80}")
         if "message" in result:  # a revert says result: true, and a message
             raise CallReverted(call.function.signature, call.abi.reason(outputs[0]))
-        return {"constant_result": outputs, "energy_used": answer.get("energy_used", 0)}
+        return {"constant_result": outputs, "energy_used": energy}
 
     # -- what is fetched once in a while -----------------------------------------------------------------------------
 
@@ -229,9 +234,13 @@ class Sender:
         async with self._lock:
             price, until = self._price
             if time.monotonic() >= until:
-                answer = await self._retry(partial(self.client.request, "wallet/getchainparameters", {}))
-                parameters = {item["key"]: item.get("value", 0) for item in answer["chainParameter"]}
-                price = int(parameters["getEnergyFee"])
+                path = "wallet/getchainparameters"
+                answer = await self._retry(partial(self.client.request, path, {}))
+                try:
+                    parameters = {item["key"]: item.get("value", 0) for item in answer["chainParameter"]}
+                    price = int(parameters["getEnergyFee"])
+                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                    raise NodeLied(self.client.url, path, f"expected getEnergyFee, got {error!r:.80}") from error
                 self._price = (price, time.monotonic() + 600.0)
             return price
 

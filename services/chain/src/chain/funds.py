@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from chain import metrics
 from service import get_logger
 from service.health import Check
 from tron.address import hex41
 from tron.client import NodeClient
-from tron.errors import NodeError
+from tron.errors import NodeError, NodeLied
 
 LOOK_EVERY_SECONDS = 15.0
 log = get_logger("chain.funds")
@@ -53,10 +52,9 @@ class Funds:
 
     async def _look(self, name: str, address: str) -> None:
         body = {"address": hex41(address)}
-        account = await self._node.request("wallet/getaccount", body)
-        resources = await self._node.request("wallet/getaccountresource", body)
+        account, resources = await self._ask("getaccount", body), await self._ask("getaccountresource", body)
         left = Left(
-            int(account.get("balance", 0)),
+            account.get("balance", 0),
             _left(resources, ("EnergyLimit",), ("EnergyUsed",)),
             _left(resources, ("NetLimit", "freeNetLimit"), ("NetUsed", "freeNetUsed")),
         )
@@ -64,6 +62,13 @@ class Funds:
         metrics.SENDER_BALANCE.labels(name).set(left.balance_sun)
         metrics.SENDER_ENERGY.labels(name).set(left.energy)
         metrics.SENDER_BANDWIDTH.labels(name).set(left.bandwidth)
+
+    async def _ask(self, name: str, body: dict[str, str]) -> dict[str, int]:
+        """The numbers in an answer; TRON leaves out those that are 0."""
+        answer = await self._node.request(f"wallet/{name}", body)
+        if not isinstance(answer, dict):
+            raise NodeLied(self._node.url, f"wallet/{name}", f"expected an object, got {answer!r:.80}")
+        return {key: value for key, value in answer.items() if type(value) is int}
 
     def check(self) -> Check:
         """A readiness check that fails while a key is known to have less than `low_sun`."""
@@ -81,6 +86,5 @@ class Funds:
         return Check("funds", probe)
 
 
-def _left(resources: Mapping[str, Any], limits: tuple[str, ...], used: tuple[str, ...]) -> int:
-    """Fields with the value 0 are left out of TRON's answers."""
-    return sum(int(resources.get(name, 0)) for name in limits) - sum(int(resources.get(name, 0)) for name in used)
+def _left(resources: Mapping[str, int], limits: tuple[str, ...], used: tuple[str, ...]) -> int:
+    return sum(resources.get(name, 0) for name in limits) - sum(resources.get(name, 0) for name in used)

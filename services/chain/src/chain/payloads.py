@@ -46,11 +46,11 @@ class Payloads:
     def _call(self, payload: ContractCall) -> Call:
         contract = self._contracts.get(payload.contract)
         if contract is None:
-            known = ", ".join(self._contracts) or "none, because no contract is configured"
-            raise InvalidArgument(f"contract: expected one of {known}; got {payload.contract!r:.60}")
-        methods = _methods(type(contract))
-        if payload.method not in methods:
-            raise InvalidArgument(f"method: expected one of {', '.join(methods)}; got {payload.method!r:.60}")
+            names = ", ".join(self._contracts) or "none, because no contract is configured"
+            raise InvalidArgument(f"contract: expected one of {names}; got {payload.contract!r:.60}")
+        known = methods(type(contract))
+        if payload.method not in known:
+            raise InvalidArgument(f"method: expected one of {', '.join(known)}; got {payload.method!r:.60}")
         method = getattr(contract, payload.method)
         parameters = inspect.signature(method).parameters
         args: dict[str, Any] = dict(payload.args)
@@ -60,9 +60,7 @@ class Payloads:
         if missing := [name for name in wanted if name not in args]:
             raise InvalidArgument(f"args.{missing[0]}: expected a value, got none")
         if payload.value_sun and "value_sun" not in parameters:
-            raise InvalidArgument(
-                f"value_sun: {payload.contract}.{payload.method} takes no TRX, got {payload.value_sun}"
-            )
+            raise InvalidArgument(f"value_sun: expected 0, {payload.method} takes no TRX; got {payload.value_sun}")
         if "value_sun" in parameters:
             args["value_sun"] = payload.value_sun
         hints = get_type_hints(getattr(type(contract), payload.method))
@@ -70,7 +68,7 @@ class Payloads:
         return call
 
 
-def _methods(cls: type[Contract]) -> list[str]:
+def methods(cls: type[Contract]) -> list[str]:
     """The functions that change state: those of the generated class that return a `Call`."""
     return [
         name

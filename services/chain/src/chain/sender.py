@@ -199,7 +199,11 @@ class OperationSender:
         execution = await self._executor.execute(
             [Intent(stream, op.operation, command, at or datetime.now(UTC), key=key)]
         )
-        flight.state = execution.state(stream)
+        if execution.appended is not None and execution.appended.repeated:  # a rival made the very same signature
+            journal = await self._log.read_stream(stream)
+            flight.state = op.operation.fold([recorded.event for recorded in journal])
+        else:
+            flight.state = execution.state(stream)
         if flight.state.status in op.FINAL or flight.state.signed != before:
             if before is not None:
                 self._by_tx.pop(before.tx_id, None)
@@ -364,17 +368,17 @@ class OperationSender:
 
     async def _why(self, flight: Flight, result: TransactionSolidified) -> tuple[op.Kind, str]:
         """Kind and reason of a failure on the chain: the log has the result, the node the contract's own words."""
-        failed = TransactionFailed(result.tx_id, result.result, result.result, result.fee_sun)
+        said = TransactionFailed(result.tx_id, result.result, result.result, result.fee_sun)
         try:
             info = await self._node.transaction_info(result.tx_id, solid=True)
             payload = self._payloads.prepare(flight.intended.payload)
             if info is not None and isinstance(payload, Call):
                 check(info, payload.abi)
         except TransactionFailed as error:
-            failed = error
+            return said.kind, error.reason
         except (NodeError, InvalidArgument) as error:
             log.warning("reason of a failure not known", operation=flight.id, reason=str(error))
-        return failed.kind, failed.reason
+        return said.kind, said.reason
 
     def _owners(self) -> set[str]:
         """Whose transactions are followed: the keys', and those of keys that are gone."""

@@ -152,7 +152,7 @@ class OperationSolidified:
 
 @dataclass(frozen=True, slots=True)
 class OperationFailed:
-    """It was not done and will not be. `tx_id` is of the last attempt, None when nothing was signed."""
+    """It was not done and will not be. `tx_id` is of the last attempt, None when that was never signed."""
 
     kind: Kind
     reason: str
