@@ -13,12 +13,16 @@ from chain_bank import Bank, operation_id
 from pydantic import SecretStr
 
 from chain.app import create
+from chain.domain import EVENTS
 from chain.domain.operation import ContractCall, TokenPayment, TrxPayment
 from chain.keyring import KeyringError, keyring
 from chain.payloads import CLASSES, Payloads, methods
+from chain.progress import Operations
 from chain.settings import ChainSettings
 from contracts import operations
+from eventlog import EventLog, EventTypes, Watermark
 from messaging.testing import delete_topics, eventually, read_all, send
+from projections import rebuild
 from service.testing import Running, serving
 from tron.client import NodeClient
 from tron.contracts import DCMXToken
@@ -176,6 +180,16 @@ async def test_commands_of_other_services_come_by_topic_and_their_ends_are_told_
         failed = (await client.get(f"/transactions/{operation_id(3)}")).json()
         assert (failed["status"], failed["problem"]) == ("failed", "invalid")
         assert failed["reason"] == "args.to: expected a value, got none"
+    await _rebuilt_rows_are_the_live_ones(sending)
+
+
+async def _rebuilt_rows_are_the_live_ones(sending: Running) -> None:
+    pool = sending.service.pool
+    assert pool is not None
+    rebuilt = await rebuild(pool, EventLog(pool, EventTypes(EVENTS)), Watermark(pool), Operations(), compare=True)
+    assert rebuilt.comparison is not None
+    assert rebuilt.comparison.equal, rebuilt.comparison
+    assert [table.first_rows for table in rebuilt.comparison.tables] == [3]
 
 
 def test_keys_come_from_the_environment_and_from_encrypted_files(tmp_path: Any) -> None:
