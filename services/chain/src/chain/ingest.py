@@ -79,6 +79,8 @@ class Ingester:
         self._batch_events = batch_events
         self._poll_seconds = poll_seconds
         self._failures = 0
+        self._to_watch: list[NewEvent] = []
+        self._watch_version = 0
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -138,7 +140,11 @@ class Ingester:
         return Cursor(recorded.version, done.last + 1, done.last_hash)
 
     async def _watch(self, cursor: Cursor) -> Translator:
-        """What to record: all that the log says, and what the settings add, which is recorded first."""
+        """What to record: all that the log says, and what the settings add.
+
+        The addition is recorded with the first blocks that it holds for. Alone it could be followed by blocks of a
+        rival that doesn't know of it yet, and the log would claim to hold what it doesn't.
+        """
         recorded = await self._log.read_stream(WATCH)
         watched: dict[str, str] = {}
         accounts: set[str] = set()
@@ -161,7 +167,9 @@ class Ingester:
         if new or new_accounts or not recorded:
             log.info("watching", contracts=new, transactions=self._transactions, first_block=cursor.next)
             event = ContractsWatched(new, self._transactions, cursor.next, tuple(sorted(new_accounts)))
-            await self._log.append([NewEvent(WATCH, event, datetime.now(UTC))], {WATCH: len(recorded)})
+            self._to_watch, self._watch_version = [NewEvent(WATCH, event, datetime.now(UTC))], len(recorded)
+        else:
+            self._to_watch = []
         return Translator(watched | new, self._transactions, accounts | new_accounts)
 
     async def _verify(self, cursor: Cursor) -> None:
@@ -202,10 +210,13 @@ class Ingester:
         done = batch.done()
         event_id = derived_id(f"blocks/{done.first}/{done.last_hash}", done.last_time)
         moved = NewEvent(CURSOR, done, done.last_time, event_id)
+        expected = {CURSOR: batch.cursor.version} | dict.fromkeys(
+            [WATCH] if self._to_watch else [], self._watch_version
+        )
         blocks = {"annals.blocks": done.blocks, "annals.block.first": done.first, "annals.block.last": done.last}
         with tracing.span("ingest blocks", began_ns=batch.began_ns, attributes=blocks):  # here a trace begins
-            appended = await self._log.append([*batch.events, moved], {CURSOR: batch.cursor.version})
-        self._failures = 0
+            appended = await self._log.append([*self._to_watch, *batch.events, moved], expected)
+        self._failures, self._to_watch = 0, []
         batch.measure()
         return Cursor(appended.versions[CURSOR], done.last + 1, done.last_hash)
 
