@@ -9,11 +9,12 @@ of them (`chain.witness`). Another instance does no harm: of two signatures for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
 from chain import metrics
 from chain.domain import TransactionSolidified
@@ -33,7 +34,7 @@ from tron.retry import Retry
 from tron.sender import Sender, check
 from tron.signers import Signer
 
-BROADCASTS_AT_ONCE = 16
+STEPS_AT_ONCE = 16
 SETTLED_EVERY = 1_000
 """Operations that end between two notes of how far all have: about as many does a start look at for nothing."""
 _UNKNOWN = op.Operation()
@@ -230,7 +231,9 @@ class OperationSender:
 
     async def _sign(self, flight: Flight, name: str, signer: Signer) -> bool:
         """Signs the next attempt, or gives the operation up; False when that must wait."""
-        records_from = await self._witness.records_from(signer.address)
+        if (records_from := await self._witness.records_from(signer.address)) is None:
+            log.info("waits until the log records what this key sends", sender=name)
+            return False
         try:
             async with self._asking():
                 signed = await self._signing.attempt(flight.intended.payload, flight.state.attempts + 1, signer)
@@ -240,7 +243,7 @@ class OperationSender:
         except NodeError as error:
             log.warning("no usable answer from the node", operation=flight.id, reason=str(error))
             return False
-        if records_from is None or signed.reference_block + 1 < records_from:  # else nothing could be proven later
+        if signed.reference_block + 1 < records_from:  # or what it came to could not be proven
             log.info("waits until the log records what this key sends", sender=name, from_block=records_from)
             return False
         try:  # the id of this event follows from that of the transaction: no two operations can share one
@@ -263,7 +266,7 @@ class OperationSender:
                 if (signed := flight.state.signed) is not None and signed.expires_at > moment
             ]
             if due:
-                await asyncio.gather(*(self._hand_in(*one) for one in due[:BROADCASTS_AT_ONCE]))
+                await asyncio.gather(*(self._hand_in(*one) for one in due[:STEPS_AT_ONCE]))
             else:
                 await asyncio.sleep(self._poll_seconds)
 
@@ -319,16 +322,14 @@ class OperationSender:
 
     async def _look(self) -> None:
         reached, results = await self._witness.look(self._owners())
-        for result in results:
-            if (flight := self._by_tx.get(result.tx_id)) is not None:
-                await self._settle(flight, result)
+        known = [(flight, result) for result in results if (flight := self._by_tx.get(result.tx_id)) is not None]
+        await _together(self._settle(*one) for one in known)
         try:
             await self._head.look()
         except NodeError as error:
             log.warning("the newest blocks are not known", reason=str(error))
-        for flight in list(self._by_tx.values()):
-            if (signed := flight.state.signed) is not None:
-                await self._look_at(flight, signed, reached)
+        followed = [(flight, flight.state.signed) for flight in self._by_tx.values()]
+        await _together(self._look_at(flight, signed, reached) for flight, signed in followed if signed is not None)
 
     async def _look_at(self, flight: Flight, signed: op.TransactionSigned, reached: Reached | None) -> None:
         place, block = self._head.place(signed.tx_id), flight.state.block
@@ -384,3 +385,10 @@ class OperationSender:
         """Whose transactions are followed: the keys', and those of keys that are gone."""
         signed = (flight.state.signed for flight in self._by_tx.values())
         return {signer.address for signer in self._signers.values()} | {one.owner for one in signed if one is not None}
+
+
+async def _together(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Takes steps of different operations, some at once: their appends share commits."""
+    waiting = list(steps)
+    for start in range(0, len(waiting), STEPS_AT_ONCE):
+        await asyncio.gather(*waiting[start : start + STEPS_AT_ONCE])

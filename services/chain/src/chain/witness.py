@@ -67,6 +67,7 @@ class Witness:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._versions: dict[str, int] = {}
+        self._first_blocks: dict[str, int] = {}
 
     async def look(self, owners: Collection[str]) -> tuple[Reached | None, list[TransactionSolidified]]:
         """How far the log reaches, and what these accounts' transactions have come to since the last look.
@@ -101,10 +102,12 @@ class Witness:
 
     async def records_from(self, owner: str) -> int | None:
         """The first block of which the log holds all transactions of an account; None while it holds none."""
+        if owner in self._first_blocks:
+            return self._first_blocks[owner]
         for recorded in await self._log.read_stream(WATCH):
             watched: ContractsWatched = recorded.event
             if watched.transactions == "all" or owner in watched.accounts:
-                return watched.first_block
+                return self._first_blocks.setdefault(owner, watched.first_block)
         return None
 
     async def _reached(self) -> Reached | None:
