@@ -135,6 +135,7 @@ def test_every_function_of_every_contract_can_be_asked_for_and_none_that_only_re
 
 async def test_who_may_not_send_or_asks_for_nonsense_is_refused(sending: Running) -> None:
     async with sending.client("ada", "user") as client:
+        assert (await client.get(f"/transactions/{operation_id(1)}")).status_code == 403
         assert (await post(client, transfer(Key.random().address, "1"))).status_code == 403
     async with sending.client("rewards", "service") as client:
         stranger = await post(client, transfer(Key.random().address, "1") | {"sender": "nobody"})

@@ -223,11 +223,6 @@ def routes(commands: Commands, submissions: Submissions, reads: Queries, heights
             raise Problem(409, "operation-conflict", "The operation was asked for before.", detail) from None
         return Submitted(operation_id=operation_id, **recorded.model_dump())
 
-    @router.get("/transactions/{operation_id:uuid}", summary="How far an operation has come")
-    async def follow(operation_id: UUID, caller: Service, after: After) -> Operation:
-        await reads.caught_up(after, Operations)
-        return Operation(**await reads.one(queries.operation(str(operation_id)), "operation", str(operation_id)))
-
     @router.get("/status", summary="How far the chain was read")
     async def status(caller: User) -> Status:
         done = await reads.first(queries.ingestion())
@@ -276,10 +271,15 @@ def routes(commands: Commands, submissions: Submissions, reads: Queries, heights
         transactions = [Transaction(**row) for row in rows]
         return paging.page(transactions, lambda found: (found.block_number, found.index_in_block))
 
-    @router.get("/transactions/{tx_id}", summary="A transaction and what it led to")
-    async def get_transaction(caller: User, tx_id: Hash) -> TransactionDetail:
-        found = await reads.one(queries.transaction(tx_id), "transaction", tx_id)
-        events = await reads.all(queries.events_of_transaction(tx_id, MOST_EVENTS))
+    @router.get("/transactions/{name}", summary="A transaction by its id, or how far an operation has come, by its own")
+    async def get_transaction(caller: User, name: Hash | UUID, after: After) -> TransactionDetail | Operation:
+        if isinstance(name, UUID):
+            if not caller.roles & {"service", "admin"}:
+                raise Problem(403, "forbidden", "An operation is shown to services and administrators only.")
+            await reads.caught_up(after, Operations)
+            return Operation(**await reads.one(queries.operation(str(name)), "operation", str(name)))
+        found = await reads.one(queries.transaction(name), "transaction", name)
+        events = await reads.all(queries.events_of_transaction(name, MOST_EVENTS))
         return TransactionDetail(**found, events=[Event(**event) for event in events])
 
     @router.get("/balances/{address}", summary="TRX, DCMX and number of NFTs of an account")
