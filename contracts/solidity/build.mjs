@@ -19,7 +19,12 @@ const SETTINGS = {
   evmVersion: "paris", // no PUSH0, no MCOPY: see README
   optimizer: { enabled: true, runs: 200 },
   metadata: { appendCBOR: false, bytecodeHash: "none" }, // code depends on the code alone, not on comments or paths
-  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
+  outputSelection: {
+    "*": {
+      "": ["ast"], // names the immutables
+      "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"],
+    },
+  },
 };
 
 function requireCompiler() {
@@ -40,6 +45,19 @@ function readImport(path) {
   return existsSync(file) ? { contents: readFileSync(file, "utf8") } : { error: `no such file: ${path}` };
 }
 
+// The names of a compilation's immutable variables, by the compiler's id of their declaration.
+function immutableNames(node, names = {}) {
+  if (node?.nodeType === "VariableDeclaration" && node.mutability === "immutable") names[node.id] = node.name;
+  for (const child of Object.values(node ?? {})) if (typeof child === "object") immutableNames(child, names);
+  return names;
+}
+
+// Where a contract's code holds its immutables, which only the constructor knows: name -> offsets of 32 bytes each.
+function immutables(references, names) {
+  const places = Object.entries(references).map(([id, found]) => [names[id], found.map(({ start }) => start)]);
+  return Object.fromEntries(places.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 function compile(solc, { names, sources, output }) {
   const input = {
     language: "Solidity",
@@ -50,6 +68,7 @@ function compile(solc, { names, sources, output }) {
   const ours = ({ severity, sourceLocation }) => severity === "error" || !sourceLocation?.file.startsWith("@");
   const messages = (result.errors ?? []).filter(ours); // our own warnings stop the build too
   if (messages.length > 0) throw new Error(messages.map((message) => message.formattedMessage).join("\n"));
+  const named = immutableNames(Object.values(result.sources).map(({ ast }) => ast));
   return names.map((name) => {
     const source = sources.find((path) => result.contracts[path]?.[name]);
     const contract = result.contracts[source][name];
@@ -63,6 +82,7 @@ function compile(solc, { names, sources, output }) {
       abi: contract.abi,
       bytecode: `0x${contract.evm.bytecode.object}`,
       deployedBytecode: `0x${code}`,
+      immutables: immutables(contract.evm.deployedBytecode.immutableReferences, named),
     };
     return { name, path: join(output, `${name}.json`), artifact, bytes: code.length / 2 };
   });

@@ -295,3 +295,19 @@ def test_the_lock_pins_everything_with_hashes_and_no_addresses() -> None:
     for block in blocks:
         assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+", block), block.splitlines()[0]
         assert "--hash=sha256:" in block, block.splitlines()[0]
+
+
+def test_the_contracts_that_are_deployed_are_those_that_the_chain_service_watches() -> None:
+    deployment = importlib.import_module("annals.deployment")
+    handlers = importlib.import_module("chain.handlers")
+    assert deployment.NAMES == handlers.ARTIFACTS
+
+
+def test_the_lock_of_npm_pins_everything_with_hashes_and_no_addresses() -> None:
+    (path,) = [path for path in committed() if path.name == "package-lock.json"]
+    text = path.read_text()
+    packages = {name: package for name, package in json.loads(text)["packages"].items() if name}
+    assert len(packages) > 30
+    assert [name for name, package in packages.items() if not package["integrity"].startswith("sha512-")] == []
+    assert "resolved" not in text
+    assert not re.search(r"https?://[^\"]*registry", text)

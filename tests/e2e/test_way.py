@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -289,6 +291,19 @@ async def test_an_audit_by_the_command_finds_nothing_until_somebody_changes_a_ro
     code, _ = await annals(theatre, "rebuild", "rewards.reward_claims")
     assert (code, claim is not None) == (0, True)
     await theatre.settled(within=60)
+
+
+async def test_a_certificate_says_that_no_log_of_the_chain_is_missing(theatre: Theatre, tmp_path: Path) -> None:
+    file = tmp_path / "certificate.json"
+    code, said = await annals(theatre, "chain", "audit", "--output", str(file))
+    assert code == 0, said
+    assert "the same as node (json-rpc) has, root " in said
+    code, said = await annals(theatre, "verify", "--certificate", str(file))
+    assert code == 0, said
+    file.write_text(re.sub(r'"root": "[0-9a-f]+"', f'"root": "{"ab" * 32}"', file.read_text()))
+    code, said = await annals(theatre, "verify", "--certificate", str(file))
+    assert code == 1, said
+    assert f"expected the root {'ab' * 32}, found" in said
 
 
 async def test_a_token_from_the_command_opens_the_services(theatre: Theatre) -> None:

@@ -73,6 +73,15 @@ def test_the_code_uses_no_opcode_later_than_paris(name: str) -> None:
     assert not used & LATER_THAN_PARIS.keys()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_immutables_stand_where_the_code_pushes_a_word_of_zeros(name: str) -> None:
+    built = artifact(name)
+    code = bytes.fromhex(built["deployedBytecode"][2:])
+    places = [place for found in built["immutables"].values() for place in found]
+    assert all(code[place - 1 : place + 32] == b"\x7f" + bytes(32) for place in places)
+    assert len(set(places)) == code.count(b"\x7f" + bytes(32))  # none is missing
+
+
 def test_deploying_all_five_costs_less_than_1000_trx(evm: Evm) -> None:
     energy = sum(
         evm.energy_of_deploying(name, *args)

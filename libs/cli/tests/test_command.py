@@ -69,9 +69,11 @@ def test_what_a_command_tells_it_tells_as_json(words: tuple[str, ...]) -> None:
     assert ("--json" in shown) is (words[0] not in told_by_others | json_already)
 
 
-@pytest.mark.parametrize(
-    "words", [("rollback",), ("drop",), ("dlq", "discard"), ("log", "recover"), ("devnet", "restore")], ids=" ".join
-)
+LOSES = [("rollback",), ("drop",), ("dlq", "discard"), ("log", "recover"), ("devnet", "restore")]
+LOSES += [("contracts", "deploy")]
+
+
+@pytest.mark.parametrize("words", LOSES, ids=" ".join)
 def test_what_cannot_be_undone_asks_unless_it_is_told_not_to(words: tuple[str, ...]) -> None:
     assert "--yes" in CliRunner().invoke(app, [*words, "--help"]).output
 

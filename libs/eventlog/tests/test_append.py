@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 
 import asyncpg
@@ -8,6 +9,7 @@ import pytest
 
 from eventlog import (
     ANY,
+    MAX_EVENT_BYTES,
     NO_STREAM,
     DuplicateEvent,
     EventLog,
@@ -16,8 +18,10 @@ from eventlog import (
     NewEvent,
     Share,
     UnknownEventType,
+    Watermark,
     WrongExpectedVersion,
 )
+from eventlog.log import READ_BYTES
 from eventlog.testing import NOW, Credited, credited
 
 FEW, MANY = 3, 450  # below and above the size from which COPY is used
@@ -47,9 +51,15 @@ HOSTILE = ["\\N", "\\.", "a\tb", "a\nb", "a\r\nb", "a\\tb", "\\", "'\"", "{}", "
 @pytest.mark.parametrize("count", [len(HOSTILE), MANY])
 async def test_whatever_stands_in_names_and_texts_is_read_back_as_it_was(log: EventLog, count: int) -> None:
     texts = [HOSTILE[i % len(HOSTILE)] for i in range(count)]
-    await log.append([NewEvent(text, Credited(1, text), NOW, metadata=Metadata(actor=text)) for text in texts])
+    streams = [text if text and text.isprintable() else "unprintable" for text in texts]
+    await log.append(
+        [
+            NewEvent(stream, Credited(1, text), NOW, metadata=Metadata(actor=text))
+            for stream, text in zip(streams, texts, strict=True)
+        ]
+    )
     got = await log.read(0, count)
-    assert [(e.stream, e.event.note, e.metadata.actor) for e in got] == [(text, text, text) for text in texts]
+    assert [(e.stream, e.event.note, e.metadata.actor) for e in got] == list(zip(streams, texts, texts, strict=True))
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])
@@ -170,3 +180,30 @@ async def test_shares_deal_the_streams_and_keep_their_order(log: EventLog) -> No
         e.position for e in await log.read(0, last)
     ]
     assert all(share == sorted(share, key=lambda event: event.position) for share in shares)
+
+
+async def test_a_reader_that_meets_large_events_gets_a_few_at_a_time_and_every_one(
+    log: EventLog, pool: asyncpg.Pool
+) -> None:
+    chance = random.Random(7)  # so that PostgreSQL can't compress them
+    large = [NewEvent(f"large/{i}", Credited(i, chance.randbytes(400_000).hex()), NOW) for i in range(30)]
+    await log.append([credited("small", i) for i in range(100)] + large)
+    horizon, sizes, checkpoint = await Watermark(pool).measure(), [], 0
+    while events := await log.read(checkpoint, horizon, limit=1_000):
+        sizes.append(sum(len(event.data) for event in events))
+        checkpoint = events[-1].position
+    assert checkpoint == horizon
+    assert len(sizes) == 2
+    assert max(sizes) < READ_BYTES + MAX_EVENT_BYTES
+
+
+@pytest.mark.parametrize("stream", ["", "a\nb", "a\0b", "a\u200bb", "\ud800", "x" * 501, "\u017c" * 251])
+async def test_a_stream_whose_name_could_not_travel_is_refused(log: EventLog, stream: str) -> None:
+    with pytest.raises(InvalidEvent, match="expected a name of printable characters, at most 500 bytes"):
+        await log.append([credited(stream)])
+
+
+@pytest.mark.parametrize("stream", ["x" * 500, "\u017c" * 250, "pool/';--", "\U0001f600", "a b"])
+async def test_other_streams_are_not(log: EventLog, stream: str) -> None:
+    await log.append([credited(stream)])
+    assert len(await log.read_stream(stream)) == 1

@@ -164,7 +164,7 @@ def test_segments_that_no_seal_may_cover_are_refused(positions: int) -> None:
 
 async def test_what_postgresql_hashes_is_what_python_hashes(log: EventLog, pool: asyncpg.Pool) -> None:
     await log.append(
-        [credited(stream, amount) for stream, amount in [("ä/♪/\U0001f3b5", 1), ('"\\', 10**70), ("", -1)]]
+        [credited(stream, amount) for stream, amount in [("ä/♪/\U0001f3b5", 1), ('"\\', 10**70), ("b", -1)]]
     )
     await as_superuser(
         pool,
@@ -172,10 +172,23 @@ async def test_what_postgresql_hashes_is_what_python_hashes(log: EventLog, pool:
            '[]', 'infinity', '0044-03-15 BC')""",
     )
     rows = await pool.fetch(f"SELECT {COLUMNS} FROM events ORDER BY position")
-    [(events, computed)] = await pool.fetch(LEAVES_SQL, [1], [6])
+    events, computed = await pool.fetchrow(LEAVES_SQL, 1, 6)
     assert events == 4
     assert computed == b"".join(leaves(of_rows(rows), 1, 6))
     assert computed[-32:] == merkle.hole_leaf(6)
+
+
+async def test_a_backlog_of_large_events_is_sealed_by_as_many_segments_as_there_is_time_for(
+    log: EventLog, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventlog.seals.SECONDS_AT_ONCE", 0)
+    appended = await log.append([credited("a", amount) for amount in range(30)])
+    watermark = Watermark(pool)
+    sealer = Sealer(pool, watermark, positions=10)
+    horizon = await watermark.measure()
+    sealed = [[seal.last_position for seal in await sealer.seal(horizon)] for _ in range(3)]
+    assert sealed == [[10], [20], [appended.position]]
+    assert await problems(pool) == []
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)

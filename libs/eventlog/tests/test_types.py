@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,32 @@ from eventlog.testing import EXAMPLE_TYPES, NOW, Credited
 @dataclass(frozen=True, slots=True)
 class Moved:
     distance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Went:
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    degrees: float | None
+    rate: Decimal
+
+
+@pytest.mark.parametrize("never", [Measured(1.5, Decimal("NaN")), Measured(1.5, Decimal("-Infinity"))])
+def test_an_event_that_nobody_could_read_is_not_written(never: Measured) -> None:
+    types = EventTypes({"Measured.v1": Measured})
+    assert types.decode(*types.encode(Measured(None, Decimal("1E+9")))) == Measured(None, Decimal("1E+9"))
+    with pytest.raises(InvalidEvent, match="rate"):
+        types.encode(never)
+
+
+def test_a_number_that_is_none_is_not_written() -> None:
+    types = EventTypes({"Moved.v1": Went})
+    for distance in (float("nan"), float("inf"), 10**5000):
+        with pytest.raises(InvalidEvent):
+            types.encode(Went(distance))
 
 
 def test_an_old_version_is_lifted_to_the_current_class() -> None:

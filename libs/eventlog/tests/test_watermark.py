@@ -6,8 +6,9 @@ from contextlib import suppress
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
-from eventlog import BrokenLog, EventLog, Watermark
+from eventlog import BrokenLog, EventLog, Watermark, is_transient
 from eventlog.testing import credited
 
 WRITERS, ROUNDS = 16, 40
@@ -102,6 +103,62 @@ async def test_an_empty_log_has_horizon_zero_and_the_first_event_is_not_skipped(
     assert await watermark.measure() == 0
     first = await log.append([credited("a")])
     assert await watermark.measure() == first.position == 1
+
+
+async def test_the_horizon_ends_at_an_event_for_a_server_that_crashes_may_draw_the_positions_behind_it_again(
+    log: EventLog, pool: asyncpg.Pool
+) -> None:
+    appended = await log.append([credited("a"), credited("b")])
+    async with pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        drawn = await log.append([credited("c")], conn=conn)
+        await transaction.rollback()
+    assert drawn.position > appended.position
+    assert await Watermark(pool).measure() == appended.position
+
+
+async def test_a_watcher_goes_back_when_a_server_takes_over_that_has_less(log: EventLog, pool: asyncpg.Pool) -> None:
+    watermark = Watermark(pool, poll_seconds=0.05)
+    kept = await log.append([credited("a")])
+    await log.append([credited("b")])
+    await watermark.measure()
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("SET LOCAL session_replication_role = replica")
+        await conn.execute("DELETE FROM events WHERE position > $1", kept.position)
+        await conn.execute("SELECT setval('events_position', $1)", kept.position)
+    watching = asyncio.create_task(watermark.run())
+    async with asyncio.timeout(5):
+        while watermark.position != kept.position:  # noqa: ASYNC110 - it tells nobody that it went back
+            await asyncio.sleep(0.01)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+async def test_a_server_that_is_not_promoted_yet_is_asked_again(database: str, log: EventLog) -> None:
+    """The function of the database's own stands in for a standby's, for it comes first in the search path."""
+    await log.pool.execute("CREATE FUNCTION pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'")
+    async with asyncpg.create_pool(database, server_settings={"search_path": "public, pg_catalog"}) as standby:
+        with pytest.raises(ConnectionError, match="replica") as refused:
+            await Watermark(standby).measure()
+    assert is_transient(refused.value)
+
+
+async def test_a_writer_that_keeps_all_readers_waiting_is_named(
+    log: EventLog, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("eventlog.watermark.LONG_SECONDS", 0.05)
+    async with pool.acquire() as slow:
+        await slow.execute("SET application_name = 'sluggard'")
+        async with slow.transaction():
+            await log.append([credited("slow")], conn=slow)
+            measuring = asyncio.create_task(Watermark(pool).measure())
+            async with asyncio.timeout(5):
+                while "sluggard" not in caplog.text:  # noqa: ASYNC110 - logging has no event to wait for
+                    await asyncio.sleep(0.01)
+            assert REGISTRY.get_sample_value("annals_fence_waiting_seconds") > 0
+    await measuring
+    assert REGISTRY.get_sample_value("annals_fence_waiting_seconds") == 0
 
 
 async def test_another_process_hears_of_an_append_without_waiting_for_the_poll(

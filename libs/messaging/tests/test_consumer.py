@@ -354,3 +354,28 @@ async def recreate(kafka: str, topic: str) -> None:
     finally:
         await admin.close()
     await messaging.ensure(kafka, [TopicSpec(topic)])
+
+
+async def test_a_predecessor_may_go_on_until_its_partition_is_claimed(
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+) -> None:
+    """Frozen for longer than its session, it is out of the group, and still owns the offset that it is moving."""
+    await send(producer, topic, "a", 1, 1)
+    async with running(Consumer(tables, kafka, name, [topic], note)):
+        await eventually(lambda: has_handled(tables, 1))
+    async with tables.acquire() as predecessor:
+        transaction = predecessor.transaction()
+        await transaction.start()
+        await predecessor.execute("UPDATE offsets SET next_offset = next_offset + 1 WHERE next_offset > 0")
+
+        async def holds_up_a_claim() -> bool:
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
+            return bool(await tables.fetchval(waiting, predecessor.get_server_pid()))
+
+        async with running(Consumer(tables, kafka, name, [topic], note)):
+            await eventually(holds_up_a_claim)
+            await send(producer, topic, "a", 2, 2)  # the one that the predecessor handles
+            await transaction.commit()
+            await send(producer, topic, "a", 3, 3)
+            await eventually(lambda: has_handled(tables, 2))
+    assert await handled(tables) == {"a": [1, 3]}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncpg
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import KafkaConnectionError, ProducerFenced, TopicAuthorizationFailedError
 
 from eventlog import WrongExpectedVersion
 from messaging import MissingPrerequisite, Transient
@@ -38,6 +39,8 @@ from messaging.errors import is_transient
         asyncpg.exceptions.PostgresIOError("disk"),
         asyncpg.ReadOnlySQLTransactionError("a replica"),
         asyncpg.InvalidCachedStatementError("a migration"),
+        ProducerFenced("another instance leads"),
+        ExceptionGroup("two at once", [ConnectionResetError(), asyncpg.InterfaceError("connection is closed")]),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -52,6 +55,10 @@ def test_the_world_is_to_blame(error: Exception) -> None:
         KeyError("amount"),
         MissingPrerequisite("waits, but for another message"),
         asyncpg.UniqueViolationError("doubled"),
+        asyncpg.InterfaceError("the server expects 1 argument for this query, 2 were passed"),
+        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+        ExceptionGroup("two at once", [ConnectionResetError(), KeyError("amount")]),
+        TopicAuthorizationFailedError("rewards.events"),
         asyncpg.DataError("invalid input for query argument $1"),
         asyncpg.NumericValueOutOfRangeError("too large"),
         asyncpg.exceptions.ProgramLimitExceededError("index row too large"),
@@ -60,3 +67,11 @@ def test_the_world_is_to_blame(error: Exception) -> None:
 )
 def test_the_message_is_to_blame(error: Exception) -> None:
     assert not is_transient(error)
+
+
+async def test_a_cluster_that_names_no_broker_yet_is_only_away() -> None:
+    client = AIOKafkaClient(bootstrap_servers="localhost:1")
+    with pytest.raises(AssertionError) as of_aiokafka:
+        await client.coordinator_lookup(CoordinationType.TRANSACTION, "rewards.relay")
+    assert is_transient(of_aiokafka.value)
+    assert not is_transient(AssertionError("a handler's own"))

@@ -29,7 +29,7 @@ from messaging import (
 from messaging.producer import TransactionalProducer
 from messaging.progress import read_progress
 from messaging.stored import decode
-from messaging.testing import TYPES, CountedMessage, count, eventually, publish_to, read_all, running
+from messaging.testing import TYPES, CountedMessage, count, delete_topics, eventually, publish_to, read_all, running
 
 Spawn = Callable[..., Any]
 
@@ -229,6 +229,19 @@ async def test_a_log_with_a_new_identity_and_the_same_events_goes_on(
     assert [(r.version, r.log) for r in received] == [
         (number, before if number <= 10 else await log.identity()) for number in range(1, 21)
     ]
+
+
+async def test_a_relay_whose_progress_was_deleted_goes_on_behind_the_copy(
+    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+) -> None:
+    async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
+        await count(log, "counter/1", 1, 10)
+        await eventually(lambda: published(kafka, topic, 10))
+    await delete_topics(kafka, f"{name}.relay")
+    async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
+        await count(log, "counter/1", 11, 20)
+        await eventually(lambda: published(kafka, topic, 20))
+    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 21))}
 
 
 async def test_an_event_that_cannot_be_published_stops_the_relay_and_nothing_of_its_batch_is_seen(

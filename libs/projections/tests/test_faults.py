@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import asyncpg
 import pytest
 from bank_sample import Balances, Highest, caught_up, credited, eventually, running
 
-from eventlog import EventLog, Watermark
+from eventlog import EventLog, RecordedEvent, Watermark
 from projections import Runner, audit, dead_letters
+from projections.control import pause, resume
 from projections.errors import InvalidChange, blames_event
 
 TO_BLAME = ("21", "22", "23")  # cardinality violation, data exception, integrity constraint violation
@@ -215,3 +218,45 @@ async def waits(pool: asyncpg.Pool) -> bool:
 
 async def said(caplog: pytest.LogCaptureFixture, error: str) -> bool:
     return error in caplog.text
+
+
+async def test_what_was_read_from_a_server_that_is_lost_takes_no_effect_on_the_one_that_took_over_with_less(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    async with running(Runner(pool, log, watermark, [Balances()])):
+        await log.append([credited("kept")])
+        await watermark.measure()
+        await caught_up(pool, "balances_v1")
+        await pause(pool, "balances_v1", by="test")
+        await asyncio.sleep(0.5)  # until the runner has heard
+        lost = await log.append([credited("lost")])
+        await watermark.measure()
+        await asyncio.sleep(0.2)  # the batch is read and waits to be written
+        async with pool.acquire() as conn, conn.transaction():
+            await conn.execute("SET LOCAL session_replication_role = replica")
+            await conn.execute("DELETE FROM events WHERE position = $1", lost.position)
+            await conn.execute("DELETE FROM streams WHERE stream = 'lost'")
+            await conn.execute("SELECT setval('events_position', $1, false)", lost.position)
+        again = await log.append([credited("again")])
+        assert again.position == lost.position
+        await watermark.measure()
+        await resume(pool, "balances_v1")
+        await caught_up(pool, "balances_v1")
+    assert await pool.fetch("SELECT account FROM balances_v1.accounts ORDER BY 1") == [("again",), ("kept",)]
+
+
+@pytest.mark.parametrize("key", [random.Random(7).randbytes(4_000).hex(), "a\0b", 7], ids=["long", "NUL", "a number"])
+async def test_a_partition_key_that_cannot_be_kept_parks_the_event_by_its_stream(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark, key: object
+) -> None:
+    class Odd(Balances):
+        def key(self, recorded: RecordedEvent) -> str:
+            return cast(str, key) if recorded.stream == "odd" else recorded.stream
+
+    await log.append([credited("a"), credited("odd"), credited("odd"), credited("b")])
+    async with running(watermark, Runner(pool, log, watermark, [Odd()])):
+        await caught_up(pool, "balances_v1")
+    [letter] = await dead_letters(pool, Odd)
+    assert (letter.key, letter.waiting) == ("odd", 1)
+    assert "partition key: expected a text of at most 1000 bytes" in str(letter.error)
+    assert await pool.fetch("SELECT account FROM balances_v1.accounts ORDER BY 1") == [("a",), ("b",)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,12 @@ async def serving(node: ScriptedNode) -> AsyncIterator[ScriptedNode]:
 async def node() -> AsyncIterator[ScriptedNode]:
     async with serving(ScriptedNode()) as node:
         yield node
+
+
+@pytest.fixture
+def scripted() -> Callable[[], AbstractAsyncContextManager[ScriptedNode]]:
+    """Return what makes one more scripted node."""
+    return lambda: serving(ScriptedNode())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,11 @@ from tron.abi import Abi
 from tron.address import hex41
 from tron.client import NodeClient
 from tron.contract import Call, View
-from tron.deploy import tronpy_client
 from tron.errors import BroadcastRefused, CallReverted, NodeLied, NodeUnavailable, NotIncluded, TransactionFailed
 from tron.keys import Key
 from tron.retry import Retry
 from tron.sender import Sender, check
-from tron.transaction import Transfer
+from tron.transaction import Signed, Transfer
 
 ALICE = Key(bytes([2]) * 32)
 CONTRACT = "THY25XRZMr6AtsrhP4Z7ekMLBmniRo6dYH"
@@ -190,9 +190,41 @@ async def test_a_transaction_that_a_reorganisation_moved_is_found_by_its_id(
     assert found[signed.tx_id].success
 
 
-def test_trongrid_without_a_key_of_ones_own_is_refused() -> None:
-    with pytest.raises(ValueError, match="API key of your own"):
-        tronpy_client("https://api.trongrid.io")
-    mine = tronpy_client("https://api.trongrid.io", "mine")
-    assert mine.provider.random_api_key == "mine"
-    mine.provider.sess.close()
+def block(number: int, time_ms: int, *transactions: Signed) -> dict[str, Any]:
+    """A block as a node shows it; its parent is the one of the number before."""
+    raw = {"number": number, "parentHash": block_id(number - 1), "timestamp": time_ms}
+    shown: dict[str, Any] = {"blockID": block_id(number), "block_header": {"raw_data": raw}}
+    if transactions:
+        transfer = {"type": "TransferContract", "parameter": {"value": {"owner_address": hex41(ALICE.address)}}}
+        shown["transactions"] = [{"txID": one.tx_id, "raw_data": {"contract": [transfer]}} for one in transactions]
+    return shown
+
+
+def block_id(number: int) -> str:
+    return f"{number:016x}" + "ab" * 24
+
+
+@pytest.mark.parametrize("included_in", [None, 72, 73, 74])
+async def test_a_transaction_is_dead_when_the_last_block_that_could_hold_it_is_solid_and_none_does(
+    sender: Sender, node: Any, included_in: int | None
+) -> None:
+    signed = replace(await sender.sign(Transfer(CONTRACT, 1), ALICE), expires_ms=5_000)
+    assert signed.reference_number == 69
+    times = {70: 1_000, 71: 3_000, 72: 4_999, 73: 6_000, 74: 9_000}  # the parent of 73 is of before it expires
+    blocks = {n: block(n, time, *[signed] if n == included_in else []) for n, time in times.items()}
+    node.answers["walletsolidity/getblockbylimitnext"] = lambda body: {
+        "block": [blocks[number] for number in range(body["startNum"], body["endNum"])]
+    }
+    node.answers["walletsolidity/getnowblock"] = blocks[72]
+    assert not await sender.is_dead(signed)
+    node.answers["walletsolidity/getnowblock"] = blocks[74]
+    assert await sender.is_dead(signed) is (included_in not in (72, 73))
+
+
+async def test_a_dry_run_says_what_a_call_returns_emits_and_costs(
+    sender: Sender, node: Any, recorded: Recorded
+) -> None:
+    node.answers[CONSTANT] = recorded("100")
+    ran = await sender.dry_run(CALL, ALICE.address)
+    assert ran.estimate == await sender.estimate(CALL, ALICE.address)
+    assert BROADCAST not in [path for path, _, _ in node.requests]

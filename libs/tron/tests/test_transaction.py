@@ -9,6 +9,7 @@ from tron.abi import Abi
 from tron.address import keccak256, normalise
 from tron.claims import authorise_claim, claim_digest
 from tron.contract import Call
+from tron.creation import Creation, contract_address
 from tron.errors import InvalidArgument
 from tron.keys import Key, signer
 from tron.transaction import Payload, Reference, Transfer, sign, varint
@@ -46,6 +47,25 @@ def test_our_transactions_are_the_recorded_ones_to_the_last_bit(
     assert signed.tx_id == request["txID"]
     assert signed.wire.hex().endswith(request["signature"][0])
     assert signer(bytes.fromhex(signed.tx_id), bytes.fromhex(request["signature"][0])) == ALICE.address == signed.owner
+
+
+def test_our_creation_is_the_recorded_one_and_its_address_is_known_from_it(recorded: Callable[[str], Any]) -> None:
+    answer = recorded("086")
+    raw_data, info = answer["raw_data"], recorded("085")
+    created = raw_data["contract"][0]["parameter"]["value"]["new_contract"]
+    abi = created["abi"]["entrys"]
+    payload = Creation(created["name"], bytes.fromhex(created["bytecode"]), abi, Abi(abi))
+    block_id = "0" * 12 + raw_data["ref_block_bytes"] + raw_data["ref_block_hash"] + "0" * 32
+    signed = sign(
+        payload,
+        ALICE,
+        Reference(0, block_id),
+        now_ms=raw_data["timestamp"],
+        expires_ms=raw_data["expiration"],
+        fee_limit_sun=raw_data["fee_limit"],
+    )
+    assert signed.tx_id == answer["txID"] == info["id"]
+    assert contract_address(signed.tx_id, signed.owner) == info["contract_address"]
 
 
 def test_the_time_tells_two_equal_payloads_apart() -> None:

@@ -30,6 +30,7 @@ from tron.client import NodeClient
 from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
 from tron.deploy import TOKEN, Deployment, Plan, Pool, deploy, role
 from tron.keys import Key
+from tron.providers import Nodes, Provider
 from tron.sender import Sender
 from tron.transaction import Payload, Transfer
 
@@ -248,6 +249,12 @@ async def node(town: Town) -> AsyncIterator[NodeClient]:
         yield client
 
 
+@pytest.fixture
+async def nodes(town: Town) -> AsyncIterator[Nodes]:
+    async with Nodes([Provider("node", town.url)]) as nodes:
+        yield nodes
+
+
 @dataclass
 class Proxy:
     """A node in front of the town's, as slow and as truthful as a test wants it.
@@ -256,8 +263,10 @@ class Proxy:
     """
 
     upstream: str
+    client: httpx.AsyncClient
     url: str = ""
     delay: float = 0.0
+    asked: list[str] = field(default_factory=list)
     bend: Callable[[str, Any, Any], Any] = lambda path, body, answer: answer
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -266,9 +275,9 @@ class Proxy:
             question += part.get("body", b"")
             if not part.get("more_body"):
                 break
+        self.asked.append(scope["path"].lstrip("/"))
         await asyncio.sleep(self.delay)
-        async with httpx.AsyncClient() as client:
-            true = await client.post(self.upstream + scope["path"], content=question)
+        true = await self.client.post(self.upstream + scope["path"], content=question)
         answer = self.bend(scope["path"].lstrip("/"), json.loads(question or b"{}"), true.json())
         status, text = answer if isinstance(answer, tuple) else (200, json.dumps(answer))
         await send({"type": "http.response.start", "status": status, "headers": []})
@@ -277,9 +286,10 @@ class Proxy:
 
 @pytest.fixture
 async def proxy(town: Town) -> AsyncIterator[Proxy]:
-    proxy = Proxy(town.url)
-    async with listening(proxy) as proxy.url:
-        yield proxy
+    async with httpx.AsyncClient(timeout=30) as client:
+        proxy = Proxy(town.url, client)
+        async with listening(proxy) as proxy.url:
+            yield proxy
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from chain.signing import Limits
 from eventlog import EventLog, EventTypes, Executor, Watermark
 from tron.client import NodeClient
 from tron.keys import Key
+from tron.providers import Nodes, Provider
 from tron.signers import LocalSigner
 
 T = TypeVar("T")
@@ -71,6 +72,7 @@ async def main(plan: dict[str, Any]) -> None:
     async with (
         asyncpg.create_pool(plan["dsn"], min_size=1, max_size=10) as pool,
         DoomedNode(plan["node"], prove=True, timeout=plan["timeout"]) as node,
+        Nodes([Provider("node", plan["node"], timeout=plan["timeout"], most_requests=4)]) as nodes,
     ):
         node.doom = doom
         watermark = Watermark(pool)
@@ -88,8 +90,7 @@ async def main(plan: dict[str, Any]) -> None:
             poll_seconds=0.1,
         )
         accounts = [key.address for key in keys.values()]
-        fetcher = Fetcher(node, 4)
-        ingester = Ingester(log, fetcher, plan["contracts"], accounts=accounts, poll_seconds=0.1)
+        ingester = Ingester(log, Fetcher(nodes), plan["contracts"], accounts=accounts, poll_seconds=0.1)
         async with asyncio.TaskGroup() as group:
             for worker in (watermark, ingester, sender):
                 group.create_task(worker.run())

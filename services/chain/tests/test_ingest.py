@@ -21,7 +21,7 @@ from chain.ingest import Ingester, SolidifiedFork, WatchConflict
 from eventlog import EventLog
 from messaging.testing import eventually, running
 from tron.address import hex41, normalise
-from tron.client import NodeClient
+from tron.providers import Nodes, Provider
 from tron.retry import Retry
 
 pytestmark = pytest.mark.timeout(120)
@@ -30,9 +30,9 @@ BLOCKS = "walletsolidity/getblockbylimitnext"
 NOW = "walletsolidity/getnowblock"
 
 
-def ingester(log: EventLog, node: NodeClient, town: Any, **options: Any) -> Ingester:
+def ingester(log: EventLog, nodes: Nodes, town: Any, **options: Any) -> Ingester:
     options = {"contracts": town.contracts, "poll_seconds": 0.05} | options
-    return Ingester(log, Fetcher(node, 16), options.pop("contracts"), **options)
+    return Ingester(log, Fetcher(nodes), options.pop("contracts"), **options)
 
 
 async def mine(url: str, blocks: int) -> None:
@@ -114,9 +114,9 @@ async def caught_up(subject: Ingester, town: Any) -> None:
 
 
 async def test_every_log_of_the_chain_is_in_the_log_exactly_once_and_in_order(
-    town: Any, log: EventLog, node: NodeClient
+    town: Any, log: EventLog, nodes: Nodes
 ) -> None:
-    subject = ingester(log, node, town, batch_events=200)
+    subject = ingester(log, nodes, town, batch_events=200)
     async with running(subject):
         await caught_up(subject, town)
         await mine(town.url, 3)  # and it goes on at the head
@@ -130,9 +130,9 @@ async def test_every_log_of_the_chain_is_in_the_log_exactly_once_and_in_order(
 
 
 async def test_an_event_stands_in_the_stream_of_its_entity_with_its_exact_values(
-    town: Any, log: EventLog, node: NodeClient
+    town: Any, log: EventLog, nodes: Nodes
 ) -> None:
-    subject = ingester(log, node, town)
+    subject = ingester(log, nodes, town)
     async with running(subject):
         await caught_up(subject, town)
     first, *_ = await log.read_stream("music-nft/track/1")
@@ -159,10 +159,10 @@ async def test_an_event_stands_in_the_stream_of_its_entity_with_its_exact_values
 
 
 async def test_only_transactions_that_touch_a_watched_contract_are_recorded_when_so_asked(
-    town: Any, log: EventLog, node: NodeClient
+    town: Any, log: EventLog, nodes: Nodes
 ) -> None:
     vault = {"reward-vault": town.contracts["reward-vault"]}
-    subject = ingester(log, node, town, contracts=vault, transactions="watched")
+    subject = ingester(log, nodes, town, contracts=vault, transactions="watched")
     async with running(subject):
         await caught_up(subject, town)
     rows = await log.pool.fetch("SELECT data FROM events WHERE type = 'TransactionSolidified'")
@@ -177,11 +177,11 @@ async def test_only_transactions_that_touch_a_watched_contract_are_recorded_when
 
 
 async def test_kills_at_random_moments_lose_and_double_nothing(
-    town: Any, log: EventLog, node: NodeClient, proxy: Any, database: str
+    town: Any, log: EventLog, nodes: Nodes, proxy: Any, database: str
 ) -> None:
     proxy.delay = 0.06
     last, choice = await solid(town), random.Random(7)
-    subject = ingester(log, node, town)
+    subject = ingester(log, nodes, town)
     interrupted = 0
     for _ in range(6):
         before = (await subject.cursor()).next
@@ -208,9 +208,9 @@ async def test_kills_at_random_moments_lose_and_double_nothing(
 
 
 async def test_two_ingesters_that_ignore_the_lock_still_record_everything_once(
-    town: Any, log: EventLog, node: NodeClient
+    town: Any, log: EventLog, nodes: Nodes
 ) -> None:
-    rivals = [ingester(log, node, town, batch_events=size) for size in (7, 13, 29)]
+    rivals = [ingester(log, nodes, town, batch_events=size) for size in (7, 13, 29)]
     tasks = [asyncio.create_task(rival.ingest()) for rival in rivals]
     await caught_up(rivals[0], town)
     for task in tasks:
@@ -219,10 +219,8 @@ async def test_two_ingesters_that_ignore_the_lock_still_record_everything_once(
     await assert_complete(log.pool, town)
 
 
-async def test_one_ingester_leads_and_the_other_takes_over(
-    town: Any, log: EventLog, node: NodeClient, proxy: Any
-) -> None:
-    async with NodeClient(proxy.url) as second:
+async def test_one_ingester_leads_and_the_other_takes_over(town: Any, log: EventLog, nodes: Nodes, proxy: Any) -> None:
+    async with Nodes([Provider("node", proxy.url)]) as second:
         asked = 0
 
         def count(path: str, body: Any, answer: Any) -> Any:
@@ -231,7 +229,7 @@ async def test_one_ingester_leads_and_the_other_takes_over(
             return answer
 
         proxy.bend = count
-        leader = asyncio.create_task(ingester(log, node, town).run())
+        leader = asyncio.create_task(ingester(log, nodes, town).run())
         subject = ingester(log, second, town)
         await caught_up(subject, town)
         async with running(subject):
@@ -294,9 +292,9 @@ LIES = {
 
 
 @asynccontextmanager
-async def through(proxy: Any) -> AsyncIterator[NodeClient]:
-    async with NodeClient(proxy.url, prove=True, timeout=5) as node:
-        yield node
+async def through(proxy: Any) -> AsyncIterator[Nodes]:
+    async with Nodes([Provider("node", proxy.url)]) as nodes:
+        yield nodes
 
 
 @pytest.mark.usefixtures("impatient")
@@ -305,8 +303,8 @@ async def test_a_lie_is_never_accepted_and_the_truth_is_taken_later(
     town: Any, log: EventLog, proxy: Any, lie: Callable[[str, Any, Any], Any]
 ) -> None:
     proxy.bend = lie
-    async with through(proxy) as node:
-        subject = ingester(log, node, town)
+    async with through(proxy) as nodes:
+        subject = ingester(log, nodes, town)
         async with running(subject):
             await asyncio.sleep(0.5)
             expected = await logs_of_the_node(town)
@@ -326,8 +324,8 @@ async def test_a_node_that_fails_every_third_time_is_read_to_the_end(town: Any, 
         return choice.choice(lies)(path, body, answer) if choice.random() < 0.3 else answer
 
     proxy.bend = sometimes
-    async with through(proxy) as node:
-        subject = ingester(log, node, town, batch_events=50)
+    async with through(proxy) as nodes:
+        subject = ingester(log, nodes, town, batch_events=50)
         async with running(subject):
             await caught_up(subject, town)
     await assert_complete(log.pool, town)
@@ -335,12 +333,12 @@ async def test_a_node_that_fails_every_third_time_is_read_to_the_end(town: Any, 
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_node_that_lags_behind_the_log_is_waited_for(
-    town: Any, log: EventLog, node: NodeClient, proxy: Any
+    town: Any, log: EventLog, nodes: Nodes, proxy: Any
 ) -> None:
-    async with running(subject := ingester(log, node, town)):
+    async with running(subject := ingester(log, nodes, town)):
         await caught_up(subject, town)
     reached = await subject.cursor()
-    old = (await node.blocks(5, 5))[0]
+    old = (await nodes.all[0].client.blocks(5, 5))[0]
 
     def lagging(path: str, body: Any, answer: Any) -> Any:
         if path == NOW:
@@ -362,14 +360,12 @@ async def test_a_node_that_lags_behind_the_log_is_waited_for(
     await assert_complete(log.pool, town)
 
 
-async def test_a_node_of_another_chain_stops_the_ingester(
-    town: Any, log: EventLog, node: NodeClient, devnet: Any
-) -> None:
-    async with running(subject := ingester(log, node, town)):
+async def test_a_node_of_another_chain_stops_the_ingester(town: Any, log: EventLog, nodes: Nodes, devnet: Any) -> None:
+    async with running(subject := ingester(log, nodes, town)):
         await caught_up(subject, town)
     last = (await subject.cursor()).next
     await mine(devnet.url, last + 30)
-    async with NodeClient(devnet.url, prove=True) as other:
+    async with Nodes([Provider("node", devnet.url)]) as other:
         with pytest.raises(SolidifiedFork, match=f"block {last - 1}: the log has"):
             await ingester(log, other, town).run()
     await assert_complete(log.pool, town)
@@ -379,20 +375,20 @@ async def test_a_node_of_another_chain_stops_the_ingester(
 
 
 async def test_a_contract_added_later_is_watched_from_then_on_and_none_is_forgotten(
-    town: Any, log: EventLog, node: NodeClient
+    town: Any, log: EventLog, nodes: Nodes
 ) -> None:
     vault = {"reward-vault": town.contracts["reward-vault"]}
-    async with running(subject := ingester(log, node, town, contracts=vault)):
+    async with running(subject := ingester(log, nodes, town, contracts=vault)):
         await caught_up(subject, town)
     cursor = await subject.cursor()
     nft = {"music-nft": town.contracts["music-nft"]}
-    async with running(subject := ingester(log, node, town, contracts=nft)):
+    async with running(subject := ingester(log, nodes, town, contracts=nft)):
         town.mine(1)  # with the first blocks that it holds for it is recorded
         await eventually(lambda: log.read_stream("watch", 1))
     watched = [recorded.event for recorded in await log.read_stream("watch")]
     assert [(event.contracts, event.first_block) for event in watched] == [(vault, 0), (nft, cursor.next)]
     moved = {"music-nft": town.contracts["dcmx-token"]}
     with pytest.raises(WatchConflict, match="music-nft: the log has the events of"):
-        await ingester(log, node, town, contracts=moved).run()
+        await ingester(log, nodes, town, contracts=moved).run()
     with pytest.raises(WatchConflict, match="transactions: the log was begun with all"):
-        await ingester(log, node, town, transactions="watched").run()
+        await ingester(log, nodes, town, transactions="watched").run()

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from chain_bank import Bank, all_final, call, intend, listening, operation_id, payments, states, trx
 
-from chain.domain import WATCH, TransactionSolidified
+from chain.domain import WATCH, Scope, TransactionSolidified
 from chain.domain import operation as op
 from chain.fetch import Fetcher
 from chain.funds import Funds
@@ -26,6 +26,7 @@ from messaging.testing import eventually, running
 from tron.address import hex41
 from tron.client import NodeClient
 from tron.keys import Key
+from tron.providers import AnyNode, Nodes, Provider
 from tron.sender import Sender
 from tron.signers import LocalSigner
 
@@ -58,27 +59,29 @@ class Node:
 
 
 @asynccontextmanager
-async def bent(bank: Bank, bend: Callable[[str, Any, Any], Any]) -> AsyncIterator[tuple[NodeClient, Node]]:
+async def bent(bank: Bank, bend: Callable[[str, Any, Any], Any]) -> AsyncIterator[tuple[Nodes, Node]]:
     async with httpx.AsyncClient(timeout=30) as client:
         node = Node(bank.url, client, bend)
-        async with listening(node) as url, NodeClient(url, prove=True, timeout=2) as proven:
-            yield proven, node
+        async with listening(node) as url, Nodes([Provider("bent", url, timeout=2)]) as nodes:
+            yield nodes, node
 
 
 @pytest.fixture
-async def at_bank(bank: Bank) -> AsyncIterator[NodeClient]:
-    async with NodeClient(bank.url, prove=True) as client:
-        yield client
+async def at_bank(bank: Bank) -> AsyncIterator[Nodes]:
+    async with Nodes([Provider("bank", bank.url)]) as nodes:
+        yield nodes
 
 
-def sender_on(log: EventLog, watermark: Watermark, node: NodeClient, bank: Bank, limits: Limits) -> OperationSender:
+def sender_on(log: EventLog, watermark: Watermark, nodes: Nodes, bank: Bank, limits: Limits) -> OperationSender:
     signers = {name: LocalSigner(key) for name, key in bank.keys.items()}
-    return OperationSender(log, Executor(log), watermark, node, Payloads(bank.contracts), signers, limits, 0.05)
+    return OperationSender(
+        log, Executor(log), watermark, AnyNode(nodes), Payloads(bank.contracts), signers, limits, 0.05
+    )
 
 
-def ingester_on(log: EventLog, node: NodeClient, bank: Bank, **options: Any) -> Ingester:
+def ingester_on(log: EventLog, nodes: Nodes, bank: Bank, **options: Any) -> Ingester:
     accounts = [key.address for key in bank.keys.values()]
-    return Ingester(log, Fetcher(node, 4), bank.contracts, accounts=accounts, poll_seconds=0.05, **options)
+    return Ingester(log, Fetcher(nodes), bank.contracts, accounts=accounts, poll_seconds=0.05, **options)
 
 
 async def journal(log: EventLog, number: int) -> list[Any]:
@@ -90,7 +93,7 @@ async def done(log: EventLog) -> None:
 
 
 async def test_a_payment_whose_block_is_reorganised_away_is_handed_in_again_and_made_once(
-    log: EventLog, watermark: Watermark, bank: Bank, at_bank: NodeClient
+    log: EventLog, watermark: Watermark, bank: Bank, at_bank: Nodes
 ) -> None:
     to = Key.random().address
     bank.control("block-time", seconds=None)
@@ -130,15 +133,18 @@ async def test_what_is_taken_but_never_put_into_a_block_is_signed_anew_only_afte
         return answer
 
     to = Key.random().address
-    async with bent(bank, drop_the_first) as (node, seen):
-        sender = sender_on(log, watermark, node, bank, QUICK)
-        async with running(watermark, ingester_on(log, node, bank), sender):
+    async with bent(bank, drop_the_first) as (nodes, seen):
+        sender = sender_on(log, watermark, nodes, bank, QUICK)
+        async with running(watermark, ingester_on(log, nodes, bank), sender):
             await intend(log, [trx(1, "payer-1", to, 5_000_000)])
             await done(log)
     events = await journal(log, 1)
-    kinds = [type(event) for event in events if not isinstance(event, op.TransactionIncluded)]
-    once = [op.TransactionSigned, op.TransactionBroadcast]
-    assert kinds == [op.OperationIntended, *once, op.TransactionLapsed, *once, op.OperationSolidified]
+    kinds = [type(event) for event in events]
+    first = [op.OperationIntended, op.TransactionSigned, op.TransactionBroadcast, op.TransactionLapsed]
+    assert kinds[:5] == [*first, op.TransactionSigned]
+    told = {op.TransactionBroadcast, op.TransactionIncluded}  # the block may be seen before the node's answer is
+    assert set(kinds[5:-1]) <= told
+    assert kinds[-1] is op.OperationSolidified
     lapsed = next(event for event in events if isinstance(event, op.TransactionLapsed))
     assert (lapsed.kind, lapsed.attempt) in {("expired", 1), ("duplicate", 1)}
     assert seen.handed_in.count(next(iter(dropped))) > 1, "the same bytes, until they had expired"
@@ -155,9 +161,9 @@ async def test_a_node_that_refuses_what_it_has_put_into_a_block_does_not_make_us
         return {} if path.endswith("gettransactioninfobyid") else answer
 
     to = Key.random().address
-    async with bent(bank, deny) as (node, seen):
-        sender = sender_on(log, watermark, node, bank, QUICK)
-        async with running(watermark, ingester_on(log, node, bank), sender):
+    async with bent(bank, deny) as (nodes, seen):
+        sender = sender_on(log, watermark, nodes, bank, QUICK)
+        async with running(watermark, ingester_on(log, nodes, bank), sender):
             await intend(log, [trx(1, "payer-1", to, 5_000_000)])
             await done(log)
     assert (await states(log))[operation_id(1)].status == "solidified"
@@ -165,8 +171,27 @@ async def test_a_node_that_refuses_what_it_has_put_into_a_block_does_not_make_us
     assert (await payments(bank.url, [bank.keys["payer-1"].address]))[to, 5_000_000] == 1
 
 
+async def test_while_a_node_does_not_take_transactions_another_does(
+    log: EventLog, watermark: Watermark, bank: Bank
+) -> None:
+    def deaf(path: str, question: Any, answer: Any) -> Any:
+        return {"Error": "this exceed the user rate limit"} if path == "wallet/broadcasthex" else answer
+
+    to = Key.random().address
+    async with bent(bank, deaf) as (first, seen):
+        providers = [first.all[0].provider, Provider("bank", bank.url, priority=2)]
+        async with Nodes(providers) as nodes:
+            sender = sender_on(log, watermark, nodes, bank, SLOW)
+            async with running(watermark, ingester_on(log, nodes, bank), sender):
+                await intend(log, [trx(1, "payer-1", to, 5_000_000)])
+                await done(log)
+    assert len(seen.handed_in) == 1, "then the other one took it"
+    assert [event.attempt for event in await journal(log, 1) if isinstance(event, op.TransactionSigned)] == [1]
+    assert (await payments(bank.url, [bank.keys["payer-1"].address]))[to, 5_000_000] == 1
+
+
 async def test_what_cannot_be_paid_is_reported_with_its_kind_and_reason(
-    log: EventLog, watermark: Watermark, bank: Bank, at_bank: NodeClient
+    log: EventLog, watermark: Watermark, bank: Bank, at_bank: Nodes
 ) -> None:
     stranger = Key.random().address
     wishes = [
@@ -206,9 +231,9 @@ async def test_want_of_energy_is_tried_again_with_a_higher_fee_limit(
         return answer
 
     to = Key.random().address
-    async with bent(bank, too_low_at_first) as (node, _):
-        sender = sender_on(log, watermark, node, bank, QUICK)
-        async with running(watermark, ingester_on(log, node, bank), sender):
+    async with bent(bank, too_low_at_first) as (nodes, _):
+        sender = sender_on(log, watermark, nodes, bank, QUICK)
+        async with running(watermark, ingester_on(log, nodes, bank), sender):
             await intend(log, [call(1, "payer-1", "dcmx-token", "transfer", to=to, value="7")])
             await done(log)
     events = await journal(log, 1)
@@ -224,7 +249,7 @@ async def test_want_of_energy_is_tried_again_with_a_higher_fee_limit(
 
 
 async def test_rivals_at_one_log_make_each_payment_once(
-    log: EventLog, watermark: Watermark, bank: Bank, at_bank: NodeClient
+    log: EventLog, watermark: Watermark, bank: Bank, at_bank: Nodes
 ) -> None:
     @dataclass
     class Rival:
@@ -246,7 +271,7 @@ async def test_rivals_at_one_log_make_each_payment_once(
 
 
 async def test_equal_payments_are_as_many_transactions(
-    log: EventLog, watermark: Watermark, bank: Bank, at_bank: NodeClient
+    log: EventLog, watermark: Watermark, bank: Bank, at_bank: Nodes
 ) -> None:
     to = Key.random().address
     await intend(log, [trx(n, "payer-1", to, 1_000_000) for n in range(20)])
@@ -256,12 +281,13 @@ async def test_equal_payments_are_as_many_transactions(
     assert (await payments(bank.url, [bank.keys["payer-1"].address]))[to, 1_000_000] == 20
 
 
-async def test_a_log_of_watched_transactions_holds_those_of_the_sending_keys(
-    log: EventLog, watermark: Watermark, bank: Bank, at_bank: NodeClient
+@pytest.mark.parametrize("transactions", ["watched", "logged"])
+async def test_a_log_of_some_transactions_holds_those_of_the_sending_keys(
+    log: EventLog, watermark: Watermark, bank: Bank, at_bank: Nodes, transactions: Scope
 ) -> None:
-    to, start = Key.random().address, (await at_bank.solid_head()).number
+    to, start = Key.random().address, (await AnyNode(at_bank).solid_head()).number
     sender = sender_on(log, watermark, at_bank, bank, QUICK)
-    ingester = ingester_on(log, at_bank, bank, transactions="watched", start_block=start)
+    ingester = ingester_on(log, at_bank, bank, transactions=transactions, start_block=start)
     async with running(watermark, ingester, sender):
         await intend(log, [trx(1, "payer-1", to, 5_000_000)])
         await done(log)
@@ -273,7 +299,7 @@ async def test_a_log_of_watched_transactions_holds_those_of_the_sending_keys(
 
 
 async def test_nothing_is_signed_that_the_log_could_not_prove(
-    log: EventLog, watermark: Watermark, bank: Bank, at_bank: NodeClient
+    log: EventLog, watermark: Watermark, bank: Bank, at_bank: Nodes
 ) -> None:
     sender = sender_on(log, watermark, at_bank, bank, QUICK)
     ingester = ingester_on(log, at_bank, bank, start_block=10**9)  # the log will begin after what is sent now
@@ -284,7 +310,7 @@ async def test_nothing_is_signed_that_the_log_could_not_prove(
 
 
 async def test_a_start_looks_only_at_what_may_not_be_settled(
-    log: EventLog, watermark: Watermark, bank: Bank, at_bank: NodeClient
+    log: EventLog, watermark: Watermark, bank: Bank, at_bank: Nodes
 ) -> None:
     await intend(log, [trx(n, "payer-1", Key.random().address, 1_000_000) for n in range(5)])
     async with running(watermark, ingester_on(log, at_bank, bank), sender_on(log, watermark, at_bank, bank, SLOW)):
@@ -299,14 +325,14 @@ async def test_a_start_looks_only_at_what_may_not_be_settled(
     assert notes[-1] == last - 1, "what waits for its key is looked at, nothing before"
 
 
-async def test_a_key_that_runs_low_is_named_by_the_health_check(bank: Bank, at_bank: NodeClient) -> None:
+async def test_a_key_that_runs_low_is_named_by_the_health_check(bank: Bank, at_bank: Nodes) -> None:
     address = bank.keys["payer-1"].address
-    account = await at_bank.request("wallet/getaccount", {"address": hex41(address)})
-    funds = Funds(at_bank, {"payer-1": address}, low_sun=account["balance"] * 2)
+    account = await AnyNode(at_bank).request("wallet/getaccount", {"address": hex41(address)})
+    funds = Funds(AnyNode(at_bank), {"payer-1": address}, low_sun=account["balance"] * 2)
     async with running(funds):
         with pytest.raises(RuntimeError, match=rf"payer-1 \({address}\) has \d+ sun; expected at least"):
             await _probed_until_known(funds)
-    assert await Funds(at_bank, {"payer-1": address}, low_sun=0).check().probe() == (
+    assert await Funds(AnyNode(at_bank), {"payer-1": address}, low_sun=0).check().probe() == (
         "0 of 1 sending keys have at least 0 sun"
     )
 
@@ -317,7 +343,7 @@ async def _probed_until_known(funds: Funds) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_no_key_is_in_the_database(log: EventLog, watermark: Watermark, bank: Bank, at_bank: NodeClient) -> None:
+async def test_no_key_is_in_the_database(log: EventLog, watermark: Watermark, bank: Bank, at_bank: Nodes) -> None:
     await intend(log, [trx(1, "payer-1", Key.random().address, 1_000_000)])
     async with running(watermark, ingester_on(log, at_bank, bank), sender_on(log, watermark, at_bank, bank, SLOW)):
         await done(log)

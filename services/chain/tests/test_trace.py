@@ -12,15 +12,15 @@ from chain.ingest import Ingester
 from eventlog import EventLog, tracing
 from eventlog.testing import tracing_on
 from messaging.testing import eventually, running
-from tron.client import NodeClient
+from tron.providers import Nodes
 
 pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_trace_begins_with_a_batch_of_blocks_and_every_event_of_it_carries_it_on(
-    town: Any, log: EventLog, node: NodeClient
+    town: Any, log: EventLog, nodes: Nodes
 ) -> None:
-    ingester = Ingester(log, Fetcher(node, 16), town.contracts, poll_seconds=0.05, batch_events=50)
+    ingester = Ingester(log, Fetcher(nodes), town.contracts, poll_seconds=0.05, batch_events=50)
     with tracing_on() as spans:
         async with running(ingester):
             await eventually(lambda: log.pool.fetchval("SELECT count(*) > 200 FROM events"))

@@ -11,13 +11,14 @@ from chain.domain import EVENTS
 from chain.fetch import Fetcher
 from chain.ingest import Ingester
 from eventlog import EventLog, EventTypes
-from tron.client import NodeClient
+from tron.providers import Nodes, Provider
 
 
 async def main(dsn: str, url: str, *contracts: str) -> None:
     watched = dict(contract.split("=") for contract in contracts)
-    async with asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool, NodeClient(url, prove=True) as node:
-        await Ingester(EventLog(pool, EventTypes(EVENTS)), Fetcher(node, 4), watched, batch_events=1).run()
+    nodes = Nodes([Provider("node", url, most_requests=4)])
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool, nodes:
+        await Ingester(EventLog(pool, EventTypes(EVENTS)), Fetcher(nodes), watched, batch_events=1).run()
 
 
 asyncio.run(main(*sys.argv[1:]))

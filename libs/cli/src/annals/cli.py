@@ -12,7 +12,19 @@ from typing import Annotated
 
 import typer
 
-from annals.commands import control, dead_letters, devnet, log, proofs, read_models, stack, status, topics
+from annals.commands import (
+    chain,
+    contracts,
+    control,
+    dead_letters,
+    devnet,
+    log,
+    proofs,
+    read_models,
+    stack,
+    status,
+    topics,
+)
 from annals.shell import CONSUME, INSPECT, OPERATE, RUN, Commands
 
 HELP = """
@@ -83,6 +95,8 @@ for panel, functions in {
         app.command(rich_help_panel=panel)(function)
 
 app.add_typer(devnet.app, name="devnet", rich_help_panel=RUN)
+app.add_typer(contracts.app, name="contracts", rich_help_panel=OPERATE)
+app.add_typer(chain.app, name="chain", rich_help_panel=INSPECT)
 app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)
 app.add_typer(topics.app, name="topics", rich_help_panel=CONSUME)

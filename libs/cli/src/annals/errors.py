@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.database import is_not_made, is_transient
+from tron.errors import NodeUnavailable
 
 
 class Exit(IntEnum):
@@ -88,7 +89,7 @@ def exit_code(error: Exception) -> Exit | None:
             return Exit.WRONG
         case OSError() if error.filename is not None:
             return Exit.USAGE
-        case NothingRuns() | OSError():  # TimeoutError is one
+        case NothingRuns() | NodeUnavailable() | OSError():  # TimeoutError is one
             return Exit.UNREACHABLE
         case _ if package in ("aiokafka", "httpx"):
             return Exit.UNREACHABLE

@@ -60,6 +60,11 @@ class Installed:
         found: Sequence[str] = getattr(self._part("handlers"), "TOPICS", ())
         return found
 
+    @property
+    def auditor(self) -> Any:
+        """Its module `audit`, for a service that records what it reads from elsewhere."""
+        return self._part("audit")
+
     def settings(self) -> ServiceSettings:
         """Its settings, from the environment."""
         found: ServiceSettings = settings_class(self.create)()

@@ -15,18 +15,16 @@ from typing import Any, Generic, Literal, Self, TypeVar, overload
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
-    GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
-    TopicAuthorizationFailedError,
 )
 
 from annals.delivery import Delivery, Partition, Sieve, Skipped
 from contracts import Message, message_types
 from messaging.connection import Kafka, closed, options, started
-from messaging.errors import OffsetLost, is_unavailable
+from messaging.errors import OffsetLost, is_transient
 from messaging.records import tolerate_header_names
 
 logger = logging.getLogger("annals")
@@ -153,10 +151,8 @@ class Subscription(Generic[M]):
                     async for delivery in deliveries:
                         pause = 0.5
                         yield delivery
-            except (GroupAuthorizationFailedError, TopicAuthorizationFailedError):
-                raise
             except Exception as error:
-                if not is_unavailable(error):
+                if not is_transient(error):
                     raise
                 logger.warning("topic %s: connects again in %.1f s: %r", self.topic, pause, error)
             await asyncio.sleep(pause)

@@ -78,7 +78,7 @@ class Town:
         return self.directory
 
     async def _deploy(self, addresses: Addresses, plan: Plan | None, report: Report) -> Deployment:
-        report("contracts", "starting", "deploying five contracts with tronpy")
+        report("contracts", "starting", "deploying five contracts")
         admin = Key.from_hex(devnet.accounts(1)[0].private_key)
         async with NodeClient(addresses.devnet_url) as client:
             deployment = await deploy(client, admin, plan)

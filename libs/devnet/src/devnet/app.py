@@ -1,4 +1,4 @@
-"""The web server: one origin for `/wallet`, `/walletsolidity`, `/jsonrpc` and `/devnet`.
+"""The web server: one origin for `/wallet`, `/walletsolidity`, `/jsonrpc`, `/v1/…/events` and `/devnet`.
 
 Below `/face/<any name>` the same node is served again, with faults of its own.
 """
@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from devnet.chain import Chain
 from devnet.control import Control
+from devnet.events import Events
 from devnet.exchange import Answer, Question
 from devnet.executor import Refused
 from devnet.jsonrpc import JsonRpc
@@ -105,6 +106,7 @@ class Server:
         self.chain = chain
         self.wallet = Wallet(chain)
         self.rpc = JsonRpc(chain)
+        self.events = Events(chain)
 
     def app(self) -> Starlette:
         """Returns the application; blocks are made while it runs."""
@@ -149,6 +151,8 @@ class Server:
         if path == "jsonrpc":
             return self.rpc.handle if method == "POST" else None
         area, _, name = path.partition("/")
+        if area == "v1" and method == "GET":
+            return lambda params: self.events.answer(name, params)
         solid = area == "walletsolidity"
         handler = self.wallet.handler(name, solid) if solid or area == "wallet" else None
         return None if handler is None else lambda params: handler(Request(params, solid))

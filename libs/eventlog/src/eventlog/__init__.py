@@ -1,6 +1,6 @@
 """An append-only event log in PostgreSQL. The README of this library explains the mechanism."""
 
-from eventlog.append import ANY, NO_STREAM, Appended, Metadata, NewEvent
+from eventlog.append import ANY, NO_STREAM, Appended
 from eventlog.decider import Decider, Execution, Executor, Intent
 from eventlog.errors import (
     BrokenLog,
@@ -11,9 +11,11 @@ from eventlog.errors import (
     InvalidProof,
     UnknownEventType,
     WrongExpectedVersion,
+    is_transient,
 )
+from eventlog.events import Metadata, NewEvent, RecordedEvent, decode_all
 from eventlog.ids import derived_id, uuid7
-from eventlog.log import EventLog, RecordedEvent, Share, decode_all, install_sql
+from eventlog.log import EventLog, Share, install_sql
 from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
 from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.seals import Seal, Sealer
@@ -60,6 +62,7 @@ __all__ = [
     "explain",
     "index_sql",
     "install_sql",
+    "is_transient",
     "prove",
     "share_sql",
     "uuid7",

@@ -7,16 +7,14 @@ import json
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from itertools import accumulate, islice
 from math import ceil
-from uuid import UUID
 
 import asyncpg
 
 from eventlog.errors import DuplicateEvent, EventLogError, InvalidEvent, WrongExpectedVersion
-from eventlog.ids import uuid7
+from eventlog.events import NewEvent
 from eventlog.types import EventTypes
 
 ANY = -1
@@ -24,6 +22,7 @@ ANY = -1
 NO_STREAM = 0
 """Expected version: the stream must not exist yet."""
 
+MAX_STREAM_BYTES = 500  # it has to travel: as the key of a record, in a header, in a token
 COPY_FROM = 200  # events in one append from which COPY beats the function with arrays
 COPY_CHUNK = 250  # rows made ready at a time
 COPY_ROWS = 5_000  # rows of one COPY: bounds how long the fence is held between two statements
@@ -32,35 +31,6 @@ WRONG_VERSION = "AN001"  # the SQLSTATE raised by take_streams
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _COLUMNS = ("stream", "version", "event_id", "type", "type_version", "data", "metadata", "occurred_at")
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What is known about an event beside its content. Never personal data: `actor` is an opaque subject id."""
-
-    causation_id: str | None = None
-    correlation_id: str | None = None
-    traceparent: str | None = None
-    actor: str | None = None
-
-    def to_json(self) -> str:
-        if self is _NOTHING:
-            return "{}"
-        return json.dumps({name: value for name in self.__slots__ if (value := getattr(self, name)) is not None})
-
-
-_NOTHING = Metadata()
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event to be appended. `occurred_at` is when the fact happened, timezone-aware."""
-
-    stream: str
-    event: object
-    occurred_at: datetime
-    event_id: UUID = field(default_factory=uuid7)
-    metadata: Metadata = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +54,11 @@ class Append:
             raise InvalidEvent(
                 f"{unzoned.stream}: occurred_at: expected a time with its zone, got {unzoned.occurred_at}"
             )
+        for stream in self.counts:
+            if not 0 < len(stream.encode(errors="replace")) <= MAX_STREAM_BYTES or not stream.isprintable():
+                raise InvalidEvent(
+                    f"stream {stream[:99]!r}: expected a name of printable characters, at most {MAX_STREAM_BYTES} bytes"
+                )
         self.events = events
         self.expected = expected
         self.encoded = types.encode_all([event.event for event in events])

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import asyncpg
 
-from eventlog.append import Appended, Metadata, NewEvent
+from eventlog.append import Appended
 from eventlog.errors import WrongExpectedVersion
+from eventlog.events import Metadata, NewEvent
 from eventlog.ids import derived_id, uuid7
 from eventlog.log import EventLog
 
@@ -112,6 +114,11 @@ class Executor:
                 return execution
         raise AssertionError("unreachable")
 
+    async def executed(self, intents: Sequence[Intent], conn: asyncpg.Connection) -> bool:
+        """Whether the log has what these intents, executed together, have led to; those without a key are unknown."""
+        ids = [_event_id(intent, 0) for intent in intents if intent.key is not None]
+        return bool(await conn.fetchval("SELECT EXISTS (SELECT FROM events WHERE event_id = ANY ($1))", ids))
+
     def remember(self, states: dict[str, tuple[int, Any]]) -> None:
         for stream, state in states.items():
             self._cache[stream] = state
@@ -150,5 +157,8 @@ class Executor:
 
 
 def _new_event(intent: Intent, event: object, index: int) -> NewEvent:
-    event_id = derived_id(f"{intent.key}/{index}", intent.occurred_at) if intent.key is not None else uuid7()
-    return NewEvent(intent.stream, event, intent.occurred_at, event_id, intent.metadata)
+    return NewEvent(intent.stream, event, intent.occurred_at, _event_id(intent, index), intent.metadata)
+
+
+def _event_id(intent: Intent, index: int) -> UUID:
+    return derived_id(f"{intent.key}/{index}", intent.occurred_at) if intent.key is not None else uuid7()

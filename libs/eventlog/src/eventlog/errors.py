@@ -1,6 +1,11 @@
-"""What can go wrong with a log. Every error names the thing, the expected and the found."""
+"""What can go wrong with a log, and what of all that can go wrong will pass by itself.
+
+Every error names the thing, the expected and the found.
+"""
 
 from __future__ import annotations
+
+import asyncpg
 
 
 class EventLogError(Exception):
@@ -9,6 +14,8 @@ class EventLogError(Exception):
 
 class WrongExpectedVersion(EventLogError):
     """Somebody else appended to the stream first: load it again and decide again."""
+
+    retriable = True
 
     def __init__(self, stream: str, expected: int, found: int) -> None:
         super().__init__(f"stream {stream}: expected version {expected}, found {found}")
@@ -41,3 +48,41 @@ class InvalidProof(EventLogError):
 
 class RestoreRefused(EventLogError):
     """What was to be written back doesn't fit the log, or somebody else is writing to it."""
+
+
+# SQLSTATEs, whole or by their class (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_PASSING = (
+    "08",  # the connection
+    "25006",  # the server became a standby
+    "25P03",  # the transaction was idle for too long
+    "25P04",  # or at work
+    "40",  # a lost race: serialisation, deadlock
+    "53",  # too many connections, no memory, a full disk
+    "55006",  # an object in use
+    "55P03",  # a lock not to be had
+    "57",  # shutting down, starting, cancelled, a limit of time
+    "58",  # a disk does not answer
+)
+# Of a connection that the server has cut, or the pool for its sake.
+_CUT = ("connection is closed", "connection was closed", "pool is clos", "released back to the pool", "is cancelling")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work can succeed later: the network, a server that is away or overloaded, a lost race.
+
+    Any OSError counts (an error of the world, not of the program), as does an error that says so itself with a true
+    `retriable`, as aiokafka's do. A group is transient if all its members are.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_transient(inner) for inner in error.exceptions)
+    if isinstance(error, asyncpg.InterfaceError):  # also asyncpg's word for a wrong number of parameters
+        return any(text in str(error) for text in _CUT)
+    if isinstance(error, asyncpg.InvalidCachedStatementError):  # a migration changed a table under it
+        return True
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_PASSING)
+    # InternalClientError, "cannot switch to state": a server that shuts down has cut an idle connection in the moment
+    # it was used (asyncpg issue 784).
+    if isinstance(error, OSError | MemoryError | asyncpg.InternalClientError):
+        return True
+    return getattr(error, "retriable", False) is True

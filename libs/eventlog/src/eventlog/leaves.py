@@ -130,21 +130,21 @@ _EVENT = " || ".join(
         "uuid_send(e.event_id)",
         _TEXT.format("e.type"),
         "int4send(e.type_version)",
-        _TEXT.format("e.data::text"),
-        _TEXT.format("e.metadata::text"),
+        _TEXT.format("json.data"),
+        _TEXT.format("json.metadata"),
         "timestamptz_send(e.occurred_at)",
         "timestamptz_send(e.recorded_at)",
     )
 )
-# Of each segment from firsts[i] to lasts[i]: how many events it has, and its leaves one behind the other.
+# Of the segment from $1 to $2: how many events it has, and its leaves one behind the other. A large event's JSON is
+# made into a text only once (hence OFFSET), and only its hash is joined and sorted.
 LEAVES_SQL = rf"""
-    SELECT s.events, s.leaves
-    FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS segment(first, last, i)
-    CROSS JOIN LATERAL (
-        SELECT count(e.position) AS events,
-               string_agg(CASE WHEN e.position IS NULL THEN sha256('\x02'::bytea || int8send(p))
-                               ELSE sha256('\x00'::bytea || {_EVENT}) END, ''::bytea ORDER BY p) AS leaves
-        FROM generate_series(segment.first, segment.last) AS p
-        LEFT JOIN events AS e ON e.position = p AND e.position BETWEEN segment.first AND segment.last
-    ) AS s
-    ORDER BY segment.i"""  # noqa: S608 - constant columns
+    SELECT count(e.position) AS events,
+           string_agg(CASE WHEN e.position IS NULL THEN sha256('\x02'::bytea || int8send(p)) ELSE e.leaf END,
+                      ''::bytea ORDER BY p) AS leaves
+    FROM generate_series($1::bigint, $2::bigint) AS p
+    LEFT JOIN (
+        SELECT e.position, sha256('\x00'::bytea || {_EVENT}) AS leaf
+        FROM events AS e CROSS JOIN LATERAL (SELECT e.data::text AS data, e.metadata::text AS metadata OFFSET 0) AS json
+        WHERE e.position BETWEEN $1 AND $2
+    ) AS e ON e.position = p"""  # noqa: S608 - constant columns

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cached_property
+from dataclasses import dataclass
 from importlib.resources import files
 from time import perf_counter
 from typing import Any
@@ -15,48 +12,11 @@ from uuid import UUID
 import asyncpg
 
 from eventlog import metrics, selection, tracing
-from eventlog.append import COPY_FROM, Append, Appended, Metadata, NewEvent, Shared, commit, write
+from eventlog.append import COPY_FROM, Append, Appended, Shared, commit, write
 from eventlog.errors import WrongExpectedVersion
+from eventlog.events import NewEvent, RecordedEvent
 from eventlog.types import EventTypes
 from eventlog.watermark import Watermark
-
-
-@dataclass(eq=False)  # not frozen: tens of thousands are made a second, and frozen ones cost twice as much
-class RecordedEvent:
-    """An event as the log holds it; `event` is decoded (and upcast) at first use."""
-
-    position: int
-    stream: str
-    version: int
-    event_id: UUID
-    type: str
-    type_version: int
-    data: str
-    metadata_json: str
-    occurred_at: datetime
-    recorded_at: datetime
-    types: EventTypes = field(repr=False, kw_only=True)
-
-    @cached_property
-    def event(self) -> Any:
-        return self.types.decode(self.type, self.type_version, self.data)
-
-    @cached_property
-    def metadata(self) -> Metadata:
-        return Metadata(**json.loads(self.metadata_json))
-
-
-def decode_all(events: Iterable[RecordedEvent]) -> None:
-    """Decode events together, which is faster than each at its first use; what can't be is left to that."""
-    alike: dict[tuple[EventTypes, str, int], list[RecordedEvent]] = {}
-    for recorded in events:
-        if "event" not in recorded.__dict__:
-            alike.setdefault((recorded.types, recorded.type, recorded.type_version), []).append(recorded)
-    for (types, name, version), members in alike.items():
-        decoded = types.decode_all(name, version, [recorded.data for recorded in members])
-        if decoded is not None:
-            for recorded, event in zip(members, decoded, strict=True):
-                recorded.event = event
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +26,9 @@ class Share:
     index: int
     count: int
 
+
+READ_BYTES = 16_777_216
+"""Bounds the memory of a reader who asks for thousands of events and meets large ones; as PostgreSQL stores them."""
 
 _COLUMNS = "position, stream, version, event_id, type, type_version, data, metadata, occurred_at, recorded_at"
 
@@ -142,8 +105,9 @@ class EventLog:
         share: Share | None = None,
         streams: str | None = None,
     ) -> list[RecordedEvent]:
-        """Events with after < position <= upto in order of position, at most `limit`.
+        """Events with after < position <= upto in order of position, at most `limit` and about READ_BYTES of data.
 
+        There may be more behind the last one that it returns; when it returns none, there are none.
         Optionally only those of some types, or of streams whose names begin with `streams`; `index_sql` makes an index
         for that. `share` leaves out streams of other shares. Nothing is missed provided `upto` is at most the horizon
         of a Watermark.
@@ -153,7 +117,11 @@ class EventLog:
         if share is not None:
             arguments += [share.count, share.index]
             where += f" AND {selection.share_sql('stream', f'${len(arguments) - 1}::bigint')} = ${len(arguments)}"
-        sql = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position LIMIT $3"  # noqa: S608 - constant parts
+        sql = f"""SELECT {_COLUMNS} FROM (
+                      SELECT {_COLUMNS}, sum(pg_column_size(data)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
+                             - pg_column_size(data) AS bytes_before
+                      FROM events WHERE {where} ORDER BY position LIMIT $3) AS e
+                  WHERE bytes_before < {READ_BYTES} ORDER BY position"""  # noqa: S608 - constant parts
         return self._recorded(await (conn or self.pool).fetch(sql, *arguments))
 
     async def read_stream(

@@ -19,6 +19,10 @@ fence_wait_seconds = Histogram(
     "Time that the watermark waited for writers with a position drawn and not committed; only waits are observed",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60),
 )
+fence_waiting = Gauge(
+    "annals_fence_waiting_seconds",
+    "How long the watermark has been waiting now; meanwhile readers see nothing new",
+)
 
 seals = Counter("annals_seals", "Segments of the log sealed by this process")
 seal_lag = Gauge("annals_seal_lag_events", "Positions between the log's horizon and the last seal")

@@ -68,7 +68,7 @@ CREATE TRIGGER events_closed BEFORE INSERT ON events FOR EACH STATEMENT EXECUTE 
 ALTER TABLE events DISABLE TRIGGER events_closed;
 
 -- The fence. A statement trigger runs before the first default is drawn, so every writer holds the shared lock
--- before it holds a position; readers wait for the holders they have seen (see events_horizon).
+-- before it holds a position; readers wait for the holders they have seen (see watermark.py).
 CREATE FUNCTION events_fence() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(1095650892, 1);
@@ -77,9 +77,9 @@ END $$;
 CREATE TRIGGER events_fence BEFORE INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION events_fence();
 
 -- First the highest position drawn so far, then who may still be writing at or below it. In this order.
-CREATE FUNCTION events_horizon(OUT horizon bigint, OUT writers text[]) LANGUAGE plpgsql VOLATILE AS $$
+CREATE FUNCTION events_drawn(OUT drawn bigint, OUT writers text[]) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO horizon FROM events_position;
+    SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO drawn FROM events_position;
     writers := events_writers(NULL);
 END $$;
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from itertools import takewhile
+from time import monotonic
 from typing import Annotated, ClassVar
 
 import asyncpg
@@ -24,7 +25,8 @@ from eventlog.errors import BrokenLog, BrokenSeal
 from eventlog.leaves import LEAVES_SQL, MAX_POSITIONS, raw_time, read_time
 from eventlog.watermark import Watermark
 
-SEGMENTS_AT_ONCE = 64  # of one transaction while there is a backlog: about 0.2 s of PostgreSQL's time
+SEGMENTS_AT_ONCE = 64  # of one transaction while there is a backlog: about 0.2 s of PostgreSQL's time,
+SECONDS_AT_ONCE = 1.0  # and fewer of large events, for each is a statement that has to end in time
 PAUSE_SECONDS = 0.25  # between two transactions, so that a burst of appends makes few of them
 IDLE_SECONDS = 60.0
 LOCK = 0x616E6E616C73_02  # "annals" 2: one sealer at a time in a database
@@ -206,8 +208,8 @@ async def restore(conn: asyncpg.Connection, published: Sequence[Seal]) -> Restor
         missing = published[kept:]
         if not missing:
             return Restored(0, 0)
-        for start in range(0, len(missing), SEGMENTS_AT_ONCE):
-            await _check_events(conn, missing[start : start + SEGMENTS_AT_ONCE])
+        for seal in missing:
+            await _check_events(conn, seal)
         if stored[kept:]:
             await conn.execute("ALTER TABLE seals DISABLE TRIGGER seals_append_only")
             await conn.execute("DELETE FROM seals WHERE number > $1", kept)
@@ -242,7 +244,11 @@ async def _sealed(
     conn: asyncpg.Connection, last: Seal | None, segments: Sequence[tuple[int, int]], now: datetime
 ) -> list[Seal]:
     sealed: list[Seal] = []
-    for (first, last_position), (events, root) in zip(segments, await _roots(conn, segments), strict=True):
+    ends = monotonic() + SECONDS_AT_ONCE
+    for first, last_position in segments:
+        if sealed and monotonic() > ends:
+            break
+        events, root = await _root(conn, first, last_position)
         number, previous = (last.number + 1, last.hash) if last else (1, GENESIS)
         unsigned = Seal(number, first, last_position, events, root, previous, now, hash=b"")
         last = replace(unsigned, hash=unsigned.computed_hash())
@@ -250,24 +256,20 @@ async def _sealed(
     return sealed
 
 
-async def _roots(conn: asyncpg.Connection, segments: Sequence[tuple[int, int]]) -> list[tuple[int, bytes]]:
-    """How many events each segment has, and its root."""
-    found, size = [], merkle.HASH_BYTES
-    firsts, lasts = [first for first, _ in segments], [last for _, last in segments]
-    for events, leaves in await conn.fetch(LEAVES_SQL, firsts, lasts):
-        found.append((events, merkle.root([leaves[i : i + size] for i in range(0, len(leaves), size)])))
-        await asyncio.sleep(0)  # a root takes half a millisecond; others may want the event loop
-    return found
+async def _root(conn: asyncpg.Connection, first: int, last: int) -> tuple[int, bytes]:
+    """How many events a segment has, and its root."""
+    events, leaves = await conn.fetchrow(LEAVES_SQL, first, last)
+    size = merkle.HASH_BYTES
+    return events, merkle.root([leaves[i : i + size] for i in range(0, len(leaves), size)])
 
 
-async def _check_events(conn: asyncpg.Connection, seals: Sequence[Seal]) -> None:
-    roots = await _roots(conn, [(seal.first_position, seal.last_position) for seal in seals])
-    for seal, found in zip(seals, roots, strict=True):
-        if found != (seal.events, seal.root):
-            raise BrokenSeal(
-                f"seal {seal.number}: expected {seal.events} events with root {seal.root.hex()} at positions "
-                f"{seal.first_position} to {seal.last_position}, found {found[0]} with root {found[1].hex()}"
-            )
+async def _check_events(conn: asyncpg.Connection, seal: Seal) -> None:
+    events, root = await _root(conn, seal.first_position, seal.last_position)
+    if (events, root) != (seal.events, seal.root):
+        raise BrokenSeal(
+            f"seal {seal.number}: expected {seal.events} events with root {seal.root.hex()} at positions "
+            f"{seal.first_position} to {seal.last_position}, found {events} with root {root.hex()}"
+        )
 
 
 async def _insert(conn: asyncpg.Connection, seals: Sequence[Seal]) -> None:

@@ -13,8 +13,8 @@ from unittest.mock import patch
 import pytest
 from opentelemetry import trace
 
-from eventlog.append import NewEvent
 from eventlog.decider import Decider
+from eventlog.events import NewEvent
 from eventlog.types import EventTypes
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from opentelemetry.trace import (
@@ -28,9 +27,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
-if TYPE_CHECKING:
-    from eventlog.append import NewEvent
-    from eventlog.log import RecordedEvent
+from eventlog.events import NewEvent, RecordedEvent
 
 MOST_SPANS = 32  # of one batch, however many traces it holds
 MOST_LINKS = 128  # of a batch's own span; also what an SDK keeps by default

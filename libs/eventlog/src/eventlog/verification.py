@@ -17,7 +17,8 @@ from eventlog import merkle
 from eventlog.leaves import COLUMNS, MAX_POSITIONS, SealedEvent, leaves, of_rows, shown_time
 from eventlog.seals import Seal, read_seals
 
-AT_ONCE = 8_192  # positions of one read
+AT_ONCE = 8_192  # positions of one query
+ROWS_AT_ONCE = 128  # in memory: each may have a megabyte
 MOST_OF_A_KIND = 20  # problems of the rows between them are listed up to this number each
 
 _ROWS = f"SELECT {COLUMNS} FROM events WHERE position BETWEEN $1 AND $2 ORDER BY position"  # noqa: S608 - constant columns
@@ -156,11 +157,13 @@ async def _segments(
 ) -> None:
     """Compute every root anew from the rows."""
     for group in _groups([seal for seal in seals if 1 <= _size(seal) <= MAX_POSITIONS]):
-        rows = await conn.fetch(_ROWS, min(s.first_position for s in group), max(s.last_position for s in group))
-        positions = [row["position"] for row in rows]
+        first, last = min(s.first_position for s in group), max(s.last_position for s in group)
+        rows = conn.cursor(_ROWS, first, last, prefetch=ROWS_AT_ONCE)
+        found = [leaf async for row in rows for leaf in of_rows([row])]
+        positions = [position for position, _ in found]
         for seal in group:
             start, end = bisect_left(positions, seal.first_position), bisect_right(positions, seal.last_position)
-            root = merkle.root(leaves(of_rows(rows[start:end]), seal.first_position, seal.last_position))
+            root = merkle.root(leaves(found[start:end], seal.first_position, seal.last_position))
             result.sealed_events += end - start
             if (problem := _mismatch(seal, end - start, root)) is not None:
                 result.problems.append(problem)

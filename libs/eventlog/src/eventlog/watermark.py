@@ -5,7 +5,9 @@ see 7, whose transaction was slower. The watermark tells the horizon below which
 
 1. note h, the last position drawn;
 2. note which transactions hold the fence (every writer takes it before it draws a position);
-3. wait until none of *those* is left. Whoever draws a position later gets one above h.
+3. wait until none of *those* is left. Whoever draws a position later gets one above h;
+4. the horizon is the last event at or below h: behind it are only positions that were drawn and rolled back, which a
+   server that crashes may forget and draw again.
 
 Readers never block writers, and writers never wait for each other.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from time import perf_counter
 from typing import Any
 
@@ -22,9 +25,12 @@ import asyncpg
 from eventlog import metrics
 from eventlog.errors import BrokenLog
 
+logger = logging.getLogger(__name__)
+
 CHANNEL = "events"
 NOTIFY_EVERY_SECONDS = 0.01  # one coalesced NOTIFY: inside the append it would serialise all commits
 LONGEST_PAUSE_SECONDS = 0.02
+LONG_SECONDS = 5.0  # then whoever keeps all readers waiting is named
 
 
 class Watermark:
@@ -49,6 +55,8 @@ class Watermark:
             try:
                 await self._check(conn)
                 await conn.add_listener(CHANNEL, self._heard)
+                # A standby that took over may have less than the server that was measured before.
+                self.position = min(self.position, await _measure(conn))
                 while True:
                     await self._advance(await _measure(conn))
                     await self._pause(conn)
@@ -110,7 +118,8 @@ class Watermark:
         if cache != 1:
             raise BrokenLog(f"sequence events_position: expected CACHE 1, found {cache}")
         if await conn.fetchval("SELECT pg_is_in_recovery()"):
-            raise BrokenLog("this server is a replica: only a primary shows which writers are still at work")
+            # Whoever should take over is not promoted yet, or the address still leads to whoever was the primary.
+            raise ConnectionRefusedError("this server is a replica: only a primary shows which writers are at work")
         if not await conn.fetchval(
             "SELECT tgenabled IN ('O', 'A') FROM pg_trigger WHERE tgname = 'events_fence' AND tgrelid = $1::regclass",
             "events",
@@ -119,13 +128,34 @@ class Watermark:
 
 
 async def _measure(conn: asyncpg.Connection) -> int:
-    horizon, writers = await conn.fetchrow("SELECT horizon, writers FROM events_horizon()")
-    if not writers:
-        return int(horizon)
-    pause, started = 0.001, perf_counter()
-    while writers:
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-        writers = await conn.fetchval("SELECT events_writers($1)", writers)
+    drawn, writers = await conn.fetchrow("SELECT drawn, writers FROM events_drawn()")
+    if writers:
+        await _gone(conn, writers)
+    return int(await conn.fetchval("SELECT coalesce(max(position), 0) FROM events WHERE position <= $1", drawn))
+
+
+async def _gone(conn: asyncpg.Connection, writers: list[str]) -> None:
+    pause, started, said = 0.001, perf_counter(), False
+    try:
+        while writers:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            writers = await conn.fetchval("SELECT events_writers($1)", writers)
+            waited = perf_counter() - started
+            metrics.fence_waiting.set(waited)
+            if waited > LONG_SECONDS and not said:
+                said = True
+                logger.warning("readers of the log have been waiting for %.0f s: %s", waited, await _who(conn, writers))
+    finally:
+        metrics.fence_waiting.set(0)
     metrics.fence_wait_seconds.observe(perf_counter() - started)
-    return int(horizon)
+
+
+async def _who(conn: asyncpg.Connection, writers: list[str]) -> str:
+    """Names the sessions that hold the fence; a prepared transaction has none."""
+    found: str | None = await conn.fetchval(
+        """SELECT string_agg(format('%s, process %s, %s since %s', application_name, pid, state, state_change), '; ')
+           FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks WHERE virtualtransaction = ANY ($1))""",
+        writers,
+    )
+    return found or f"transactions {', '.join(writers)}"

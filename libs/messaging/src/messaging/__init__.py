@@ -1,7 +1,6 @@
 """CloudEvents over Kafka, exactly once from one service's log to another's. The README explains the mechanism."""
 
 from messaging.audit import TopicReport, audit
-from messaging.cloudevents import Received
 from messaging.consumer import Consumer
 from messaging.documents import asyncapi
 from messaging.errors import (
@@ -21,6 +20,7 @@ from messaging.errors import (
 from messaging.handling import Committed, Handle
 from messaging.inbox import inbox
 from messaging.parking import Blocked, Parked, discard, list_behind, list_blocked, list_parked, retry, show
+from messaging.received import Received
 from messaging.recover import Recovered, recover
 from messaging.relay import Publication, Relay
 from messaging.schema import install_sql

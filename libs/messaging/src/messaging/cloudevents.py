@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
+from aiokafka import ConsumerRecord
 from pydantic import ValidationError
 
 from contracts import Message, message_class
-from eventlog import tracing
+from eventlog import RecordedEvent, tracing
 from messaging.errors import Malformed, UnknownType
+from messaging.received import Received
 from messaging.topics import MAX_VALUE_BYTES
-
-if TYPE_CHECKING:
-    from aiokafka import ConsumerRecord
-
-    from eventlog import RecordedEvent
 
 Headers = Sequence[tuple[str, bytes | None]]
 MessageClass = Callable[[str], type[Message] | None]
@@ -35,30 +31,6 @@ _INTEGER = re.compile(r"[0-9]{1,19}", re.ASCII)
 # RFC 3339; `datetime.fromisoformat` alone would take dates without a time and times without a zone.
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message as it arrived. `source` and `id` together identify it, whatever topic it is read from."""
-
-    message: Message
-    id: str
-    source: str
-    topic: str
-    partition: int
-    offset: int
-    key: str
-    subject: str | None = None
-    time: datetime | None = None
-    traceparent: str | None = None
-    log: UUID | None = None
-    position: int | None = None
-    version: int | None = None
-
-    @property
-    def type(self) -> str:
-        """The message's type (`ce_type`)."""
-        return self.message.type
 
 
 def encode(

@@ -15,19 +15,18 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
-    GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
-    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
 )
 
 from contracts import message_class
 from messaging import metrics, offsets, topics
 from messaging.cloudevents import MessageClass
 from messaging.connection import Kafka, closed, options, started
-from messaging.errors import Fenced, OffsetLost, TopicRecreated, is_transient, is_unavailable
+from messaging.errors import Fenced, OffsetLost, TopicRecreated, is_transient
 from messaging.handling import BatchHandler, Handle, processing
 from messaging.offsets import Claim
 from messaging.records import tolerate_header_names
@@ -112,10 +111,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             started = asyncio.get_running_loop().time()
             try:
                 await self._session()
-            except (GroupAuthorizationFailedError, TopicAuthorizationFailedError):
-                raise
             except Exception as error:
-                if not is_unavailable(error):
+                if not is_transient(error):
                     raise
                 if asyncio.get_running_loop().time() - started > LONGEST_PAUSE_SECONDS:
                     pause = 0.5
@@ -188,20 +185,27 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         generation = self._generation
         found = await topics.topic_ids(client, self._topics)
         self._verify_topics(found)
-        beginnings, ends = await consumer.beginning_offsets(missing), await consumer.end_offsets(missing)
-        for partition in missing:
-            claimed = await offsets.claim(
+        if unknown := {partition.topic for partition in missing} - found.keys():  # to the broker that we asked
+            raise UnknownTopicOrPartitionError(f"group {self._group}: topics {', '.join(sorted(unknown))}: not found")
+        beginnings = await consumer.beginning_offsets(missing)
+        claims = {
+            partition: await offsets.claim(
                 self._pool, self._group, partition, found[partition.topic], beginnings[partition], self._owner
             )
+            for partition in missing
+        }
+        ends = await consumer.end_offsets(missing)  # not before: until it is claimed, a former owner may go on
+        for partition, claimed in claims.items():
             if not beginnings[partition] <= claimed.next_offset <= ends[partition]:
                 raise OffsetLost(
                     f"{partition.topic}[{partition.partition}]: group {self._group} goes on at {claimed.next_offset}, "
                     f"found {beginnings[partition]} to {ends[partition]}: records were deleted before they were read"
                 )
-            if generation != self._generation:
-                return  # rebalanced while we waited; whoever owns it now claims it again
+        if generation != self._generation:
+            return  # rebalanced while we waited; whoever owns it now claims it again
+        for partition, claimed in claims.items():
             consumer.seek(partition, claimed.next_offset)
-            self._claims[partition] = claimed
+        self._claims.update(claims)
         logger.info("group %s: goes on with %d partitions", self._group, len(self._claims))
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord[bytes, bytes]]:

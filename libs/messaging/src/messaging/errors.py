@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
-import asyncpg
-from aiokafka.errors import KafkaError
-
-from eventlog import WrongExpectedVersion
-
-if TYPE_CHECKING:
-    from messaging.cloudevents import Received
+import eventlog
+from messaging.received import Received
 
 
 class Malformed(Exception):
@@ -39,6 +40,8 @@ class MissingPrerequisite(Exception):
 
 class Transient(Exception):
     """Raised by a handler: trying again later may succeed; the message is never taken for poison."""
+
+    retriable = True
 
 
 class Fenced(Exception):
@@ -72,6 +75,8 @@ class Led(Exception):
 class Recovering(Exception):
     """The log of this consumer group is being recovered, or its recovery was begun and not finished."""
 
+    retriable = True
+
 
 class AuditAborted(Exception):
     """So many records differ from the log that it is not worth going on."""
@@ -85,38 +90,25 @@ class EventTooLarge(Exception):
     """An event is larger than its topic accepts, so that the relay cannot go past it."""
 
 
-def is_unavailable(error: BaseException) -> bool:
-    """Whether an error says that PostgreSQL or Kafka cannot be reached or served us now, whatever was asked of it."""
-    return isinstance(
-        error,
-        (
-            KafkaError,
-            OSError,  # with ConnectionError and TimeoutError
-            Recovering,
-            asyncpg.InterfaceError,  # the connection was closed under us,
-            asyncpg.InternalClientError,  # even while asyncpg was not looking
-            asyncpg.PostgresConnectionError,
-            asyncpg.OperatorInterventionError,  # shutting down, starting, time-outs
-            asyncpg.InsufficientResourcesError,  # too many connections, disk full
-            asyncpg.PostgresSystemError,  # a disk does not answer
-            asyncpg.IdleInTransactionSessionTimeoutError,
-            asyncpg.TransactionTimeoutError,
-            asyncpg.ReadOnlySQLTransactionError,  # failed over to a replica
-        ),
-    )
+_FORBIDDEN = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+
+_NO_BROKER = "Did we not perform bootstrap?"
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether handling the same messages again may succeed, so that an error says nothing against them."""
-    return is_unavailable(error) or isinstance(
-        error,
-        (
-            Transient,
-            WrongExpectedVersion,
-            asyncpg.TransactionRollbackError,  # a lost race: serialisation, deadlock
-            asyncpg.LockNotAvailableError,
-            asyncpg.ObjectInUseError,
-            asyncpg.InvalidCachedStatementError,  # a migration changed a table under a prepared statement
-            MemoryError,
-        ),
-    )
+    """Whether the same work can succeed later, so that an error says nothing against the messages it met.
+
+    As `eventlog.is_transient`, and whatever Kafka refuses, but for a lack of rights.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_transient(inner) for inner in error.exceptions)
+    if isinstance(error, KafkaError):
+        return not isinstance(error, _FORBIDDEN)
+    if isinstance(error, AssertionError):  # of aiokafka's: a cluster that comes back may name no broker at first
+        return _NO_BROKER in str(error)
+    return eventlog.is_transient(error)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -15,10 +15,11 @@ from opentelemetry.trace import SpanKind
 
 from eventlog import tracing
 from messaging import cloudevents, metrics, offsets, parking
-from messaging.cloudevents import MessageClass, Received
+from messaging.cloudevents import MessageClass
 from messaging.errors import Fenced, Malformed, MissingPrerequisite, UnknownType, is_transient
 from messaging.offsets import Claim
 from messaging.parking import Failure
+from messaging.received import Received
 from messaging.settled import settled
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,9 @@ async def transaction(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
             yield connection
         except BaseException:
             if not is_lost(connection):
-                await under_way.rollback()
+                # If that fails the server does it by itself; what must not get lost is the error, or the cancellation.
+                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+                    await under_way.rollback()
             raise
         try:
             await under_way.commit()

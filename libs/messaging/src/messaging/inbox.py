@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import asyncpg
 
-from eventlog import Executor, Intent, Metadata
-from messaging.cloudevents import Received
+from eventlog import DuplicateEvent, Executor, Intent, Metadata
 from messaging.errors import MissingPrerequisite
 from messaging.handling import Committed, Handle
+from messaging.received import Received
 
 
 def inbox(translate: Callable[[Received], Sequence[Intent]], executor: Executor) -> Handle:
@@ -19,6 +19,7 @@ def inbox(translate: Callable[[Received], Sequence[Intent]], executor: Executor)
     `translate` maps a message to what is to be done about it; it is pure and may return nothing. Where it raises
     MissingPrerequisite, that message waits and the others go on. What its intents leave open is filled in from the
     message: the key (so that the events' ids derive from the message's identity), the causation id and the trace.
+    So a message that was published twice takes effect once.
     """
 
     async def handle(batch: Sequence[Received], connection: asyncpg.Connection) -> Committed | None:
@@ -33,8 +34,15 @@ def inbox(translate: Callable[[Received], Sequence[Intent]], executor: Executor)
             raise ExceptionGroup("prerequisites have not arrived", missing)
         if not intents:
             return None
-        execution = await executor.execute(intents, connection)
-        return execution.committed
+        if len(batch) > 1:  # one that comes again will fail it, and then stand alone
+            return (await executor.execute(intents, connection)).committed
+        try:
+            async with connection.transaction():
+                return (await executor.execute(intents, connection)).committed
+        except DuplicateEvent:
+            if not await executor.executed(intents, connection):
+                raise
+            return None
 
     return handle
 

@@ -7,7 +7,6 @@ rows, and the consumer acts on the marks within a second.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -98,16 +97,19 @@ async def blocked(connection: asyncpg.Connection, group: str, keys: Iterable[Key
 
     A message of an unknown type blocks nobody: new types are published beside the old ones.
     """
-    hashes = {(topic, hashlib.sha256(key).digest()): (topic, key) for topic, key in set(keys)}
+    names = list(set(keys))
     rows = await connection.fetch(
-        """SELECT DISTINCT topic, key_hash FROM parked
-           WHERE consumer_group = $1 AND topic = ANY ($2) AND key_hash = ANY ($3)
-             AND discarded_at IS NULL AND reason <> 'unknown'""",
+        """SELECT k.topic, k.key FROM unnest($2::text[], $3::bytea[]) AS k(topic, key)
+           CROSS JOIN LATERAL (  -- one look into the index for each, however many stand behind it: hence the order
+               SELECT FROM parked
+               WHERE consumer_group = $1 AND topic = k.topic AND key_hash = sha256(k.key)
+                 AND discarded_at IS NULL AND reason <> 'unknown'
+               ORDER BY "offset" LIMIT 1) AS first""",
         group,
-        list({topic for topic, _ in hashes}),
-        list({key_hash for _, key_hash in hashes}),
+        [topic for topic, _ in names],
+        [key for _, key in names],
     )
-    return {hashes[row["topic"], row["key_hash"]] for row in rows if (row["topic"], row["key_hash"]) in hashes}
+    return {(row["topic"], row["key"]) for row in rows}
 
 
 async def due(

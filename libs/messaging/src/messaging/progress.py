@@ -11,9 +11,10 @@ import json
 from dataclasses import dataclass
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from messaging.connection import Kafka, closed, options, started
+from messaging.connection import Kafka
+from messaging.reading import committed_reader
 
 READ_BACK = 16
 TIMEOUT_SECONDS = 60
@@ -42,44 +43,38 @@ class Progress:
 async def read_progress(kafka: Kafka, topic: str) -> Progress | None:
     """Returns the last committed progress, None when the relay never published."""
     last = await read_last(kafka, topic)
-    return Progress.decode(last) if last is not None else None
+    return Progress.decode(last.value) if last is not None else None
 
 
-async def read_last(kafka: Kafka, topic: str) -> bytes | None:
-    """Returns the value of the last committed record of a topic of one partition, None when there is none.
+async def read_last(kafka: Kafka, topic: str) -> ConsumerRecord[bytes, bytes] | None:
+    """Returns the last committed record of a topic of one partition, None when there is none.
 
     To be called after the transactional id was initialised: only then is no transaction of a predecessor open, and
     what is committed is the whole truth. Reads backwards in growing steps, because the last offsets of a partition
     are transaction markers and aborted records: reading just `end - 1` finds nothing.
     """
     partition = TopicPartition(topic, 0)
-    consumer = AIOKafkaConsumer(
-        **options(kafka), isolation_level="read_committed", enable_auto_commit=False, group_id=None
-    )
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        try:
-            await started(consumer.start())
-            consumer.assign([partition])
-            beginning = (await consumer.beginning_offsets([partition]))[partition]
-            end = (await consumer.end_offsets([partition]))[partition]
-            back = READ_BACK
-            while end > beginning:
-                start = max(beginning, end - back)
-                if (last := await _last_value(consumer, partition, start, end)) is not None:
-                    return last
-                if start == beginning:
-                    break
-                back *= 8
-            return None
-        finally:
-            await closed(consumer)
+    async with asyncio.timeout(TIMEOUT_SECONDS), committed_reader(kafka) as consumer:
+        consumer.assign([partition])
+        beginning = (await consumer.beginning_offsets([partition]))[partition]
+        end = (await consumer.end_offsets([partition]))[partition]
+        back = READ_BACK
+        while end > beginning:
+            start = max(beginning, end - back)
+            if (last := await _last_between(consumer, partition, start, end)) is not None:
+                return last
+            if start == beginning:
+                break
+            back *= 8
+        return None
 
 
-async def _last_value(consumer: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int) -> bytes | None:
+async def _last_between(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int
+) -> ConsumerRecord[bytes, bytes] | None:
     consumer.seek(partition, start)
-    last: bytes | None = None
+    last: ConsumerRecord[bytes, bytes] | None = None
     while await consumer.position(partition) < end:
         for records in (await consumer.getmany(partition, timeout_ms=200)).values():
-            for record in records:
-                last = record.value
+            last = records[-1]
     return last

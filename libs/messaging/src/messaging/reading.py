@@ -63,17 +63,30 @@ class Reading:
 
 
 @asynccontextmanager
-async def reading(kafka: Kafka, topics: Iterable[str]) -> AsyncIterator[Reading]:
-    """Opens topics; those that do not exist are left out."""
+async def committed_reader(kafka: Kafka, fetch_bytes: int = MAX_BATCH_BYTES) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer of no group, for committed records; it fetches so many bytes of a partition at once.
+
+    It begins where it is made to seek: records that are gone are an error, never passed over.
+    """
     consumer = AIOKafkaConsumer(
         **options(kafka),
         group_id=None,
         isolation_level="read_committed",
         enable_auto_commit=False,
-        max_partition_fetch_bytes=MAX_BATCH_BYTES,
+        auto_offset_reset="none",
+        max_partition_fetch_bytes=fetch_bytes,
     )
     try:
         await started(consumer.start())
+        yield consumer
+    finally:
+        await closed(consumer)
+
+
+@asynccontextmanager
+async def reading(kafka: Kafka, topics: Iterable[str]) -> AsyncIterator[Reading]:
+    """Opens topics; those that do not exist are left out."""
+    async with committed_reader(kafka) as consumer:
         cluster = await consumer._client.fetch_all_metadata()  # a consumer asks only for what it is subscribed to
         partitions = [
             TopicPartition(topic, number)
@@ -84,5 +97,3 @@ async def reading(kafka: Kafka, topics: Iterable[str]) -> AsyncIterator[Reading]
         beginnings = await consumer.beginning_offsets(partitions) if partitions else {}
         ends = await consumer.end_offsets(partitions) if partitions else {}
         yield Reading(consumer, {p: Extent(beginnings[p], ends[p]) for p in partitions})
-    finally:
-        await closed(consumer)

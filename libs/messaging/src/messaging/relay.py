@@ -17,10 +17,10 @@ from contracts import Message
 from eventlog import EventLog, RecordedEvent, Watermark, tracing
 from messaging import cloudevents, metrics, stored, topics
 from messaging.connection import Kafka
-from messaging.errors import LogBehindTopics, is_unavailable
+from messaging.errors import LogBehindTopics, is_transient
 from messaging.leader import Leadership, leadership
 from messaging.producer import TransactionalProducer
-from messaging.progress import Progress, read_progress
+from messaging.progress import Progress, read_last, read_progress
 from messaging.seals import SealPublisher
 from messaging.topics import TopicSpec
 
@@ -97,7 +97,7 @@ class Relay:
                 async with self._producer() as producer, leadership(self._log.pool, self.name) as lock:
                     await self._lead(lock, producer)
             except Exception as error:
-                if not is_unavailable(error):
+                if not is_transient(error):
                     raise
                 # Fenced, or a server is away. The next leader, maybe this one, begins where the topics say.
                 if asyncio.get_running_loop().time() - started > LONGEST_PAUSE_SECONDS:
@@ -138,10 +138,22 @@ class Relay:
         await topics.ensure(self._kafka, specs)
         await producer.start()
         log_id = await self._log.identity()
-        self._reached = await self._verified(await read_progress(self._kafka, self._progress_topic), log_id)
+        progress = await read_progress(self._kafka, self._progress_topic)
+        self._reached = await self._verified(progress or await self._copied(), log_id)
         seals = SealPublisher(self._kafka, self._log.pool, self._service)
         await seals.start()
         return log_id, seals
+
+    async def _copied(self) -> Progress | None:
+        """Returns the progress that the copy tells of; asked where the topic of the progress was lost."""
+        last = await read_last(self._kafka, self._log_topic) if self._copy else None
+        if last is None:
+            return None
+        logger.warning(
+            "relay of %s: topic %s is empty, %s is not", self._service, self._progress_topic, self._log_topic
+        )
+        event = stored.decode(last)
+        return Progress(stored.log_id(last), event.position, event.event_id)
 
     async def _verified(self, progress: Progress | None, log_id: UUID) -> int:
         """Returns the position to begin after. Raises LogBehindTopics when the log lacks what the topics hold."""
@@ -166,7 +178,7 @@ class Relay:
             if horizon <= self._reached:
                 continue
             events = await self._log.read(self._reached, horizon, limit)
-            upto = events[-1].position if len(events) == limit else horizon
+            upto = events[-1].position if events else horizon
             if events:
                 async with self._in_time():
                     size = await self._relay(producer, log_id, events)

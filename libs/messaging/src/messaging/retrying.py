@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from time import monotonic
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 KEYS_AT_ONCE = 100
 MESSAGES_OF_A_KEY = 500  # then the others and the live stream get their turn
+COUNTING_SHARE = 50  # a part in so many of the time is spent on counting, however much there is to count
 
 
 class ParkedMessages:
@@ -30,6 +32,7 @@ class ParkedMessages:
         self._group = group
         self._handler = handler
         self._classes = classes
+        self._measure_at = 0.0
 
     async def retry_due(self, claims: Mapping[TopicPartition, Claim], arrived: bool) -> None:
         """Tries what is due in our partitions; `arrived` says that other messages were handled since the last time.
@@ -41,8 +44,12 @@ class ParkedMessages:
                 await self._apply_key(parked, claimed)
 
     async def measure(self) -> None:
-        """Brings the gauges up to date."""
+        """Brings the gauges up to date, less often the longer it takes to count."""
+        began = monotonic()
+        if began < self._measure_at:
+            return
         numbers, waiting = await parking.counts(self._pool, self._group)
+        self._measure_at = monotonic() + COUNTING_SHARE * (monotonic() - began)
         for reason in ("malformed", "unknown", "failed", "waiting", "behind"):
             metrics.parked.labels(self._group, reason).set(numbers.get(reason, 0))
         metrics.waiting_seconds.labels(self._group).set(waiting)

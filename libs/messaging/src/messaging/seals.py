@@ -45,9 +45,9 @@ class SealPublisher:
         Raises LogResealed when the table has another seal in its place, LogBehindTopics when it has none,
         Malformed when the last record is no seal.
         """
-        value = await read_last(self._kafka, self._topic)
+        record = await read_last(self._kafka, self._topic)
         try:
-            self._last = Seal.from_json(value) if value is not None else None
+            self._last = Seal.from_json(record.value or b"") if record is not None else None
         except BrokenSeal as error:
             raise Malformed(f"topic {self._topic}, last record: {error}") from error
         if self._last is None:

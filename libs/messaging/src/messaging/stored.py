@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from aiokafka import ConsumerRecord
+
+from eventlog import RecordedEvent
 from messaging.errors import Malformed
 
-if TYPE_CHECKING:
-    from aiokafka import ConsumerRecord
-
-    from eventlog import RecordedEvent
 _METADATA = ',"metadata":'
 _DATA = ',"data":'
 
@@ -77,3 +75,11 @@ def decode(record: ConsumerRecord[bytes, bytes]) -> StoredEvent:
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Malformed(f"{where}: expected a stored event, found {error!r}") from error
+
+
+def log_id(record: ConsumerRecord[bytes, bytes]) -> UUID:
+    """Returns the id of the log that an event was copied from. Raises Malformed when the record names none."""
+    try:
+        return UUID((dict(record.headers)["annalslog"] or b"").decode())
+    except (KeyError, ValueError) as error:
+        raise Malformed(f"{record.topic}[{record.partition}]@{record.offset}: annalslog: {error!r}") from error

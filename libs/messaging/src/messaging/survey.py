@@ -17,6 +17,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Int64, Schema, String
 
 from messaging.connection import Kafka, closed, options, started
+from messaging.reading import committed_reader
 
 FETCH_MILLISECONDS = 200
 PEEK_BYTES = 65_536  # of each partition: only the first record is looked at
@@ -92,7 +93,7 @@ async def waiting(kafka: Kafka, offsets: Mapping[TopicPartition, int]) -> dict[T
     every transaction ends with a mark that has an offset of its own. Partitions that do not exist are left out.
     """
     result: dict[TopicPartition, Waiting] = {}
-    async with _reader(kafka) as consumer:
+    async with committed_reader(kafka, PEEK_BYTES) as consumer:
         cluster = await consumer._client.fetch_all_metadata()  # a consumer asks only for what it is subscribed to
         existing = [p for p in offsets if p.partition in (cluster.partitions_for_topic(p.topic) or ())]
         beginnings, ends = await _bounds(consumer, existing)
@@ -130,7 +131,7 @@ async def _configs(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[s
 
 
 async def _counts(kafka: Kafka, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    async with _reader(kafka) as consumer:
+    async with committed_reader(kafka, PEEK_BYTES) as consumer:
         beginnings, ends = await _bounds(consumer, partitions)
         return {partition: ends[partition] - beginnings[partition] for partition in partitions}
 
@@ -190,22 +191,6 @@ async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
         yield admin
     finally:
         await closed(admin)
-
-
-@asynccontextmanager
-async def _reader(kafka: Kafka) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(
-        **options(kafka),
-        group_id=None,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        max_partition_fetch_bytes=PEEK_BYTES,
-    )
-    try:
-        await started(consumer.start())
-        yield consumer
-    finally:
-        await closed(consumer)
 
 
 class _LogDirsResponse(Response):  # type: ignore[misc]  # aiokafka has no types

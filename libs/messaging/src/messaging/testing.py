@@ -19,8 +19,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts import Message
 from eventlog import EventLog, EventTypes, NewEvent, RecordedEvent
-from messaging.cloudevents import Received
 from messaging.connection import Kafka, options
+from messaging.received import Received
 from messaging.relay import Publication
 from messaging.topics import TopicSpec, ensure
 
@@ -137,13 +137,13 @@ async def send_raw(bootstrap: str, topic: str, key: bytes | None, value: bytes, 
         await producer.stop()
 
 
-async def delete_topics(bootstrap: str) -> None:
-    """Deletes every topic and waits until they are gone, so that a test begins with an empty Kafka."""
+async def delete_topics(bootstrap: str, *only: str) -> None:
+    """Deletes topics and waits until they are gone: these, or every one, so that a test begins with an empty Kafka."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         async with asyncio.timeout(30):
-            while names := [name for name in await admin.list_topics() if not name.startswith("__")]:
+            while names := [n for n in await admin.list_topics() if not n.startswith("__") and (not only or n in only)]:
                 await admin.delete_topics(names)
                 await asyncio.sleep(0.05)
     finally:

@@ -7,6 +7,7 @@ altered: the way is a new topic and a cut-over.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -133,12 +134,20 @@ async def _partitions(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[
 
 
 async def topic_ids(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, UUID]:
-    """Returns the id of each topic that exists. An id is never given twice: a re-created topic has another one."""
-    node = client.get_random_node()
-    if node is None:
-        raise kafka_errors.NodeNotReadyError("no Kafka broker is known")
-    response = await client.send(node, _TopicIds(sorted(names)))
-    return {topic[1]: topic[2] for topic in response.topics if topic[0] == 0}
+    """Returns the id of each topic that exists. An id is never given twice: a re-created topic has another one.
+
+    Any broker will do. Raises KafkaError when none answers.
+    """
+    error = kafka_errors.NodeNotReadyError("no Kafka broker is known")
+    brokers = [broker.nodeId for broker in client.cluster.brokers()]
+    for broker in random.sample(brokers, len(brokers)):
+        try:
+            response = await client.send(broker, _TopicIds(sorted(names)))
+        except kafka_errors.KafkaError as failed:  # this one is away
+            error = failed
+        else:
+            return {topic[1]: topic[2] for topic in response.topics if topic[0] == 0}
+    raise error
 
 
 class _Uuid(AbstractType[UUID]):  # type: ignore[misc]  # aiokafka has no types

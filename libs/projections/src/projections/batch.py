@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
 
 from eventlog import RecordedEvent, dead_letters_stream, decode_all
 from projections.bulk import BulkRows
-from projections.errors import EventFailed, Fenced, blames_event
+from projections.errors import EventFailed, Fenced, InvalidChange, blames_event
 from projections.generation import Generation
 from projections.rows import Key, Rows
 from projections.writer import write_all
 
 _AT_ONCE = 200  # events decoded and handled between two chances for other tasks of the process
+_KEY_BYTES = 1_000  # so that dead letters can be indexed by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _handle(generation: Generation, prepared: Prepared, start: int) -> None:
         if handler is None or recorded.position in held.positions:
             continue
         try:
-            key = projection.key(recorded)
+            key = _named_key(generation, recorded)
             if key in held.keys and recorded.position >= held.keys[key]:
                 prepared.behind.append((key, recorded))
                 continue
@@ -151,27 +151,41 @@ async def write_rows(conn: asyncpg.Connection, generation: Generation, prepared:
 
 
 async def move(conn: asyncpg.Connection, generation: Generation, batch: Batch, *, durable: bool = True) -> None:
-    """Move the checkpoint over a batch by compare-and-set; its row stays locked until the transaction ends."""
+    """Move the checkpoint over a batch by compare-and-set; its row stays locked until the transaction ends.
+
+    Raises Fenced also if the log no longer has what was read: a standby has taken over that never got it.
+    """
+    last = batch.events[-1] if batch.events else None
     moved = await conn.fetchrow(
         """UPDATE checkpoints SET position = $3, updated_at = now()
            WHERE subscription = $1 AND position = $2 AND fingerprint = $5
+             AND ($6::uuid IS NULL OR EXISTS (SELECT FROM events WHERE position = $7 AND event_id = $6))
            RETURNING set_config('synchronous_commit', $4, true)""",
         generation.checkpoint,
         batch.after,
         batch.upto,
         "on" if durable else "off",
         generation.fingerprint,
+        last and last.event_id,
+        last and last.position,
     )
     if moved is None:
         raise Fenced(
-            f"checkpoint {generation.checkpoint}: another process has moved or replaced position {batch.after}"
+            f"checkpoint {generation.checkpoint}: another process has moved or replaced position {batch.after}, or the "
+            f"log no longer has the events up to {batch.upto}"
         )
 
 
 async def what_is_held(conn: asyncpg.Connection, generation: Generation, batch: Batch) -> Held:
     """The parked keys of a generation, and the discarded positions within a batch, as the log itself tells them."""
     records = await conn.fetch(
-        """SELECT key, min(position) AS position FROM dead_letters WHERE subscription = $1 GROUP BY key
+        """WITH RECURSIVE heads AS (  -- from key to key through the index, however many events wait behind each
+               (SELECT key, position FROM dead_letters WHERE subscription = $1 ORDER BY key, position LIMIT 1)
+               UNION ALL
+               SELECT next.* FROM heads CROSS JOIN LATERAL (
+                   SELECT key, position FROM dead_letters WHERE subscription = $1 AND key > heads.key
+                   ORDER BY key, position LIMIT 1) AS next)
+           SELECT key, position FROM heads
            UNION ALL
            SELECT NULL, discarded FROM (
                SELECT (data ->> 'position')::bigint AS discarded FROM events
@@ -218,9 +232,16 @@ def describe_error(error: Exception) -> str:
 
 
 def key_of(generation: Generation, recorded: RecordedEvent) -> str:
-    """The partition key of an event; its stream if the projection fails even to name the key."""
+    """The partition key of an event; its stream if the projection fails even to name one that can be kept."""
     try:
-        key: Any = generation.projection.key(recorded)
+        return _named_key(generation, recorded)
     except Exception:  # the same error is what parks the event, so it is not lost
         return recorded.stream
-    return str(key)
+
+
+def _named_key(generation: Generation, recorded: RecordedEvent) -> str:
+    key: object = generation.projection.key(recorded)
+    if not isinstance(key, str) or len(key.encode()) > _KEY_BYTES or "\0" in key:
+        expected = f"a text of at most {_KEY_BYTES} bytes without U+0000"
+        raise InvalidChange(f"partition key: expected {expected}, found {str(key)[:100]!r}")
+    return key

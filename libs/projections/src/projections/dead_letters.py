@@ -157,6 +157,7 @@ async def _apply_first(conn: asyncpg.Connection, generation: Generation, log: Ev
         positions = {record["position"] for record in records if record["position"] < first + _SPAN}
         events = await log.read(first - 1, max(positions), limit=_SPAN, conn=conn)
         batch = Batch(first - 1, max(positions), [event for event in events if event.position in positions])
+        positions = {event.position for event in batch.events}  # not those behind events too large to be read at once
         await write_rows(conn, generation, await prepare(generation, batch, NOTHING_HELD, conn))
         await conn.execute(
             "DELETE FROM dead_letters WHERE subscription = $1 AND position = ANY ($2)",

@@ -68,6 +68,7 @@ _EVENT_CLASSES = ("21", "22", "23", "54000")
 def blames_event(error: Exception) -> bool:
     """Whether applying the batch again would fail again because of one of its events.
 
+    This is not the opposite of `eventlog.is_transient`: a missing table does not pass, yet no event is to blame for it.
     Everything else is the world's fault: the batch is tried again, and nothing is parked. So are a lost connection
     (class 08, 57, asyncpg's InterfaceError and InternalClientError, an OSError), a lost race (40, 55), a full disk or
     memory (53, 58), a limit of time (57014, 25P03, 25P04), a replica (25006), a plan that a migration made stale

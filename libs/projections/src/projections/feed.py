@@ -36,6 +36,10 @@ class Feed:
             self._forget_some()
         return await asyncio.shield(read)
 
+    def forget(self) -> None:
+        """Read anew: the server that answers now may have less than the one that answered before."""
+        self._reads = {position: read for position, read in self._reads.items() if not read.done()}
+
     async def close(self) -> None:
         reads = list(self._reads.values())
         for read in reads:
@@ -67,6 +71,9 @@ async def read_batch(
     conn: asyncpg.Connection | None = None,
     share: Share | None = None,
 ) -> Batch:
-    """The next batch of the log; it reaches `upto`, which must be below the safe horizon, or `limit` events."""
+    """The next batch of the log; it reaches `upto`, which must be below the safe horizon, unless that is too much."""
     events = await log.read(after, upto, limit, types=types, conn=conn, share=share)
-    return Batch(after, events[-1].position if len(events) == limit else upto, events)
+    if events and (last := events[-1].position) < upto:
+        more = len(events) == limit or await log.read(last, upto, 1, types=types, conn=conn, share=share)
+        return Batch(after, last if more else upto, events)
+    return Batch(after, upto, events)

@@ -103,7 +103,7 @@ async def deliver(conn: asyncpg.Connection, generation: Generation, prepared: Pr
                 before, rest = batch.split(failure.index)
                 todo += [*reversed(rest.split(1)), before]
         except Exception as error:
-            if not blames_event(error):
+            if not blames_event(error) or len(batch.events) <= 1:  # then it isn't the rows that were refused
                 raise
             todo += reversed(batch.split(len(batch.events) // 2))
         else:

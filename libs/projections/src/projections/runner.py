@@ -126,9 +126,11 @@ class Runner:
                 await follow(generation, connect, self._reader(generation, feed), position, after_batch=after_batch)
             except (Fenced, NoGeneration) as gone:
                 logger.info("%s; standing by", gone)
+                feed.forget()
                 return
             except Exception:  # no event's fault: tried again for ever, seen by lag and by the log
                 failures += 1
+                feed.forget()
                 metrics.RETRIES.labels(generation.schema).inc()
                 await _back_off(generation.checkpoint, failures)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from service.problems import Problem
 
 WAIT_SECONDS = 5.0
-_MAX_TOKEN = 1024
+_MAX_TOKEN = 2048  # of a stream of 500 characters that JSON escapes
 
 
 class Token(BaseModel):

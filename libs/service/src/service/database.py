@@ -11,33 +11,11 @@ import sqlalchemy.exc
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+import eventlog
 from service.settings import ServiceSettings
 
 CONNECT_SECONDS = 10.0
 
-# Conditions that pass: a retry of the same request or batch can succeed. SQLSTATE classes and codes,
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_TRANSIENT_CLASSES = (
-    "08",  # connection exception
-    "40",  # transaction rollback: serialization failure, deadlock
-    "53",  # insufficient resources: too many connections, disk full
-    "57P",  # operator intervention: shutdown, crash, starting up
-)
-_TRANSIENT_CODES = frozenset(
-    {
-        "57014",  # query cancelled: statement timeout
-        "55P03",  # lock not available
-        "25P03",  # idle-in-transaction timeout
-        "25006",  # read-only transaction: the server became a standby
-    }
-)
-_CLOSED = (
-    "connection is closed",
-    "closed in the middle of operation",
-    "pool is clos",
-    "underlying connection",
-    "released back to the pool",  # the pool took it from its holder, because the server had cut it
-)
 # Text that PostgreSQL cannot store: U+0000, or a character outside the database's encoding.
 _UNSTORABLE_TEXT = frozenset({"22021", "22P05"})
 _NOT_MADE = frozenset({"42P01", "3F000"})  # undefined table, invalid schema name
@@ -108,28 +86,17 @@ async def close_pool(pool: asyncpg.Pool, seconds: float) -> None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same work can succeed later: the network, a server that is away or overloaded, a lost race.
+    """As `eventlog.is_transient`, also for what SQLAlchemy has wrapped.
 
-    Any `OSError` counts (an error of the world, not of the program), as does an error that says so itself with a true
-    `retriable`, as aiokafka's do. A group is transient if all its members are.
+    Not for a refused write of the query engine, which is read only on purpose: that is an error of the program.
     """
     if isinstance(error, BaseExceptionGroup):
         return all(is_transient(inner) for inner in error.exceptions)
-    if isinstance(error, OSError | sqlalchemy.exc.TimeoutError) or getattr(error, "retriable", False) is True:
-        return True
-    if isinstance(error, asyncpg.InternalClientError):
-        # "cannot switch to state": what asyncpg says when a server that shuts down cuts an idle connection in the
-        # moment it is used (asyncpg issue 784). The connection is lost, and its pool drops it.
-        return True
-    if isinstance(error, asyncpg.InterfaceError):
-        return any(text in str(error) for text in _CLOSED)
-    codes = set(_sqlstates(error))
     if isinstance(error, sqlalchemy.exc.DBAPIError):
-        if "25006" in codes:
-            return False  # the query engine is read only on purpose: to write with it is an error of the program
-        if _wrapped_is_transient(error):
-            return True
-    return any(code.startswith(_TRANSIENT_CLASSES) or code in _TRANSIENT_CODES for code in codes)
+        cause = error.orig.__cause__ if error.orig is not None else None
+        read_only = isinstance(cause, asyncpg.ReadOnlySQLTransactionError)
+        return not read_only and (error.connection_invalidated or (cause is not None and eventlog.is_transient(cause)))
+    return isinstance(error, sqlalchemy.exc.TimeoutError) or eventlog.is_transient(error)
 
 
 def is_unstorable_text(error: BaseException) -> bool:
@@ -140,13 +107,6 @@ def is_unstorable_text(error: BaseException) -> bool:
 def is_not_made(error: BaseException) -> bool:
     """Whether a table is not there: a read model is made by its worker, a moment after HTTP listens."""
     return any(code in _NOT_MADE for code in _sqlstates(error))
-
-
-def _wrapped_is_transient(error: sqlalchemy.exc.DBAPIError) -> bool:
-    if error.connection_invalidated:
-        return True
-    cause = error.orig.__cause__ if error.orig is not None else None
-    return cause is not None and is_transient(cause)
 
 
 def _sqlstates(error: BaseException) -> Iterator[str]:

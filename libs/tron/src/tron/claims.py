@@ -28,11 +28,15 @@ def claim_digest(
     """Return the 32 bytes that the vault's verifier signs; `amount` is in the token's smallest unit, `deadline` Unix
     seconds. `chain_id` is what the virtual machine says: see `NodeClient.chain_id`. Raises `InvalidArgument`.
     """
-    names = [keccak256(text) for text in (_DOMAIN, b"RewardVault", b"1")]
-    domain = _DOMAIN_FIELDS.constructor.encode([*names, chain_id, vault], "domain")
     fields = [keccak256(_CLAIM), claim_id, pool, claimant, amount, deadline]
     claim = _CLAIM_FIELDS.constructor.encode(fields, "claim")
-    return keccak256(b"\x19\x01" + keccak256(domain) + keccak256(claim))
+    return keccak256(b"\x19\x01" + domain_separator(vault, chain_id) + keccak256(claim))
+
+
+def domain_separator(vault: str, chain_id: int) -> bytes:
+    """Return the hash that binds signatures to this vault on this chain (EIP-712)."""
+    names = [keccak256(text) for text in (_DOMAIN, b"RewardVault", b"1")]
+    return keccak256(_DOMAIN_FIELDS.constructor.encode([*names, chain_id, vault], "domain"))
 
 
 def authorise_claim(

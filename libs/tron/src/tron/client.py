@@ -6,62 +6,77 @@ node becomes a typed error instead of a hole in the log. Nothing is retried here
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from types import TracebackType
-from typing import Any, Self, TypeVar
-
-import httpx
-import orjson
+from typing import Any, Protocol, Self, TypeVar
 
 from tron import parse, proof
-from tron.errors import IncompleteAnswer, NodeError, NodeLied, NodeRefused, NodeUnavailable, NotServed, RateLimited
+from tron.errors import IncompleteAnswer, NodeLied, NotServed
 from tron.model import Block, TransactionInfo
+from tron.pace import Budget, Pace
 from tron.parse import Contradiction, Json
+from tron.rpc import JsonRpc
+from tron.wire import Wire
 
 BLOCKS_PER_REQUEST = 100
 """java-tron answers at most this many blocks to `getblockbylimitnext`."""
 
-_RATE_LIMIT_WORDS = (
-    "rate limit",
-    "frequency limit",
-    "exceed the user",
-    "lack of computing resources",
-    "too many requests",
-)
 T = TypeVar("T")
+
+
+class Client(Protocol):
+    """What sending needs of a node: `NodeClient` gives it, and `tron.providers.AnyNode` for several as one."""
+
+    @property
+    def url(self) -> str:
+        """Who is asked, for messages."""
+
+    async def head(self) -> Block:
+        """See `NodeClient`, also for the others."""
+
+    async def solid_head(self) -> Block: ...
+
+    async def blocks(self, first: int, last: int, *, solid: bool = True) -> list[Block]: ...
+
+    async def infos_of(self, block: Block, *, solid: bool = True) -> list[TransactionInfo]: ...
+
+    async def transaction_info(self, tx_id: str, *, solid: bool = False) -> TransactionInfo | None: ...
+
+    async def request(self, path: str, body: Json) -> Any: ...
 
 
 class NodeClient:
     """A client of one node: `url` serves `/wallet`, `solid_url` (by default the same) `/walletsolidity`.
 
-    A plain java-tron has its solidity interface on another port; public gateways and the devnet have one origin.
+    `rpc_url` is the whole address of its JSON-RPC (by default `/jsonrpc` of `url`), spoken by `rpc`.
+    A plain java-tron has each interface on another port; public gateways and the devnet have one origin.
     With `prove`, every block of `blocks` must be what its id says (see `tron.proof`).
     `api_key` is sent as TRON-PRO-API-KEY; there is no default key. `timeout` is seconds for a whole
-    request. All methods raise subclasses of `NodeError`.
+    request; `budget` and `pace` hold every request back as long as needed. All methods raise subclasses of
+    `NodeError`.
     """
 
     def __init__(
         self,
         url: str,
         solid_url: str | None = None,
+        rpc_url: str | None = None,
         *,
         api_key: str | None = None,
         timeout: float = 10.0,
         connections: int = 16,
         prove: bool = False,
+        budget: Budget | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self.solid_url = (solid_url or url).rstrip("/")
         self._prove = prove
-        self._timeout = timeout
-        headers = {"Content-Type": "application/json"}
-        if api_key:
-            headers["TRON-PRO-API-KEY"] = api_key
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._http = httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits)
+        self._by_id = False  # set once the node is seen to serve no receipts of whole blocks
+        self._wire = Wire(api_key=api_key, timeout=timeout, connections=connections, budget=budget, pace=pace)
+        self.rpc = JsonRpc(self._wire, (rpc_url or f"{self.url}/jsonrpc").rstrip("/"))
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,7 +88,7 @@ class NodeClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._wire.aclose()
 
     # -- blocks ------------------------------------------------------------------------------------------------------
 
@@ -117,13 +132,21 @@ class NodeClient:
         """Return the receipts of a block, one for each of its transactions and in their order.
 
         Raises `IncompleteAnswer` where some are missing (an unsynced node answers an empty list), `NodeLied` where
-        there are others. The genesis block has transactions but no receipts.
+        there are others. The genesis block has transactions but no receipts. A node that does not serve the receipts
+        of a block is asked for each transaction's.
         """
         if block.number == 0 or not block.transactions:
             return []
-        return await self._read(
-            _infos_path(solid), {"num": block.number}, lambda answer: _infos(answer, block.number, block)
-        )
+        if not self._by_id:
+            try:
+                return await self._read(
+                    _infos_path(solid), {"num": block.number}, lambda answer: _infos(answer, block.number, block)
+                )
+            except NotServed:
+                self._by_id = True
+        path = f"{'walletsolidity' if solid else 'wallet'}/gettransactioninfobyid"
+        answers = [await self.request(path, {"value": transaction.tx_id}) for transaction in block.transactions]
+        return self._checked(path, lambda: _infos([answer for answer in answers if answer != {}], block.number, block))
 
     async def block_with_infos(self, number: int, *, solid: bool = True) -> tuple[Block, list[TransactionInfo]]:
         """Return a block and its receipts, checked against each other."""
@@ -142,45 +165,22 @@ class NodeClient:
 
     async def request(self, path: str, body: Json) -> Any:
         """Post a request and return the JSON that answers it. Raises `NodeError` for everything that is none."""
-        try:
-            async with asyncio.timeout(self._timeout):  # httpx's own bounds each read, not a node that drips
-                response = await self._http.post(f"{self._node(path)}/{path}", content=orjson.dumps(body))
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise self._error(NodeUnavailable, path, f"{type(error).__name__} {error}".strip()) from error
-        return self._answer(path, response)
-
-    def _answer(self, path: str, response: httpx.Response) -> Any:
-        status = response.status_code
-        if status in (404, 405):
-            raise self._error(NotServed, path, f"HTTP {status}")
-        try:
-            answer = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            answer = None
-        problem = answer.get("Error") if isinstance(answer, dict) else None
-        limited = problem and any(word in str(problem).lower() for word in _RATE_LIMIT_WORDS)
-        if limited or status in (403, 429, 503):  # TronGrid says 403 for a key that is used up or suspended
-            raise RateLimited(self._node(path), path, f"HTTP {status} {problem or ''}".strip(), _retry_after(response))
-        if status >= 500 or (status == 200 and answer is None):
-            raise self._error(NodeUnavailable, path, f"HTTP {status}, {len(response.content)} bytes that are no answer")
-        if status != 200 or problem:
-            raise self._error(NodeRefused, path, f"HTTP {status} {problem or ''}".strip())
-        return answer
+        return await self._wire.post(self._node(path), path, body)
 
     async def _read(self, path: str, body: Json, read: Callable[[Any], T]) -> T:
         answer = await self.request(path, body)
+        return self._checked(path, lambda: read(answer))
+
+    def _checked(self, path: str, read: Callable[[], T]) -> T:
         try:
-            return read(answer)
+            return read()
         except Contradiction as error:
-            raise self._error(NodeLied, path, str(error)) from error
+            raise NodeLied(self._node(path), path, str(error)) from error
         except _Missing as error:
-            raise self._error(IncompleteAnswer, path, str(error)) from error
+            raise IncompleteAnswer(self._node(path), path, str(error)) from error
 
     def _node(self, path: str) -> str:
         return self.solid_url if path.startswith("walletsolidity/") else self.url
-
-    def _error(self, kind: type[NodeError], path: str, problem: str) -> NodeError:
-        return kind(self._node(path), path, problem)
 
 
 class _Missing(Exception):
@@ -189,11 +189,6 @@ class _Missing(Exception):
 
 def _infos_path(solid: bool) -> str:
     return f"{'walletsolidity' if solid else 'wallet'}/gettransactioninfobyblocknum"
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
 
 
 def _object(answer: Any) -> Json:

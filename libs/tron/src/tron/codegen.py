@@ -1,6 +1,6 @@
 """Generates the typed contracts from the compiled artefacts: `python -m tron.codegen [--check] [ARTIFACTS]`.
 
-Writes `tron/abis/<Name>.json` (ABI and bytecode, the package's data) and `tron/contracts/<name>.py` (one class with
+Writes `tron/abis/<Name>.json` (ABI and code, the package's data) and `tron/contracts/<name>.py` (one class with
 every function of the ABI). `--check` writes nothing and fails if anything differs from what is committed.
 """
 
@@ -134,18 +134,18 @@ def method(name: str, entry: Entry) -> str:
 
 
 def creation(entries: Sequence[Entry]) -> str:
-    """Return the source of the class method that gives the creation code."""
+    """Return the source of the class method that gives the transaction to create the contract."""
     entry: Entry = next((e for e in entries if e["type"] == "constructor"), {"inputs": []})
     names = argument_names(entry["inputs"])
     parameters = ["cls"] + [
         f"{argument}: {python_type(parameter, given=True)}"
         for argument, parameter in zip(names, entry["inputs"], strict=True)
     ]
-    text = f"Return the creation code of {_describe({'name': 'constructor', **entry})} as hex."
+    text = f"{_describe({'name': 'constructor', **entry})}: the transaction that creates the contract."
     return "\n".join(
         [
             "    @classmethod",
-            _bracketed("def creation", parameters, " -> str:", 4),
+            _bracketed("def creation", parameters, " -> Creation:", 4),
             _docstring(text),
             _bracketed("return cls._creation", names, "", 8),
         ]
@@ -165,7 +165,7 @@ def module(name: str, entries: Sequence[Entry]) -> str:
         lines.append("from typing import Any")
     if collections or "Any" in body:
         lines.append("")
-    lines += [f"from tron.contract import {', '.join(imports)}", "", ""]
+    lines += [f"from tron.contract import {', '.join(imports)}", "from tron.creation import Creation", "", ""]
     doc = "Arguments are checked here; a `Call` is sent and a `View` is read by `tron.sender.Sender`."
     lines += [f"class {name}(Contract):", f'    """{name}. {doc}"""', "", f'    NAME = "{name}"', "", body, ""]
     return "\n".join(lines)
@@ -179,7 +179,12 @@ def generate(artifacts: Path) -> dict[Path, str]:
         source: dict[str, Any] = json.loads(path.read_text())
         name = source["contractName"]
         names.append(name)
-        data = {"abi": source["abi"], "bytecode": source["bytecode"].removeprefix("0x")}
+        data = {
+            "abi": source["abi"],
+            "bytecode": source["bytecode"].removeprefix("0x"),
+            "code": source["deployedBytecode"].removeprefix("0x"),
+            "immutables": source["immutables"],
+        }
         files[PACKAGE / "abis" / f"{name}.json"] = json.dumps(data, separators=(",", ":"), sort_keys=True) + "\n"
         files[PACKAGE / "contracts" / f"{snake(name)}.py"] = module(name, source["abi"])
     imports = "\n".join(f"from tron.contracts.{snake(name)} import {name}" for name in names)

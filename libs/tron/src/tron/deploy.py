@@ -1,60 +1,50 @@
-"""Deploys the five contracts and wires them together.
+"""Deploys the five contracts and wires them together, so that it can be killed at any step and run again.
 
-Contracts are created with tronpy, in threads, because it is synchronous; what follows are typed calls through `Sender`.
+A deployment is a list of stages of steps, one transaction each. A step is signed, the signed transaction written to the
+journal, and only then broadcast; a run that finds it there broadcasts the same bytes again, which the network takes
+once. It is signed anew only when `Sender.is_dead` has proven that no block holds it or ever will, or when a solidified
+receipt says that it failed. So nothing is deployed twice.
 The contracts are unaudited: the main network is refused unless the caller says that they know.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Self
 
-import tronpy  # type: ignore[import-untyped]  # tronpy ships no type information
-from tronpy.keys import PrivateKey  # type: ignore[import-untyped]  # tronpy ships no type information
-from tronpy.providers import HTTPProvider  # type: ignore[import-untyped]  # tronpy ships no type information
-
-from tron import parse
 from tron.address import keccak256
 from tron.client import NodeClient
-from tron.contract import Artifact, Call, Contract
+from tron.contract import Call, Contract
 from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
+from tron.creation import Creation
+from tron.errors import BroadcastRefused, IncompleteAnswer, NotIncluded, TronError
+from tron.journal import Journal, JournalError, Progress
 from tron.keys import Key
 from tron.model import TransactionInfo
+from tron.plan import CONTRACTS, Step, stages
+from tron.plan import TOKEN as TOKEN
+from tron.plan import Plan as Plan
+from tron.plan import Pool as Pool
+from tron.plan import role as role
+from tron.retry import Retry
 from tron.sender import Sender, check
+from tron.transaction import Signed
 
 MAIN_NETWORK = 728_126_428
-TOKEN = 10**18
-"""One DCMX in its smallest unit (18 decimals)."""
 
-_CREATION_FEE_LIMIT_SUN = 1_000_000_000
-_CALL_FEE_LIMIT_SUN = 100_000_000
+_BROADCAST_AGAIN_SECONDS = 3.0
+_ATTEMPTS = 5
 
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """A reward pool's budget and its limit per account and UTC day, in the token's smallest unit."""
-
-    budget: int
-    daily_limit: int
+Report = Callable[[str, str], None]
+"""Called with the name of a step and what has become of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to deploy. Who is not named is the administrator: fee recipient, verifier, officers, anchors."""
-
-    cap: int = 1_000_000_000 * TOKEN
-    initial_supply: int = 100_000_000 * TOKEN
-    fee_bps: int = 250
-    fee_recipient: str | None = None
-    verifier: str | None = None
-    artists: Sequence[str] = ()
-    officers: Sequence[str] = ()
-    anchors: Sequence[str] = ()
-    pools: Mapping[int, Pool] = field(
-        default_factory=lambda: {pool: Pool(1_000_000 * TOKEN, 100 * TOKEN) for pool in range(5)}
-    )
+class Unaudited(TronError, ValueError):
+    """The main network was asked for without accepting that nobody has audited the contracts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,114 +80,144 @@ class Deployment:
         return cls(**source)
 
 
-def tronpy_client(url: str, api_key: str | None = None) -> tronpy.Tron:
-    """Return a tronpy client. Raises `ValueError` for TronGrid without a key: tronpy would use its shared ones."""
-    if "trongrid" in url and not api_key:
-        raise ValueError(f"{url} needs an API key of your own")
-    return tronpy.Tron(HTTPProvider(url, api_key=api_key, timeout=20.0))
-
-
-def create(
-    url: str, admin: Key, contract: Artifact, code: str, api_key: str | None = None, within: float = 120.0
-) -> TransactionInfo:
-    """Create one contract with tronpy and wait until it is in a block; `code` is the class's `creation(…)`.
-
-    Raises `TransactionFailed` and tronpy's own errors.
-    """
-    tron = tronpy_client(url, api_key)
-    try:
-        unbuilt = tron.trx.deploy_contract(
-            admin.address, tronpy.Contract(name=contract.name, abi=contract.entries, bytecode=code)
-        )
-        unsigned = unbuilt.fee_limit(_CREATION_FEE_LIMIT_SUN).build()
-        sent = unsigned.sign(PrivateKey(admin.secret)).broadcast()
-        info = parse.transaction_info(sent.wait(timeout=within, interval=0.3))
-    finally:
-        tron.provider.sess.close()
-    check(info, contract.abi)
-    return info
-
-
-class _Deployer:
-    def __init__(self, client: NodeClient, admin: Key, api_key: str | None, within: float) -> None:
-        self.sender = Sender(client)
-        self.url = client.url
-        self.admin = admin
-        self.api_key = api_key
-        self.within = within
-        self.fee_sun = 0
-        self.blocks: list[int] = []
-
-    async def create(self, kind: type[Contract], code: str) -> str:
-        info = await asyncio.to_thread(
-            create, self.url, self.admin, kind.artifact(), code, self.api_key, within=self.within
-        )
-        self._book(info)
-        if info.contract_address is None:
-            raise parse.Contradiction(f"{kind.NAME}: created without an address")
-        return info.contract_address
-
-    async def call(self, *calls: Call) -> None:
-        """Send the calls in order; return when all have succeeded."""
-        sent = [(await self.sender.send(call, self.admin, _CALL_FEE_LIMIT_SUN), call) for call in calls]
-        infos = await self.sender.results([signed for signed, _ in sent], within=self.within)
-        for signed, call in sent:
-            check(infos[signed.tx_id], call.abi)
-            self._book(infos[signed.tx_id])
-
-    def _book(self, info: TransactionInfo) -> None:
-        self.fee_sun += info.fee_sun
-        self.blocks.append(info.block_number)
-
-
 async def deploy(
     client: NodeClient,
     admin: Key,
     plan: Plan | None = None,
     *,
-    api_key: str | None = None,
-    within: float = 120.0,
+    journal: Journal | None = None,
+    solid: bool = False,
+    within: float = 180.0,
+    expiry: float = 60.0,
+    poll: float = 0.3,
     accept_unaudited: bool = False,
+    report: Report = lambda step, state: None,
 ) -> Deployment:
-    """Deploy and wire the five contracts; `admin` pays and administers. `within` is seconds for each step.
+    """Deploy and wire the five contracts, or go on where the journal ends; `admin` pays and administers.
 
-    Afterwards MusicNFT registers tracks at the distributor, the roles of the plan are granted, and every pool of the
-    plan is funded from the initial supply, limited and active. On failure, what was created stays, unused.
+    `solid`: a stage begins when the one before is solidified, as it should where reorganisations happen. In seconds:
+    `within` for each transaction, `expiry` for how long one is valid, `poll` between two looks for its receipt. On
+    failure what was created stays; run it again. Raises `JournalError`, `TransactionFailed`, `CallReverted`,
+    `BroadcastRefused`, `NotIncluded` and `NodeError`.
     """
+    plan = plan or Plan()
+    progress = await resumed(client, admin.address, plan, journal or Journal(), accept_unaudited=accept_unaudited)
+    runner = _Runner(Sender(client, expiry=expiry), admin, progress, solid, within, poll, report)
+    for stage in stages(plan, admin.address):
+        try:
+            async with asyncio.TaskGroup() as together:
+                for step in stage:
+                    together.create_task(runner.finish(step))
+        except ExceptionGroup as failed:  # the journal holds what the others were doing
+            raise failed.exceptions[0] from None
+    at = progress.addresses
+    return Deployment(
+        token=at["DCMXToken"],
+        compliance=at["ComplianceRegistry"],
+        distributor=at["RoyaltyDistributor"],
+        nft=at["MusicNFT"],
+        vault=at["RewardVault"],
+        chain_id=await client.chain_id(),
+        first_block=min(record["block"] for record in progress.included.values()),
+        fee_sun=progress.fee_sun,
+    )
+
+
+async def resumed(
+    client: NodeClient, owner: str, plan: Plan, journal: Journal, *, accept_unaudited: bool = False
+) -> Progress:
+    """Return what has been done, checked against the plan and the chain. Raises `JournalError`."""
     chain_id = await client.chain_id()
     if chain_id == MAIN_NETWORK and not accept_unaudited:
-        raise ValueError("the contracts are unaudited; deploying to the main network must be accepted explicitly")
-    plan = plan or Plan()
-    deployer = _Deployer(client, admin, api_key, within)
-    owner = admin.address
-    token, compliance, distributor = await asyncio.gather(
-        deployer.create(DCMXToken, DCMXToken.creation(owner, plan.cap, plan.initial_supply)),
-        deployer.create(ComplianceRegistry, ComplianceRegistry.creation(owner)),
-        deployer.create(
-            RoyaltyDistributor, RoyaltyDistributor.creation(owner, plan.fee_recipient or owner, plan.fee_bps)
-        ),
-    )
-    nft, vault = await asyncio.gather(
-        deployer.create(MusicNFT, MusicNFT.creation(owner, distributor)),
-        deployer.create(RewardVault, RewardVault.creation(owner, token, plan.verifier or owner)),
-    )
-    registry, music, rewards = ComplianceRegistry(compliance), MusicNFT(nft), RewardVault(vault)
-    await deployer.call(
-        RoyaltyDistributor(distributor).grant_role(role("REGISTRAR_ROLE"), nft),
-        *(music.grant_role(role("ARTIST_ROLE"), artist) for artist in plan.artists),
-        *(registry.grant_role(role("OFFICER_ROLE"), officer) for officer in plan.officers or [owner]),
-        *(registry.grant_role(role("ANCHOR_ROLE"), anchor) for anchor in plan.anchors or [owner]),
-        DCMXToken(token).approve(vault, sum(pool.budget for pool in plan.pools.values())),
-    )
-    funding = [rewards.fund_pool(number, pool.budget) for number, pool in plan.pools.items()]
-    await deployer.call(
-        *funding, *(rewards.configure_pool(number, pool.daily_limit, True) for number, pool in plan.pools.items())
-    )
-    return Deployment(
-        token, compliance, distributor, nft, vault, chain_id, first_block=min(deployer.blocks), fee_sun=deployer.fee_sun
-    )
+        raise Unaudited("the contracts are unaudited; deploying to the main network must be accepted explicitly")
+    progress = Progress(journal)
+    code = {kind.NAME: keccak256(bytes.fromhex(kind.artifact().bytecode)).hex() for kind in CONTRACTS}
+    progress.begin(chain_id=chain_id, owner=owner, plan=plan.to_dict(), code=code)
+    for step, record in progress.included.items():
+        if await Retry()(partial(client.transaction_info, record["tx_id"])) is None:
+            raise JournalError(
+                f"the journal says that {step!r} is in block {record['block']}, but the node has no transaction "
+                f"{record['tx_id']}: the chain was begun anew, or it is another one"
+            )
+    return progress
 
 
-def role(name: str) -> bytes:
-    """Return the id of an AccessControl role: the hash of its name."""
-    return keccak256(name.encode())
+class _Runner:
+    """Brings one step after another to its end."""
+
+    def __init__(
+        self, sender: Sender, admin: Key, progress: Progress, solid: bool, within: float, poll: float, report: Report
+    ) -> None:
+        self._sender = sender
+        self._client = sender.client
+        self._admin = admin
+        self._progress = progress
+        self._solid = solid
+        self._within = within
+        self._poll = poll
+        self._report = report
+        self._retry = Retry()
+
+    async def finish(self, step: Step) -> None:
+        """Return when the step is done, whoever began it."""
+        payload = step.payload(self._progress.addresses)
+        for _ in range(_ATTEMPTS):
+            if step.name in self._progress.included:
+                return
+            signed = self._progress.pending.get(step.name) or await self._sign(step.name, payload)
+            info = await self._outcome(signed)
+            if info is None:
+                self._progress.dead(step.name)
+                self._report(step.name, f"expired: {signed.tx_id}")
+                continue
+            self._progress.settled(step.name, info)
+            check(info, payload.abi)
+            self._report(step.name, f"in block {info.block_number}")
+        if step.name not in self._progress.included:
+            raise NotIncluded([signed.tx_id], self._within)
+
+    async def _sign(self, name: str, payload: Call | Creation) -> Signed:
+        signed = await self._sender.sign(payload, self._admin)
+        self._progress.signed(name, signed)
+        self._report(name, f"signed {signed.tx_id}")
+        return signed
+
+    async def _outcome(self, signed: Signed) -> TransactionInfo | None:
+        """Broadcast until there is a receipt, and return it; None once it is proven that there never will be one.
+
+        A failure counts when it is solidified: after a reorganisation the same transaction could succeed.
+        """
+        deadline = time.monotonic() + self._within
+        again, expired = 0.0, False
+        while time.monotonic() < deadline:
+            info = await self._receipt(signed, solid=False)
+            if info is not None and (self._solid or not info.success):
+                info = await self._receipt(signed, solid=True)
+            elif info is None and time.monotonic() >= again:
+                again = time.monotonic() + _BROADCAST_AGAIN_SECONDS
+                expired = not await self._accepted(signed)
+            if info is not None:
+                return info
+            if expired and await self._dead(signed):
+                return None
+            await asyncio.sleep(self._poll)
+        raise NotIncluded([signed.tx_id], self._within)
+
+    async def _receipt(self, signed: Signed, *, solid: bool) -> TransactionInfo | None:
+        return await self._retry(partial(self._client.transaction_info, signed.tx_id, solid=solid))
+
+    async def _accepted(self, signed: Signed) -> bool:
+        """Broadcast; return False when it is too late. What is wrong with the transaction itself is raised."""
+        try:
+            await self._sender.broadcast(signed)
+        except BroadcastRefused as error:
+            if error.kind not in ("network", "expired"):
+                raise
+            return error.kind == "network"
+        return True
+
+    async def _dead(self, signed: Signed) -> bool:
+        try:
+            return await self._sender.is_dead(signed)
+        except IncompleteAnswer:  # nodes behind one address, one of which lags: ask again later
+            return False

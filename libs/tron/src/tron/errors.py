@@ -43,6 +43,10 @@ class RateLimited(NodeUnavailable):
         self.retry_after = retry_after
 
 
+class BudgetSpent(RateLimited):
+    """Our own budget for this node allows no request now; `retry_after` says when. Nothing was sent."""
+
+
 class NotServed(NodeError):
     """This origin does not serve this path (404, 405): a full node's port has no `/walletsolidity`, for instance."""
 
@@ -51,12 +55,24 @@ class NodeRefused(NodeError):
     """The node understood and declined: an `Error` field, or a 4xx that is no rate limit. Trying again is no use."""
 
 
+class TooMuch(NodeRefused):
+    """The answer would be too long for the node or for us. Ask for less: fewer blocks, or fewer addresses."""
+
+
 class IncompleteAnswer(NodeError):
     """The node does not hold (yet) what was asked: a block is missing, or a block's receipts are."""
 
 
+class NodeBehind(IncompleteAnswer):
+    """The node's solidified height is below a block that is proven already: it lags, whatever it says is old."""
+
+
 class NodeLied(NodeError):
     """The answer contradicts the question or itself: wrong number, broken parent chain, foreign receipts."""
+
+
+class NodeDisagrees(NodeLied):
+    """The node has another block where one is proven and solidified: one of the two is of another chain."""
 
 
 _KINDS: dict[str, Kind] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 
@@ -51,6 +52,16 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockLog:
+    """A log and where it stands: what identifies it wherever it is told."""
+
+    block_number: int
+    block_hash: str
+    tx_id: str
+    log: Log
+
+
+@dataclass(frozen=True, slots=True)
 class InternalTransfer:
     """A call or creation inside a transaction. `rejected`: it was undone, no TRX moved."""
 
@@ -86,3 +97,13 @@ class TransactionInfo:
     output: str
     logs: tuple[Log, ...]
     internal_transfers: tuple[InternalTransfer, ...]
+
+
+def logs_of(block: Block, infos: Iterable[TransactionInfo], addresses: Container[str]) -> list[BlockLog]:
+    """Return what some contracts logged in a block, as its receipts tell it, in the chain's order."""
+    return [
+        BlockLog(block.number, block.hash, info.tx_id, log)
+        for info in infos
+        for log in info.logs
+        if log.address in addresses
+    ]

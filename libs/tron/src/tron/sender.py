@@ -15,10 +15,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from tron import parse
-from tron.abi import Abi
+from tron.abi import Abi, Decoded, Raw
 from tron.address import ZERO, hex41
-from tron.client import NodeClient
+from tron.client import Client
 from tron.contract import Call, View
+from tron.creation import Creation
 from tron.errors import BroadcastRefused, CallReverted, NodeLied, NotIncluded, TransactionFailed
 from tron.keys import Key
 from tron.model import TransactionInfo
@@ -38,6 +39,15 @@ class Estimate:
     fee_limit_sun: int
 
 
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a call would do now: what it returns, its events (those of other contracts stay `Raw`), what it costs."""
+
+    result: Any
+    events: tuple[Decoded | Raw, ...]
+    estimate: Estimate
+
+
 class Sender:
     """Signs and sends through one node.
 
@@ -48,7 +58,7 @@ class Sender:
 
     def __init__(
         self,
-        client: NodeClient,
+        client: Client,
         *,
         margin_percent: int = 25,
         expiry: float = 60.0,
@@ -62,7 +72,8 @@ class Sender:
         self._retry = retry or Retry()
         self._reference: Reference | None = None
         self._reference_until = 0.0
-        self._price: tuple[int, float] = (0, 0.0)
+        self._parameters: dict[str, int] = {}
+        self._parameters_until = 0.0
         self._lock = asyncio.Lock()
         self._last_ms = 0
 
@@ -75,7 +86,7 @@ class Sender:
         """
         if fee_limit_sun is None:
             fee_limit_sun = 0
-            if isinstance(payload, Call):
+            if isinstance(payload, Call | Creation):
                 fee_limit_sun = (await self.estimate(payload, key.address)).fee_limit_sun
         reference = await self.reference()
         now = self._next_ms()
@@ -117,7 +128,7 @@ class Sender:
         """Send and wait until it is in a (solidified) block. Raises `TransactionFailed` with the decoded reason."""
         signed = await self.send(payload, key, fee_limit_sun)
         info = await self.result(signed.tx_id, within=within, solid=solid)
-        check(info, payload.abi if isinstance(payload, Call) else _EMPTY_ABI)
+        check(info, payload.abi if isinstance(payload, Call | Creation) else _EMPTY_ABI)
         return info
 
     # -- waiting -----------------------------------------------------------------------------------------------------
@@ -179,44 +190,70 @@ class Sender:
                     found[info.tx_id] = info
         return found
 
+    async def is_dead(self, signed: Signed) -> bool:
+        """Return whether it is proven that the transaction is in no block and can come into none.
+
+        A block takes it only while its parent is older than the expiry; so once a block of that time is solidified,
+        the transaction is in a block up to that one, or never. All of them since the reference are looked through.
+        """
+        solid = await self._retry(self.client.solid_head)
+        if solid.time_ms < signed.expires_ms:
+            return False
+        for first in range(signed.reference_number + 1, solid.number + 1, 20):
+            last = min(first + 19, solid.number)
+            for block in await self._retry(partial(self.client.blocks, first, last)):
+                if any(transaction.tx_id == signed.tx_id for transaction in block.transactions):
+                    return False
+                if block.time_ms >= signed.expires_ms:
+                    return True
+        return False
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     async def read(self, view: View[T], caller: str | None = None) -> T:
         """Return what a view returns at the head, asked by `caller` or by nobody. Raises `CallReverted`."""
-        answer = await self._constant(view, caller or ZERO, 0)
+        answer = await self._constant(view, caller or ZERO)
         return view.result(bytes.fromhex(answer["constant_result"][0]))
 
-    async def estimate(self, call: Call, caller: str) -> Estimate:
-        """Return the energy that a call would use now, and its price. Raises `CallReverted` where it would revert."""
-        answer = await self._constant(call, caller, call.value_sun)
+    async def estimate(self, payload: Call | Creation, caller: str) -> Estimate:
+        """Return the energy that it would use now, and its price. Raises `CallReverted` where it would revert."""
+        return await self._priced(await self._constant(payload, caller))
+
+    async def dry_run(self, call: Call, caller: str) -> DryRun:
+        """Return what a call would do now, without sending it. Raises `CallReverted` with the decoded reason."""
+        answer = await self._constant(call, caller)
+        events = tuple(call.abi.decode_event(log.get("topics", []), log.get("data", "")) for log in answer["logs"])
+        result = call.function.result(bytes.fromhex(answer["constant_result"][0]))
+        return DryRun(result, events, await self._priced(answer))
+
+    async def _priced(self, answer: dict[str, Any]) -> Estimate:
         energy = int(answer["energy_used"])
         price = await self.energy_price()
         limit = energy * (100 + self._margin_percent) // 100 * price
         return Estimate(energy, energy * price, min(limit, MAX_FEE_LIMIT_SUN))
 
-    async def _constant(self, call: Call | View[Any], caller: str, value_sun: int) -> dict[str, Any]:
-        body = {
-            "owner_address": hex41(caller),
-            "contract_address": hex41(call.contract_address),
-            "data": call.data.hex(),
-            "call_value": value_sun,
-        }
+    async def _constant(self, payload: Call | Creation | View[Any], caller: str) -> dict[str, Any]:
+        body = {"owner_address": hex41(caller), "data": payload.data.hex(), "call_value": payload.value_sun}
+        if not isinstance(payload, Creation):
+            body["contract_address"] = hex41(payload.contract_address)
         path = "wallet/triggerconstantcontract"
         answer = await self._retry(partial(self.client.request, path, body))
         result = answer.get("result", {}) if isinstance(answer, dict) else None
         if not isinstance(result, dict):
             raise NodeLied(self.client.url, path, f"expected an object with a result, got {answer!r:.80}")
         if result.get("result") is not True:
-            raise CallReverted(
-                call.function.signature, f"{result.get('code')}: {parse.text(str(result.get('message')))}"
-            )
+            raise CallReverted(payload.signature, f"{result.get('code')}: {parse.text(str(result.get('message')))}")
         outputs = answer.get("constant_result") or [""]
         energy = answer.get("energy_used", 0)
         if not isinstance(outputs, list) or not isinstance(outputs[0], str) or type(energy) is not int or energy < 0:
             raise NodeLied(self.client.url, path, f"expected outputs and energy, got {outputs!r:.80}, {energy!r:.80}")
         if "message" in result:  # a revert says result: true, and a message
-            raise CallReverted(call.function.signature, call.abi.reason(outputs[0]))
-        return {"constant_result": outputs, "energy_used": energy}
+            raise CallReverted(payload.signature, payload.abi.reason(outputs[0]))
+        return {
+            "constant_result": outputs,
+            "energy_used": energy,
+            "logs": answer.get("logs", []),
+        }
 
     # -- what is fetched once in a while -----------------------------------------------------------------------------
 
@@ -230,19 +267,26 @@ class Sender:
             return self._reference
 
     async def energy_price(self) -> int:
-        """Return the price of a unit of energy in sun, as the network's parameters say; asked for every ten minutes."""
+        """Return the price of a unit of energy in sun; the network's parameters are asked for every ten minutes."""
+        return await self._parameter("getEnergyFee")
+
+    async def bandwidth_price(self) -> int:
+        """Return the price of a byte of bandwidth in sun; see `energy_price`."""
+        return await self._parameter("getTransactionFee")
+
+    async def _parameter(self, name: str) -> int:
         async with self._lock:
-            price, until = self._price
-            if time.monotonic() >= until:
-                path = "wallet/getchainparameters"
+            path = "wallet/getchainparameters"
+            if time.monotonic() >= self._parameters_until:
                 answer = await self._retry(partial(self.client.request, path, {}))
                 try:
-                    parameters = {item["key"]: item.get("value", 0) for item in answer["chainParameter"]}
-                    price = int(parameters["getEnergyFee"])
+                    self._parameters = {item["key"]: int(item.get("value", 0)) for item in answer["chainParameter"]}
                 except (KeyError, TypeError, ValueError, AttributeError) as error:
-                    raise NodeLied(self.client.url, path, f"expected getEnergyFee, got {error!r:.80}") from error
-                self._price = (price, time.monotonic() + 600.0)
-            return price
+                    raise NodeLied(self.client.url, path, f"expected parameters, got {error!r:.80}") from error
+                self._parameters_until = time.monotonic() + 600.0
+            if name not in self._parameters:
+                raise NodeLied(self.client.url, path, f"expected {name}, got {len(self._parameters)} others")
+            return self._parameters[name]
 
 
 def check(info: TransactionInfo, abi: Abi = _EMPTY_ABI) -> None:

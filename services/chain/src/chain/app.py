@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chain import api, domain, projections, publish
-from chain.fetch import Fetcher, Heights
+from chain import api, domain, metrics, projections, publish
+from chain.fetch import Fetcher, Heights, nodes_check
 from chain.funds import Funds
 from chain.ingest import Ingester
 from chain.keyring import keyring
@@ -17,7 +17,7 @@ from messaging import Consumer, Relay, inbox
 from projections import Freshness, Runner
 from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
 from service.workers import Worker
-from tron.client import NodeClient
+from tron.providers import AnyNode, Nodes
 
 
 def create(settings: ChainSettings) -> Service:
@@ -27,20 +27,15 @@ def create(settings: ChainSettings) -> Service:
     watermark = Watermark(pool)
     log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
 
-    node = NodeClient(
-        settings.node_url,
-        settings.solidity_url,
-        api_key=settings.api_key.get_secret_value() if settings.api_key is not None else None,
-        timeout=settings.node_timeout_seconds,
-        connections=settings.node_requests + 2,
-        prove=settings.prove_blocks,
-    )
+    nodes = Nodes(settings.providers, prove=settings.prove_blocks, observe=metrics.answered)
+    metrics.watch(nodes)
+    heights = Heights(nodes)
     signers = keyring(settings)
     accounts = {name: signer.address for name, signer in signers.items()}
     # The cursor is a stream of the log: it moves in the transaction that appends what was read.
     ingester = Ingester(
         log,
-        Fetcher(node, settings.node_requests),
+        Fetcher(nodes, settings.index),
         settings.watched,
         accounts=accounts.values(),
         transactions=settings.transactions,
@@ -55,7 +50,7 @@ def create(settings: ChainSettings) -> Service:
 
     # What is sent is journalled in the log and settled by what the ingester reads; without keys nothing is sent, and
     # commands wait in their topic.
-    payloads, executor = Payloads(settings.watched), Executor(log)
+    node, payloads, executor = AnyNode(nodes), Payloads(settings.watched), Executor(log)
     submissions = Submissions(signers, payloads)
     sender = OperationSender(
         log,
@@ -72,7 +67,7 @@ def create(settings: ChainSettings) -> Service:
     sending: list[Worker] = [sender, funds, consumer] if signers else []
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
-    routes = api.routes(commands, submissions, reads, Heights(node))
+    routes = api.routes(commands, submissions, reads, heights)
     return Service(
         settings,
         create_api(settings, routes, title="Annals chain", version="0.1.0"),
@@ -82,8 +77,9 @@ def create(settings: ChainSettings) -> Service:
         workers=[watermark, ingester, runner, sealer, relay, *sending],
         checks=[
             kafka_check(settings, topics=[topic.name for topic in (*publish.TOPICS, COMMANDS)]),
+            nodes_check(nodes, heights),
             *([sender.check(), funds.check()] if signers else []),
         ],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
-        resources=[node],
+        resources=[nodes],
     )

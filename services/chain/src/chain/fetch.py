@@ -1,162 +1,263 @@
 """Solidified blocks with their receipts: read concurrently, handed out in order, each proven before it is.
 
-libs/tron checks every answer against the question and against itself; here the answers are checked against what was
-read before, asked again when they cannot be true, and the node is asked no faster than it bears.
+libs/tron checks every answer against the question and against itself, and knows which node to ask; here the answers are
+checked against what was read before, and asked again when they cannot be true.
+
+There are two ways of reading. The plain one asks for every block and its receipts. Where only transactions that logged
+something are wanted, a node's index (JSON-RPC) says in which blocks there is something, and only those are read: by
+the very same requests, so that both ways give the same events. Nothing in a chain proves that an index is complete, so
+it is believed where two nodes tell the same; else every block is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Collection, Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
-from types import TracebackType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from chain import metrics
-from service import get_logger
+from service import Check, get_logger
 from tron.client import NodeClient
-from tron.errors import IncompleteAnswer, NodeError, NodeLied, NodeUnavailable
-from tron.model import Block, TransactionInfo
+from tron.errors import (
+    IncompleteAnswer,
+    NodeDisagrees,
+    NodeError,
+    NodeLied,
+    NodeUnavailable,
+    TooMuch,
+)
+from tron.model import Block, TransactionInfo, logs_of
+from tron.providers import Nodes, Question
 from tron.retry import Retry
+from tron.rpc import MOST_BLOCKS as MOST_BLOCKS_BY_INDEX
 
-FIRST_REQUESTS = 4
 RANGES_AHEAD = 4
 """Ranges of blocks read or being read beyond the one that is consumed: with `TARGET_TRANSACTIONS` it bounds memory."""
 TARGET_TRANSACTIONS = 2_000
 MOST_BLOCKS = 100
+WITNESSES = 20
+"""The last blocks of a range, one of which must have a log for the index to be proven by."""
+INDEX_AGAIN_SECONDS = 60.0
+"""After an index could not be used, blocks are read the plain way for so long before it is tried again."""
+ANSWERED_SECONDS = 15.0
+"""While a usable answer is no older, readiness does not ask the nodes: budgets are for the chain."""
 RETRY = Retry(attempts=5, first=0.2, longest=8.0, on=(NodeUnavailable, IncompleteAnswer, NodeLied))
 
+INDEX_RETRY = replace(RETRY, attempts=2)  # there is another way
+
 T = TypeVar("T")
+Index = Literal["agreed", "alone", "never"]
 Receipts = Sequence[TransactionInfo]
 log = get_logger("chain.fetch")
 
 
-class Pace:
-    """How many requests may be under way: one more after as many good answers, half as many after a failure."""
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What was read of the blocks `first` to `last`, and whose blocks they are."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._allowed = float(min(FIRST_REQUESTS, most))
-        self._busy = 0
-        self._slowed_at = 0.0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        metrics.NODE_REQUESTS.set(self.allowed)
-
-    @property
-    def allowed(self) -> int:
-        """Requests that may be under way now."""
-        return int(self._allowed)
-
-    async def __aenter__(self) -> None:
-        while self._busy >= self.allowed:
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._wake()  # our turn came; it is somebody else's now
-                raise
-        self._busy += 1
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._busy -= 1
-        if error is None:
-            self._allowed = min(self._most, self._allowed + 1 / self._allowed)
-        elif isinstance(error, NodeUnavailable) and monotonic() - self._slowed_at > 1:
-            self._slowed_at = monotonic()  # once a second: failures come in crowds
-            self._allowed = max(1.0, self._allowed / 2)
-        metrics.NODE_REQUESTS.set(self.allowed)
-        for _ in range(max(0, self.allowed - self._busy)):
-            self._wake()
-
-    def _wake(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
+    first: int
+    last: int
+    node: NodeClient
+    found: list[tuple[Block, Receipts]]
 
 
 class Fetcher:
-    """Reads solidified blocks of one node."""
+    """Reads solidified blocks of whichever node is best."""
 
-    def __init__(self, node: NodeClient, most_requests: int) -> None:
-        self.node = node
-        self._pace = Pace(most_requests)
+    def __init__(self, nodes: Nodes, index: Index = "agreed") -> None:
+        self.nodes = nodes
+        self._index = index
         self._blocks_per_range = 10
+        self._index_from = 0.0
 
     async def heights(self) -> tuple[int, int]:
-        """Head and solidified height of the node, now."""
-        head, solid = await asyncio.gather(self._ask(self.node.head), self._ask(self.node.solid_head))
-        metrics.HEAD.set(head.number)
-        metrics.SOLID.set(solid.number)
-        return head.number, solid.number
+        """Head and solidified height, now."""
+        head, solid = await RETRY(self.nodes.heights)
+        metrics.HEAD.set(head)
+        metrics.SOLID.set(solid)
+        return head, solid
 
-    async def block(self, number: int) -> Block:
-        """One solidified block."""
-        (block,) = await self._ask(lambda: self.node.blocks(number, number))
-        return block
+    async def hold(self, number: int, block_hash: str) -> None:
+        """Goes on only with nodes that hold this block of the log, solidified; the others are left.
 
-    async def blocks(self, first: int, last: int) -> AsyncGenerator[tuple[Block, Receipts, bool], None]:
+        Raises NodeDisagrees when all have another one, NodeError when none has it (yet).
+        """
+        self.nodes.proven(number, block_hash)
+        self.nodes.suspect_all()
+        await self._ask(_nothing)
+
+    async def blocks(
+        self, first: int, last: int, logged: Collection[str] | None = None
+    ) -> AsyncGenerator[tuple[Block, Receipts, bool], None]:
         """The blocks `first` to `last` in order with their receipts; the flag says whether more are at hand already.
 
-        Ranges are read ahead, concurrently. Raises NodeError once a range could not be had after several attempts;
-        what came before it was handed out.
+        With `logged` (addresses of contracts), blocks without a log of them may be left out, but never `last`. Ranges
+        are read ahead, concurrently. Raises NodeError once a range could not be had after several attempts; what came
+        before it was handed out.
         """
-        ahead: deque[asyncio.Task[list[tuple[Block, Receipts]]]] = deque()
-        upto = first - 1
+        ahead: deque[asyncio.Task[_Range]] = deque()
+        upto, before = first - 1, self.nodes.proven_block
         try:
             while upto < last or ahead:
                 while upto < last and len(ahead) < RANGES_AHEAD:
                     start, upto = upto + 1, min(upto + self._blocks_per_range, last)
-                    ahead.append(asyncio.create_task(self._range(start, upto)))
-                found = await ahead[0]
+                    ahead.append(asyncio.create_task(self._range(start, upto, logged)))
+                read = await self._following(before, await ahead[0], logged)
                 ahead.popleft()
-                for index, (block, receipts) in enumerate(found):
-                    more = index + 1 < len(found) or (bool(ahead) and ahead[0].done())
+                before = read.found[-1][0].number, read.found[-1][0].hash
+                self.nodes.proven(*before)
+                for index, (block, receipts) in enumerate(read.found):
+                    more = index + 1 < len(read.found) or (bool(ahead) and ahead[0].done())
                     yield block, receipts, more
         finally:
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)  # cancelled on purpose, or failed after another
 
-    async def _range(self, first: int, last: int) -> list[tuple[Block, Receipts]]:
-        blocks = await self._ask(lambda: self.node.blocks(first, last))
-        receipts = await _all([self._receipts(block) for block in blocks])
-        transactions = sum(len(block.transactions) for block in blocks)
-        fitting = TARGET_TRANSACTIONS * len(blocks) // max(transactions, 1)
-        self._blocks_per_range = max(1, min(fitting, self._blocks_per_range * 2, MOST_BLOCKS))
-        return list(zip(blocks, receipts, strict=True))
+    async def _following(self, before: tuple[int, str] | None, read: _Range, logged: Collection[str] | None) -> _Range:
+        """The range, read again from another node where it does not follow what came before it."""
+        for attempt in range(1, RETRY.attempts + 1):
+            problem = _gap(before, read)
+            if problem is None:
+                return read
+            error = NodeDisagrees(read.node.solid_url, "walletsolidity/getblockbylimitnext", problem)
+            self.nodes.reject(read.node, error)
+            if attempt == RETRY.attempts:
+                raise error
+            await asyncio.sleep(RETRY.pause(attempt, error))
+            read = await self._range(read.first, read.last, logged)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    # ---- one range --------------------------------------------------------------------------------------------------
+
+    async def _range(self, first: int, last: int, logged: Collection[str] | None) -> _Range:
+        read: _Range | None = None
+        if logged is not None and self._index != "never" and monotonic() >= self._index_from:
+            read = await self._by_index(first, last, logged)
+        most = MOST_BLOCKS if read is None else MOST_BLOCKS_BY_INDEX
+        read = read or await self._every(first, last)
+        transactions = sum(len(block.transactions) for block, _ in read.found)
+        fitting = TARGET_TRANSACTIONS * (last - first + 1) // max(transactions, 1)
+        self._blocks_per_range = max(1, min(fitting, self._blocks_per_range * 2, most))
+        return read
+
+    async def _every(self, first: int, last: int) -> _Range:
+        """The plain way: all blocks of the range, in hundreds."""
+        found: list[tuple[Block, Receipts]] = []
+        node: NodeClient | None = None
+        for start in range(first, last + 1, MOST_BLOCKS):
+            node, blocks = await self._blocks(start, min(start + MOST_BLOCKS - 1, last))
+            found += zip(blocks, await _all([self._receipts(block) for block in blocks]), strict=True)
+        assert node is not None, f"blocks {first} to {last}: expected at least one"
+        return _Range(first, last, node, found)
+
+    async def _blocks(self, first: int, last: int) -> tuple[NodeClient, list[Block]]:
+        async def read(client: NodeClient) -> tuple[NodeClient, list[Block]]:
+            return client, await client.blocks(first, last)
+
+        try:
+            return await self._ask(read)
+        except TooMuch:
+            if first == last:
+                raise
+            middle = (first + last) // 2
+            _, lower = await self._blocks(first, middle)
+            node, upper = await self._blocks(middle + 1, last)
+            return node, lower + upper
 
     async def _receipts(self, block: Block) -> Receipts:
         if block.number == 0 or not block.transactions:
             return []  # without a request
-        return await self._ask(lambda: self.node.infos_of(block))
+        return await self._ask(lambda node: node.infos_of(block))
 
-    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
-        """Asks, and asks again a few times when the answer fails or cannot be true."""
+    # ---- by the index -----------------------------------------------------------------------------------------------
 
-        async def once() -> T:
-            try:
-                async with self._pace:
-                    return await question()
-            except NodeError as error:
-                metrics.NODE_ERRORS.labels(type(error).__name__).inc()
-                log.debug("node answer refused", kind=type(error).__name__, reason=str(error))
-                raise
+    async def _by_index(self, first: int, last: int, logged: Collection[str]) -> _Range | None:
+        """The blocks of the range in which the contracts logged, and the last one; None where nothing proves the index.
 
-        return await RETRY(once)
+        Each is read the plain way too, and both must tell the same logs; so must the index of a second node.
+        """
+        wanted = list(logged)
+
+        async def read(node: NodeClient) -> _Range | None:
+            logs = await node.rpc.logs(first, last, wanted)
+            if not await index_proven(node, first, last):
+                return None
+            if self._index == "agreed":
+                other = await self.nodes.ask(lambda second: second.rpc.logs(first, last, wanted), but=node)
+                if other != logs:
+                    problem = f"blocks {first} to {last}: {len(logs)} logs, another node's has {len(other)}"
+                    raise NodeLied(node.url, "jsonrpc", f"{problem}: {_first_difference(logs, other)}")
+            numbers = sorted({one.block_number for one in logs} | {last})
+            found = await _all([node.block_with_infos(number) for number in numbers])
+            plain = [one for block, infos in found for one in logs_of(block, infos, logged)]
+            if logs != plain:
+                problem = f"blocks {first} to {last}: the index knows {len(logs)} logs, the receipts {len(plain)}"
+                raise NodeLied(node.url, "jsonrpc", f"{problem}: {_first_difference(logs, plain)}")
+            return _Range(first, last, node, [(block, infos) for block, infos in found])
+
+        try:
+            return await INDEX_RETRY(lambda: self.nodes.ask(read))
+        except (NodeError, LookupError) as error:
+            self._index_from = monotonic() + INDEX_AGAIN_SECONDS
+            self._blocks_per_range = min(self._blocks_per_range, MOST_BLOCKS)
+            log.info("the index cannot be used, every block is read", reason=str(error))
+            return None
+
+    # ---- asking -----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, question: Question[T]) -> T:
+        """Asks the best node, and asks again a few times when the answer fails or cannot be true."""
+        return await RETRY(lambda: self.nodes.ask(question))
+
+
+async def _nothing(node: NodeClient) -> None:
+    """A question for nodes that need only be admitted."""
+
+
+async def index_proven(node: NodeClient, first: int, last: int) -> bool:
+    """Whether the index finds the logs of the newest block near `last` that has any. Raises NodeLied if it does not.
+
+    java-tron keeps the index beside the blocks, only while its JSON-RPC is switched on: where it is missing, a search
+    finds nothing and says so without an error.
+    """
+    for start in (last, max(first, last - WITNESSES + 1)):
+        for block in reversed(await node.blocks(start, last)):
+            infos = await node.infos_of(block)
+            address = next((entry.address for info in infos for entry in info.logs), None)
+            if address is not None:
+                told = logs_of(block, infos, {address})
+                indexed = await node.rpc.logs(block.number, block.number, [address])
+                if indexed != told:
+                    problem = f"block {block.number} has {len(told)} logs of {address}, the index {len(indexed)}"
+                    raise NodeLied(node.url, "jsonrpc", problem)
+                return True
+    return False
+
+
+def _gap(before: tuple[int, str] | None, read: _Range) -> str | None:
+    """What is wrong between a block and the one before it, or None; blocks left out in between tell nothing."""
+    for block, _ in read.found:
+        if before is not None and block.number == before[0] + 1 and block.parent_hash != before[1]:
+            return f"block {block.number} has the parent {block.parent_hash}, expected {before[1]}"
+        if before is not None and block.number == before[0] and block.hash != before[1]:
+            return f"block {block.number} is {block.hash}, expected {before[1]}"  # the genesis block
+        before = block.number, block.hash
+    return None
+
+
+def _first_difference(one: Sequence[object], other: Sequence[object]) -> str:
+    return next((f"{a} and {b}" for a, b in zip(one, other, strict=False) if a != b), "one list ends before the other")
 
 
 class Heights:
-    """Head and solidified height of the node for whoever asks, at most once a second; no answer is remembered, too."""
+    """Head and solidified height for whoever asks, at most once a second; no answer is remembered, too."""
 
-    def __init__(self, node: NodeClient) -> None:
-        self._node = node
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
         self._lock = asyncio.Lock()
         self._until = 0.0
         self._last: tuple[int, int] | NodeError = (0, 0)
@@ -174,12 +275,27 @@ class Heights:
     async def _look(self) -> tuple[int, int] | NodeError:
         try:
             async with asyncio.timeout(3):
-                head, solid = await _all([self._node.head(), self._node.solid_head()])
+                return await self._nodes.heights(patience=2.8 / len(self._nodes.all))
         except TimeoutError:
-            return NodeUnavailable(self._node.url, "wallet/getnowblock", "no answer within 3 s")
+            return NodeUnavailable("every node", "wallet/getnowblock", "no answer within 3 s")
         except NodeError as error:
             return error
-        return head.number, solid.number
+
+
+def nodes_check(nodes: Nodes, known: Heights) -> Check:
+    """Fails, with each provider's reason, unless one has given a usable answer lately or gives one now."""
+
+    async def probe() -> str:
+        if monotonic() - nodes.answered_at > ANSWERED_SECONDS:
+            try:
+                await known.now()
+            except NodeError as error:
+                reasons = [f"{state.name}: {state.why}" for state in nodes.states() if state.why is not None]
+                raise RuntimeError("no node gives a usable answer: " + "; ".join(reasons or [str(error)])) from error
+        bad = [f"{state.name}: {state.why}" for state in nodes.states() if not state.healthy]
+        return f"{len(nodes.all) - len(bad)} of {len(nodes.all)} nodes are well" + "".join(f"; {text}" for text in bad)
+
+    return Check("nodes", probe)
 
 
 async def _all(questions: Sequence[Awaitable[T]]) -> list[T]:

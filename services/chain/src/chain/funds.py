@@ -10,7 +10,7 @@ from chain import metrics
 from service import get_logger
 from service.health import Check
 from tron.address import hex41
-from tron.client import NodeClient
+from tron.client import Client
 from tron.errors import NodeError, NodeLied
 
 LOOK_EVERY_SECONDS = 15.0
@@ -34,7 +34,7 @@ class Funds:
 
     name = "funds"
 
-    def __init__(self, node: NodeClient, accounts: Mapping[str, str], low_sun: int) -> None:
+    def __init__(self, node: Client, accounts: Mapping[str, str], low_sun: int) -> None:
         self._node = node
         self._accounts = accounts
         self._low_sun = low_sun

@@ -16,7 +16,7 @@ from contracts.chain import Source
 from eventlog import Metadata, NewEvent, derived_id
 from tron.abi import Abi, Decoded
 from tron.contract import artifact
-from tron.model import Block, Log, Transaction, TransactionInfo
+from tron.model import Block, BlockLog, Log, Transaction, TransactionInfo
 
 ARTIFACTS = {
     "dcmx-token": "DCMXToken",
@@ -63,8 +63,38 @@ class Translator:
         self, contracts: Mapping[str, str], transactions: domain.Scope, accounts: Collection[str] = ()
     ) -> None:
         self._contracts = {address: _Contract(name) for name, address in contracts.items()}
-        self._all = transactions == "all"
         self._accounts = frozenset(accounts)
+        self._transactions = transactions
+
+    @property
+    def logged(self) -> Collection[str] | None:
+        """The addresses without whose logs a block says nothing of interest; None if each block must be read.
+
+        What an account has signed need not log anything, so with `accounts` each block must be.
+        """
+        return self._contracts.keys() if self._transactions == "logged" and not self._accounts else None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The watched contracts, name -> address."""
+        return {contract.name: address for address, contract in self._contracts.items()}
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of the watched contracts."""
+        return list(self._contracts)
+
+    def log(self, found: BlockLog) -> tuple[str, domain.ContractEvent | domain.UndecodedLog]:
+        """The event of one log of a watched contract, and its stream; the block's time is not known here."""
+        source = Source.model_construct(
+            contract=found.log.address,
+            block_number=found.block_number,
+            block_hash=found.block_hash,
+            block_time=_EPOCH,
+            tx_id=found.tx_id,
+            log_index=found.log.index_in_block,
+        )
+        return self._contracts[found.log.address].read(found.log, source)
 
     def block(self, block: Block, infos: Sequence[TransactionInfo]) -> Ingested:
         """The events of a block, in the order of its transactions: each transaction, then its logs.
@@ -77,7 +107,7 @@ class Translator:
         transactions = logs = 0
         for index, (transaction, info) in enumerate(zip(block.transactions, receipts, strict=True)):
             metadata = Metadata(causation_id=transaction.tx_id)
-            if self._all or self._touches(transaction, info):
+            if self._transactions == "all" or self._touches(transaction, info):
                 events += self._transaction(block, time, index, transaction, info, metadata)
                 transactions += 1
             for log in info.logs if info is not None else ():
@@ -91,7 +121,11 @@ class Translator:
 
     def _touches(self, transaction: Transaction, info: TransactionInfo | None) -> bool:
         watched = self._contracts
-        if transaction.owner in self._accounts or transaction.contract_address in watched or transaction.to in watched:
+        if transaction.owner in self._accounts:
+            return True
+        if self._transactions == "logged":
+            return info is not None and any(log.address in watched for log in info.logs)
+        if transaction.contract_address in watched or transaction.to in watched:
             return True
         if info is None:
             return False

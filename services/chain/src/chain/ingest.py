@@ -23,7 +23,7 @@ from chain.handlers import Ingested, Translator
 from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id, tracing
 from messaging.leader import Leadership, leadership
 from service import get_logger
-from tron.errors import NodeError, NodeLied
+from tron.errors import NodeDisagrees, NodeError
 
 MOST_BLOCKS = 1_000
 LONGEST_PAUSE_SECONDS = 30.0
@@ -163,7 +163,7 @@ class Ingester:
                     "start another log (an empty database)"
                 )
         new = {name: address for name, address in self._contracts.items() if name not in watched}
-        new_accounts = self._accounts - accounts if self._transactions == "watched" else frozenset[str]()
+        new_accounts = self._accounts - accounts if self._transactions != "all" else frozenset[str]()
         if new or new_accounts or not recorded:
             log.info("watching", contracts=new, transactions=self._transactions, first_block=cursor.next)
             event = ContractsWatched(new, self._transactions, cursor.next, tuple(sorted(new_accounts)))
@@ -173,15 +173,16 @@ class Ingester:
         return Translator(watched | new, self._transactions, accounts | new_accounts)
 
     async def _verify(self, cursor: Cursor) -> None:
-        """The node must hold the last block that the log has; one that lags is waited for."""
+        """A node must hold the last block that the log has; while all lag, they are waited for."""
         if cursor.last_hash is None:
             return
-        found = await self._fetcher.block(cursor.next - 1)
-        if found.hash != cursor.last_hash:
+        try:
+            await self._fetcher.hold(cursor.next - 1, cursor.last_hash)
+        except NodeDisagrees as error:
             raise SolidifiedFork(
-                f"block {found.number}: the log has {cursor.last_hash}, solidified; the node {self._fetcher.node.url} "
-                f"has {found.hash}: one of the two is of another chain"
-            )
+                f"block {cursor.next - 1}: the log has {cursor.last_hash}, solidified; no node agrees ({error}): "
+                "one of the two is of another chain"
+            ) from error
 
     # ---- on from there --------------------------------------------------------------------------------------------
 
@@ -190,12 +191,8 @@ class Ingester:
         _, solid = await self._fetcher.heights()
         metrics.LAG_BLOCKS.set(max(0, solid - cursor.next + 1))
         batch = _Batch(cursor)
-        async with aclosing(self._fetcher.blocks(cursor.next, solid)) as blocks:
+        async with aclosing(self._fetcher.blocks(cursor.next, solid, translator.logged)) as blocks:
             async for block, receipts, more in blocks:
-                if batch.last_hash is not None and block.parent_hash != batch.last_hash:
-                    await self._verify(cursor)
-                    problem = f"block {block.number} has the parent {block.parent_hash}, expected {batch.last_hash}"
-                    raise NodeLied(self._fetcher.node.solid_url, "walletsolidity", problem)
                 batch.add(translator.block(block, receipts))
                 if len(batch.events) >= self._batch_events or len(batch.ingested) >= MOST_BLOCKS or not more:
                     cursor = await self._append(batch)
@@ -243,7 +240,7 @@ class _Batch:
             last=last.block.number,
             last_hash=last.block.hash,
             last_time=last.time,
-            blocks=len(self.ingested),
+            blocks=last.block.number - self.cursor.next + 1,
             transactions=sum(ingested.transactions for ingested in self.ingested),
             events=sum(ingested.logs for ingested in self.ingested),
         )

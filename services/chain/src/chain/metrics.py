@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from tron.errors import NodeError
+from tron.providers import Nodes
 
 HEAD = Gauge("annals_chain_head_block", "Newest block of the node")
 SOLID = Gauge("annals_chain_solid_block", "Newest solidified block of the node")
@@ -16,10 +21,16 @@ TRANSACTIONS = Counter("annals_chain_transactions_total", "Transactions recorded
 APPENDED = Histogram(
     "annals_chain_append_events", "Events of one append", buckets=(1, 5, 20, 100, 200, 500, 1000, 2000, 3000, 5000)
 )
+NODE_ANSWERS = Counter("annals_chain_node_answers_total", "Usable answers of a provider's node", ["provider"])
 NODE_ERRORS = Counter(
-    "annals_chain_node_errors_total", "Answers of the node that were not used, by what was wrong with them", ["kind"]
+    "annals_chain_node_errors_total",
+    "Answers that were not used and asked for again, by provider and what was wrong with them",
+    ["provider", "kind"],
 )
-NODE_REQUESTS = Gauge("annals_chain_node_requests", "Requests to the node allowed at once, as it bears them")
+NODE_HEALTH = Gauge("annals_chain_node_health", "Share of a provider's late answers that were good", ["provider"])
+NODE_RESTS = Gauge("annals_chain_node_rests", "1 while a provider is asked only if no other answers", ["provider"])
+NODE_REQUESTS = Gauge("annals_chain_node_requests", "Requests allowed at once, as the node bears them", ["provider"])
+NODE_WAIT = Gauge("annals_chain_node_wait_seconds", "Until a provider's budget allows a request again", ["provider"])
 FENCED = Counter("annals_chain_fenced_total", "Appends refused because another ingester had moved the cursor")
 
 SENDER_LEADER = Gauge("annals_chain_sender_leader", "1 while this process sends")
@@ -38,3 +49,21 @@ SENDER_SETTLED = Counter(
 SENDER_BALANCE = Gauge("annals_chain_sender_balance_sun", "TRX of a sending key", ["sender"])
 SENDER_ENERGY = Gauge("annals_chain_sender_energy", "Energy from stake that a sending key has left", ["sender"])
 SENDER_BANDWIDTH = Gauge("annals_chain_sender_bandwidth", "Bandwidth that a sending key has left, in bytes", ["sender"])
+
+
+def answered(provider: str, error: NodeError | None) -> None:
+    """Counts an answer of a node."""
+    if error is None:
+        NODE_ANSWERS.labels(provider).inc()
+    else:
+        NODE_ERRORS.labels(provider, type(error).__name__).inc()
+
+
+def watch(nodes: Nodes) -> None:
+    """Shows how each provider is whenever somebody looks."""
+    for node in nodes.all:
+        name = node.provider.name
+        NODE_HEALTH.labels(name).set_function(partial(getattr, node, "score"))
+        NODE_RESTS.labels(name).set_function(partial(getattr, node, "rests"))
+        NODE_REQUESTS.labels(name).set_function(partial(getattr, node.pace, "allowed"))
+        NODE_WAIT.labels(name).set_function(node.budget.wait)

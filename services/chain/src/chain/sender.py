@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -27,7 +28,7 @@ from messaging.leader import leadership
 from service import get_logger
 from service.health import Check
 from tron.breaker import CircuitBreaker
-from tron.client import NodeClient
+from tron.client import Client
 from tron.contract import Call
 from tron.errors import BroadcastRefused, InvalidArgument, NodeError, NodeRefused, TransactionFailed, TronError
 from tron.retry import Retry
@@ -75,7 +76,7 @@ class OperationSender:
         event_log: EventLog,
         executor: Executor,
         watermark: Watermark,
-        node: NodeClient,
+        node: Client,
         payloads: Payloads,
         signers: Mapping[str, Signer],
         limits: Limits,
@@ -389,6 +390,6 @@ class OperationSender:
 
 async def _together(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Takes steps of different operations, some at once: their appends share commits."""
-    waiting = list(steps)
-    for start in range(0, len(waiting), STEPS_AT_ONCE):
-        await asyncio.gather(*waiting[start : start + STEPS_AT_ONCE])
+    waiting = iter(steps)  # made only when it is taken: a step that is cancelled before was never begun
+    while some := list(islice(waiting, STEPS_AT_ONCE)):
+        await asyncio.gather(*some)

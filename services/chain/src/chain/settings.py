@@ -3,15 +3,61 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import SettingsConfigDict
 
 from chain.domain import CONTRACTS, Scope
 from service import ServiceSettings
 from tron.address import normalise
+from tron.providers import Provider
+
+
+class NodeSettings(BaseModel):
+    """One of several nodes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=50)
+    url: str
+    solidity_url: str | None = None
+    jsonrpc_url: str | None = None
+    priority: int = 1
+    per_second: float | None = Field(None, gt=0)
+    per_day: int | None = Field(None, gt=0)
+    api_key_env: str | None = None
+
+    @model_validator(mode="after")
+    def _key_is_there(self) -> Self:
+        if self.api_key_env is not None and not os.environ.get(self.api_key_env):
+            raise ValueError(f"{self.name}: expected the key in the environment variable {self.api_key_env}")
+        return self
+
+    def provider(self, shared: dict[str, Any]) -> Provider:
+        """The provider of `libs/tron`, with what all nodes share."""
+        return Provider(
+            self.name,
+            self.url,
+            self.solidity_url,
+            self.jsonrpc_url,
+            os.environ[self.api_key_env] if self.api_key_env is not None else None,
+            priority=self.priority,
+            per_second=self.per_second,
+            per_day=self.per_day,
+            **shared,
+        )
 
 
 class ChainSettings(ServiceSettings):
@@ -22,6 +68,15 @@ class ChainSettings(ServiceSettings):
         None, description="The origin that serves /walletsolidity, where it is another (a plain java-tron's port)."
     )
     api_key: SecretStr | None = Field(None, description="Key of a public gateway, sent as TRON-PRO-API-KEY.")
+    jsonrpc_url: str | None = Field(
+        None, description="The whole address of its JSON-RPC, where it is not /jsonrpc of node_url."
+    )
+    nodes: str | None = Field(
+        None,
+        description="Several nodes instead of node_url and its settings: JSON or the path of a file, a list of "
+        '{"name", "url"} and, where needed, solidity_url, jsonrpc_url, priority (1 is asked first), per_second and '
+        "per_day (requests that may be sent), api_key_env (the environment variable that holds the key).",
+    )
     node_timeout_seconds: float = Field(10, gt=0, le=120, description="Longest wait for one answer of the node.")
     prove_blocks: bool = Field(
         True, description="Refuse a block whose transactions do not hash to its id, as when the node leaves some out."
@@ -33,7 +88,14 @@ class ChainSettings(ServiceSettings):
         + ".",
     )
     transactions: Scope = Field(
-        "all", description="Record `all` transactions, or only those that touch a `watched` contract."
+        "all",
+        description="Record `all` transactions, only those that touch a `watched` contract, or only those that "
+        "`logged` something there.",
+    )
+    index: Literal["agreed", "alone", "never"] = Field(
+        "agreed",
+        description="When blocks without logs need not be read (transactions=logged): where the JSON-RPC of two nodes "
+        "tells the same logs, also where one `alone` tells them (audit it), or `never`.",
     )
     start_block: int = Field(0, ge=0, description="First block of an empty log. TRX balances are exact from 0 only.")
     poll_seconds: float = Field(0.5, gt=0, le=60, description="Pause between looks at the node when all is read.")
@@ -60,6 +122,13 @@ class ChainSettings(ServiceSettings):
         100_000_000, ge=0, description="A sending key with less makes /ready answer 503, with its name."
     )
 
+    @field_validator("nodes")
+    @classmethod
+    def _usable(cls, text: str | None) -> str | None:
+        if text is not None:
+            _nodes(text)
+        return text
+
     @field_validator("contracts")
     @classmethod
     def _readable(cls, text: str) -> str:
@@ -82,9 +151,32 @@ class ChainSettings(ServiceSettings):
         return self
 
     @property
+    def providers(self) -> list[Provider]:
+        """The nodes to ask."""
+        shared: dict[str, Any] = {"timeout": self.node_timeout_seconds, "most_requests": self.node_requests}
+        if self.nodes is not None:
+            return [node.provider(shared) for node in _nodes(self.nodes)]
+        key = self.api_key.get_secret_value() if self.api_key is not None else None
+        return [Provider("node", self.node_url, self.solidity_url, self.jsonrpc_url, key, **shared)]
+
+    @property
     def watched(self) -> dict[str, str]:
         """The contracts to watch, name -> base58check address."""
         return _contracts(self.contracts)
+
+
+def _nodes(text: str) -> list[NodeSettings]:
+    try:
+        source = text if text.lstrip().startswith("[") else Path(text).read_text()
+        found = TypeAdapter(list[NodeSettings]).validate_json(source)
+    except OSError as error:
+        raise ValueError(f"nodes: expected JSON or the path of a JSON file: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise ValueError(f"nodes.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if len({node.name for node in found}) != len(found) or not found:
+        raise ValueError("nodes: expected at least one, each with a name of its own")
+    return found
 
 
 def _contracts(text: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from chain.domain import CURSOR, WATCH, BlocksIngested, ContractsWatched, TransactionSolidified, transaction_stream
 from chain.domain.operation import TransactionSigned, operation_stream
 from eventlog import EventLog
-from tron.client import NodeClient
+from tron.client import Client
 
 WINDOW_BLOCKS = 64
 
@@ -21,7 +21,7 @@ WINDOW_BLOCKS = 64
 class Head:
     """The newest blocks of the node, which may still be reorganised away."""
 
-    def __init__(self, node: NodeClient) -> None:
+    def __init__(self, node: Client) -> None:
         self._node = node
         self._blocks: dict[int, tuple[str, frozenset[str]]] = {}
         self._newest = 0

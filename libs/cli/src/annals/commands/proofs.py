@@ -8,7 +8,8 @@ from uuid import UUID
 
 import typer
 
-from annals import proofs, services, shell
+from annals import certificates, proofs, services, shell
+from annals.commands.chain import told
 from annals.shell import Json, StackName, console, errors
 from eventlog import InvalidProof, verify_proof
 
@@ -26,6 +27,10 @@ def verify(
     seal: Annotated[
         str | None, typer.Option("--seal", metavar="HASH", help="With --proof: the hash of a seal that you trust.")
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option("--certificate", metavar="FILE", help="Hold one of `annals chain audit` against the log."),
+    ] = None,
     as_json: Json = False,
     stack: StackName = None,
 ) -> None:
@@ -37,7 +42,10 @@ def verify(
     $ annals verify
     $ annals verify rewards --no-topic --json
     $ annals verify --proof claim.json --seal 5f0c…
+    $ annals verify --certificate audit.json
     """
+    if certificate is not None and (names or proof is not None):
+        raise typer.BadParameter("expected --certificate alone, got services or --proof too")
     if proof is not None:
         if names:
             raise typer.BadParameter("expected services or --proof, got both")
@@ -45,6 +53,8 @@ def verify(
     if seal is not None:
         raise typer.BadParameter("expected --seal with --proof, got it alone")
     shell.use(stack)
+    if certificate is not None:
+        _certify(certificate, as_json)
     verified = [
         shell.run(proofs.verify(name, against_topic=topic, console=errors)) for name in names or services.installed()
     ]
@@ -83,6 +93,14 @@ def prove(
     output.write_text(proof.to_json() + "\n")
     last = proof.seals[-1]
     console.say(f"{output}: event {event_id}, proven by seal {last.number}, {last.hash.hex()}")
+
+
+def _certify(file: Path, as_json: bool) -> NoReturn:
+    """Says whether the log still has what was certified."""
+    outcome = shell.run(certificates.check(file.read_text()))
+    sentence = outcome.problem or f"{file}: the log has what was certified; {told(outcome.certificate)}"
+    shell.say(sentence, as_json, ok=outcome.ok, problem=outcome.problem)
+    shell.end(good=outcome.ok)
 
 
 def _trusted(seal: str | None) -> bytes | None:

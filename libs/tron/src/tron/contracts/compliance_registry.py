@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from tron.contract import Call, Contract, Hex, View
+from tron.creation import Creation
 
 
 class ComplianceRegistry(Contract):
@@ -15,8 +16,8 @@ class ComplianceRegistry(Contract):
     NAME = "ComplianceRegistry"
 
     @classmethod
-    def creation(cls, admin: str) -> str:
-        """Return the creation code of constructor(address admin) as hex."""
+    def creation(cls, admin: str) -> Creation:
+        """constructor(address admin): the transaction that creates the contract."""
         return cls._creation(admin)
 
     def anchor_role(self) -> View[str]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from tron.contract import Call, Contract, Hex, View
+from tron.creation import Creation
 
 
 class DCMXToken(Contract):
@@ -13,8 +14,9 @@ class DCMXToken(Contract):
     NAME = "DCMXToken"
 
     @classmethod
-    def creation(cls, admin: str, cap: int, initial_supply: int) -> str:
-        """Return the creation code of constructor(address admin, uint256 cap_, uint256 initialSupply) as hex."""
+    def creation(cls, admin: str, cap: int, initial_supply: int) -> Creation:
+        """constructor(address admin, uint256 cap_, uint256 initialSupply): the transaction that creates the
+        contract."""
         return cls._creation(admin, cap, initial_supply)
 
     def default_admin_role(self) -> View[str]:

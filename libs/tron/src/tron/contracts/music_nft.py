@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from tron.contract import Call, Contract, Hex, View
+from tron.creation import Creation
 
 
 class MusicNFT(Contract):
@@ -15,8 +16,8 @@ class MusicNFT(Contract):
     NAME = "MusicNFT"
 
     @classmethod
-    def creation(cls, admin: str, distributor: str) -> str:
-        """Return the creation code of constructor(address admin, address distributor_) as hex."""
+    def creation(cls, admin: str, distributor: str) -> Creation:
+        """constructor(address admin, address distributor_): the transaction that creates the contract."""
         return cls._creation(admin, distributor)
 
     def artist_role(self) -> View[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from tron.contract import Call, Contract, Hex, View
+from tron.creation import Creation
 
 
 class RewardVault(Contract):
@@ -15,8 +16,8 @@ class RewardVault(Contract):
     NAME = "RewardVault"
 
     @classmethod
-    def creation(cls, admin: str, token: str, verifier: str) -> str:
-        """Return the creation code of constructor(address admin, address token_, address verifier_) as hex."""
+    def creation(cls, admin: str, token: str, verifier: str) -> Creation:
+        """constructor(address admin, address token_, address verifier_): the transaction that creates the contract."""
         return cls._creation(admin, token, verifier)
 
     def claim_typehash(self) -> View[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tron.contract import Call, Contract, Hex, View
+from tron.creation import Creation
 
 
 class RoyaltyDistributor(Contract):
@@ -16,8 +17,9 @@ class RoyaltyDistributor(Contract):
     NAME = "RoyaltyDistributor"
 
     @classmethod
-    def creation(cls, admin: str, fee_recipient: str, fee_bps: int) -> str:
-        """Return the creation code of constructor(address admin, address feeRecipient_, uint16 feeBps) as hex."""
+    def creation(cls, admin: str, fee_recipient: str, fee_bps: int) -> Creation:
+        """constructor(address admin, address feeRecipient_, uint16 feeBps): the transaction that creates the
+        contract."""
         return cls._creation(admin, fee_recipient, fee_bps)
 
     def default_admin_role(self) -> View[str]:

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from contracts.chain import Source
 
 Args = Mapping[str, Any]
-Scope = Literal["all", "watched"]
-"""Whose transactions are recorded: everybody's, or those that touch a watched contract."""
+Scope = Literal["all", "watched", "logged"]
+"""Whose transactions are recorded: everybody's, those that touch a watched contract, those that logged there."""
 
 ZERO = "T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb"
 """The address of 20 zero bytes: what is minted comes from it, what is burned goes to it."""

@@ -1,0 +1,46 @@
+"""Is a log of chain events complete? The work is in the `audit` module of the service that reads the chain."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+
+from annals.bars import steps
+from annals.services import Installed, find
+from messaging.reading import Step
+
+SERVICE = "chain"
+
+
+async def audit(first: int, last: int | None, against: str | None, console: Console) -> Any:
+    """Compares the chain service's log with a second source; its `Outcome` has a certificate or the first problem.
+
+    Raises UnknownName without the service, LookupError for blocks that the log does not cover or an unknown provider.
+    """
+    service = find(SERVICE)
+    async with service.log() as log:
+        with steps(console, service.name) as on_progress:
+            return await service.auditor.audit(
+                log,
+                service.settings(),
+                first,
+                last,
+                against,
+                lambda done, total: on_progress(Step("blocks", done, total)),
+            )
+
+
+async def check(text: str) -> Any:
+    """Holds a certificate against the log that it was made for. Raises LookupError for what is no certificate."""
+    service = _certified(text)
+    async with service.log() as log:
+        return await service.auditor.check(log, service.auditor.Certificate.from_json(text))
+
+
+def _certified(text: str) -> Installed:
+    try:
+        return find(str(json.loads(text)["service"]))
+    except (ValueError, TypeError, KeyError):
+        raise LookupError("no certificate: expected a JSON object that names its service") from None

@@ -1,0 +1,116 @@
+"""One request to a node: JSON goes out, JSON comes back, and everything that is no answer becomes a `NodeError`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from typing import Any
+
+import httpx
+import orjson
+
+from tron.errors import NodeError, NodeRefused, NodeUnavailable, NotServed, RateLimited, TooMuch
+from tron.pace import Budget, Pace
+
+MOST_BYTES = 64 * 1024 * 1024
+"""A longer answer is not read to its end: java-tron's JSON-RPC stops at 25 MB, so nothing honest comes near."""
+
+_RATE_LIMIT_WORDS = (
+    "rate limit",
+    "frequency limit",
+    "exceed the user",
+    "lack of computing resources",
+    "too many request",
+    "request limit",
+    "requests per",
+)
+
+
+def rate_limit(problem: object) -> bool:
+    """Return whether a node's complaint, whatever status it came with, means that it was asked too often."""
+    text = str(problem).lower()
+    return any(word in text for word in _RATE_LIMIT_WORDS)
+
+
+class Wire:
+    """The connections to one node's origins, and how fast they may be used.
+
+    `api_key` is sent as TRON-PRO-API-KEY. `timeout` is seconds for a whole request, once `budget` and `pace` let it go.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        timeout: float = 10.0,
+        connections: int = 16,
+        budget: Budget | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        headers = {"Content-Type": "application/json"}
+        if api_key:
+            headers["TRON-PRO-API-KEY"] = api_key
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._http = httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits)
+        self._timeout = timeout
+        self._budget = budget
+        self._pace = pace
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def post(self, origin: str, path: str, body: Any, *, cost: int = 1) -> Any:
+        """Return the JSON that answers; `cost` is how many requests the node counts. Raises `NodeError`."""
+        if self._budget is not None:
+            await self._budget.take(cost, origin, path)
+        async with self._pace or nullcontext():
+            return await self._exchange(origin, path, body)
+
+    async def _exchange(self, origin: str, path: str, body: Any) -> Any:
+        content = bytearray()
+        try:
+            async with (
+                asyncio.timeout(self._timeout),  # httpx's own bounds each read, not a node that drips
+                self._http.stream("POST", f"{origin}/{path}", content=orjson.dumps(body)) as response,
+            ):
+                async for part in response.aiter_bytes():
+                    content += part
+                    if len(content) > MOST_BYTES:
+                        raise TooMuch(origin, path, f"more than {MOST_BYTES:,} bytes")
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise NodeUnavailable(origin, path, f"{type(error).__name__} {error}".strip()) from error
+        try:
+            return _answer(origin, path, response, content)
+        except RateLimited as error:
+            if self._budget is not None:
+                self._budget.close(error.retry_after)
+            raise
+
+
+def _answer(origin: str, path: str, response: httpx.Response, content: bytearray) -> Any:
+    status = response.status_code
+    if status in (404, 405):
+        raise NotServed(origin, path, f"HTTP {status}")
+    if status == 413:
+        raise TooMuch(origin, path, f"HTTP {status}")
+    try:
+        answer = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        answer = None
+    problem = answer.get("Error") if isinstance(answer, dict) else None
+    said = f"HTTP {status} {problem or ''}".strip()
+    # TronGrid says 403 for a key that is used up or suspended.
+    if status in (403, 429, 503) or (problem and rate_limit(problem)):
+        raise RateLimited(origin, path, said, _retry_after(response))
+    kind: type[NodeError] = NodeRefused
+    if status >= 500 or (status == 200 and answer is None):
+        kind, said = NodeUnavailable, f"HTTP {status}, {len(content)} bytes that are no answer"
+    elif status == 200 and not problem:
+        return answer
+    raise kind(origin, path, said)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() else None
