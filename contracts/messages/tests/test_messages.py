@@ -133,6 +133,8 @@ def bodies(schema: Any, root: Any) -> st.SearchStrategy[Any]:
     if "anyOf" in schema:
         return st.one_of([bodies(option, root) for option in schema["anyOf"]])
     match schema["type"]:
+        case "object" if "properties" not in schema:
+            return st.dictionaries(st.text(), st.integers() | st.text() | st.booleans() | st.none(), max_size=4)
         case "object":
             fields = {name: bodies(field, root) for name, field in schema["properties"].items()}
             needed = {name: field for name, field in fields.items() if name in schema.get("required", ())}
@@ -158,7 +160,7 @@ def texts(schema: Any) -> st.SearchStrategy[str]:
         case "date-time", _:
             return st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat())
         case _, "":
-            return st.text()
+            return st.text(max_size=schema.get("maxLength"))
         case _, pattern if pattern.startswith("^T"):
             return st.integers(0, 99).map(address)
         case _, pattern if pattern.startswith("^(0|"):

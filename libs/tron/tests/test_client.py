@@ -210,6 +210,8 @@ LIES = {
     "a receipt of another block": _set("infos.0.blockNumber", 71),
     "a receipt of another fork": _set("infos.0.blockTimeStamp", 1795218297000),
     "a failed transaction with logs": _set("infos.0.result", "FAILED"),
+    "a receipt that calls a success a failure for want of energy": _set("infos.1.receipt.result", "OUT_OF_ENERGY"),
+    "a block that calls a success a failure": _set("block.transactions.0.ret.0.contractRet", "REVERT"),
     "a topic that is none": _set("infos.0.log.0.topics.0", "d453"),
     "data that is no hex": _set("infos.0.log.0.data", "0x00"),
     "a log of no address": _set("infos.0.log.0.address", "52fd"),

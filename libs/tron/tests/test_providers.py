@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tron import providers
-from tron.client import NodeClient
+from tron.client import Client, NodeClient
 from tron.errors import BudgetSpent, NodeBehind, NodeDisagrees, NodeError, NodeLied, NodeUnavailable, TooMuch
-from tron.providers import Nodes, Provider
+from tron.providers import AnyNode, Nodes, Provider
 
 NOW = "walletsolidity/getnowblock"
 RANGE = "walletsolidity/getblockbylimitnext"
@@ -251,3 +251,17 @@ def test_providers_need_names_of_their_own_and_show_no_key() -> None:
     with pytest.raises(ValueError, match="each with a name of its own"):
         Nodes([Provider("a", "http://x"), Provider("a", "http://y")])
     assert "secret" not in repr(Provider("a", "http://x", api_key="secret"))
+
+
+async def test_as_one_client_a_request_that_a_node_fails_is_answered_by_the_next(chains: list[Chain]) -> None:
+    chains[1].node.answers["wallet/broadcasthex"] = lambda body: {"result": True, "got": body["transaction"]}
+    async with over(chains) as nodes:
+        client: Client = AnyNode(nodes)
+        assert (await client.solid_head()).number == 50
+        assert [found.number for found in await client.blocks(3, 5, solid=False)] == [3, 4, 5]
+        assert chains[1].asked == 0
+        chains[0].node.answers["wallet/broadcasthex"] = chains[0].node.answer("busy", 503)
+        answer = await client.request("wallet/broadcasthex", {"transaction": "0a"})
+    assert answer == {"result": True, "got": "0a"}
+    assert chains[2].asked == 0
+    assert client.url == "any of a, b, c"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-import uvicorn
 
 import eventlog
 import messaging
@@ -34,6 +33,10 @@ from tron.keys import Key
 from tron.providers import Nodes, Provider
 from tron.sender import Sender
 from tron.transaction import Payload, Transfer
+
+sys.path.append(str(Path(__file__).parent))  # for chain_bank
+
+from chain_bank import Bank, listening
 
 FEE_LIMIT = 200_000_000
 FAR = 4_000_000_000  # a deadline in Unix seconds
@@ -283,17 +286,34 @@ class Proxy:
 
 @pytest.fixture
 async def proxy(town: Town) -> AsyncIterator[Proxy]:
-    client = httpx.AsyncClient(timeout=30)
-    proxy = Proxy(town.url, client)
-    listener = socket.create_server(("127.0.0.1", 0))
-    proxy.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(proxy, lifespan="off", log_config=None, timeout_graceful_shutdown=1, interface="asgi3")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server._serve(sockets=[listener]))  # without uvicorn's signal handlers
-    yield proxy
-    server.should_exit = True
-    await serving
-    await client.aclose()
+    async with httpx.AsyncClient(timeout=30) as client:
+        proxy = Proxy(town.url, client)
+        async with listening(proxy) as proxy.url:
+            yield proxy
+
+
+@pytest.fixture(scope="session")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
+    """A chain of fast blocks on which five keys have TRX and tokens to pay with."""
+    folder: Path = tmp_path_factory.mktemp("bank")
+    process, url = blocking(devnet_server.start(folder, options=["--block-time", "0.1", "--solid-distance", "12"]))
+    try:
+        accounts = httpx.get(f"{url}/devnet/accounts").json()
+        keys = [Key.from_hex(account["private_key"]) for account in accounts]
+        yield blocking(_opened(url, keys))
+    finally:
+        blocking(process.stop())
+
+
+async def _opened(url: str, keys: list[Key]) -> Bank:
+    admin, payers = keys[0], {f"payer-{number}": key for number, key in enumerate(keys[1:6], 1)}
+    async with NodeClient(url) as client:
+        at = await deploy(client, admin, Plan(artists=[keys[1].address], verifier=keys[2].address, pools={}))
+        sender, token = Sender(client), DCMXToken(at.token)
+        sent = [await sender.send(token.transfer(key.address, 1_000 * TOKEN), admin) for key in payers.values()]
+        await sender.results(sent)
+    names = {compiled: name for name, compiled in ARTIFACTS.items()}
+    return Bank(url, payers, {names[contract.NAME]: contract.address for contract in at.contracts()})
 
 
 @pytest.fixture

@@ -383,6 +383,7 @@ async def test_a_contract_added_later_is_watched_from_then_on_and_none_is_forgot
     cursor = await subject.cursor()
     nft = {"music-nft": town.contracts["music-nft"]}
     async with running(subject := ingester(log, nodes, town, contracts=nft)):
+        town.mine(1)  # with the first blocks that it holds for it is recorded
         await eventually(lambda: log.read_stream("watch", 1))
     watched = [recorded.event for recorded in await log.read_stream("watch")]
     assert [(event.contracts, event.first_block) for event in watched] == [(vault, 0), (nft, cursor.next)]

@@ -153,7 +153,7 @@ async def test_live_rows_equal_rebuilt_rows(chain: Running) -> None:
         rebuilt = await rebuild(pool, log, Watermark(pool), projection, compare=True)
         assert rebuilt.comparison is not None
         assert rebuilt.comparison.equal, rebuilt.comparison
-        if projection.name != "undecoded_logs":
+        if projection.name not in ("undecoded_logs", "operations"):
             assert all(table.first_rows > 0 for table in rebuilt.comparison.tables), rebuilt.comparison
 
 

@@ -70,6 +70,10 @@ class Execution:
     _states: dict[str, tuple[int, Any]]
     _executor: Executor
 
+    def state(self, stream: str) -> Any:
+        """The state of a stream that an intent was for, after what was decided."""
+        return self._states[stream][1]
+
     def committed(self) -> None:
         """To be called once the transaction has committed: only then may the new states be remembered."""
         self._executor.remember(self._states)

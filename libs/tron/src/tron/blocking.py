@@ -40,7 +40,8 @@ class BlockingSender:
         self._sender = self._wait(self._connect(url, solid_url, options))
 
     async def _connect(self, url: str, solid_url: str | None, options: dict[str, Any]) -> Sender:
-        return Sender(NodeClient(url, solid_url, **options))
+        self._client = NodeClient(url, solid_url, **options)
+        return Sender(self._client)
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +53,7 @@ class BlockingSender:
 
     def close(self) -> None:
         """Close the connections and end the thread."""
-        self._wait(self._sender.client.aclose())
+        self._wait(self._client.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

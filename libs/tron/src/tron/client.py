@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from tron import parse, proof
 from tron.errors import IncompleteAnswer, NodeLied, NotServed
@@ -24,6 +24,27 @@ BLOCKS_PER_REQUEST = 100
 """java-tron answers at most this many blocks to `getblockbylimitnext`."""
 
 T = TypeVar("T")
+
+
+class Client(Protocol):
+    """What sending needs of a node: `NodeClient` gives it, and `tron.providers.AnyNode` for several as one."""
+
+    @property
+    def url(self) -> str:
+        """Who is asked, for messages."""
+
+    async def head(self) -> Block:
+        """See `NodeClient`, also for the others."""
+
+    async def solid_head(self) -> Block: ...
+
+    async def blocks(self, first: int, last: int, *, solid: bool = True) -> list[Block]: ...
+
+    async def infos_of(self, block: Block, *, solid: bool = True) -> list[TransactionInfo]: ...
+
+    async def transaction_info(self, tx_id: str, *, solid: bool = False) -> TransactionInfo | None: ...
+
+    async def request(self, path: str, body: Json) -> Any: ...
 
 
 class NodeClient:
@@ -215,6 +236,10 @@ def _infos(answer: Any, number: int, block: Block | None = None) -> list[Transac
             raise Contradiction(
                 f"block {number} is of {block.time_ms}, its receipt {info.tx_id} of {info.block_time_ms}"
             )
+    for info, transaction in zip(infos, block.transactions if block is not None else (), strict=False):
+        said = transaction.result  # by the block, which can be proven
+        if said is not None and (info.result, info.success) != (said, said == "SUCCESS"):
+            raise Contradiction(f"block {number} says {said} of {info.tx_id}, its receipt {info.result}")
     return infos
 
 

@@ -13,7 +13,9 @@ class Transaction:
     `kind` is the contract type of the protocol: TransferContract, TriggerSmartContract, CreateSmartContract, … `to` is
     the receiver of a transfer (TRX or TRC-10), `amount_sun` the TRX it moves; `contract_address` is the contract called
     or created, `call_value_sun` the TRX sent along, `data` the call data (hex). `owner` is the
-    zero address where there is none: transfers of the genesis block, shielded transfers.
+    zero address where there is none: transfers of the genesis block, shielded transfers. `result` is what the block
+    itself says of the outcome (SUCCESS, REVERT, …), None where it says nothing: in the genesis block
+    and in very old ones.
     """
 
     tx_id: str
@@ -25,6 +27,7 @@ class Transaction:
     data: str
     contract_address: str | None
     fee_limit: int
+    result: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,8 @@ def transaction(source: Json, genesis: bool = False) -> Transaction:
         raise Contradiction(f"transaction {tx_id} has {len(contracts)} contracts, expected 1")
     kind: str = _get(contracts[0], "type", str, "")
     value = _get(_get(contracts[0], "parameter", dict, {}), "value", dict, {})
+    results = _objects(source, "ret") if "ret" in source else []
+    said = _get(results[0], "contractRet", str, "DEFAULT") if results else "DEFAULT"
     created = kind == "CreateSmartContract"
     called = _get(value, "new_contract", dict, {}) if created else value
     return Transaction(
@@ -114,6 +116,7 @@ def transaction(source: Json, genesis: bool = False) -> Transaction:
         data=_hex(value, "data") if kind == "TriggerSmartContract" else "",
         contract_address=_address(source if created else value, "contract_address"),
         fee_limit=_int(raw_data, "fee_limit"),
+        result=said if said != "DEFAULT" else None,
     )
 
 

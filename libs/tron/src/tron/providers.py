@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from tron.client import NodeClient
 from tron.errors import (
@@ -26,7 +26,9 @@ from tron.errors import (
     NodeUnavailable,
     TooMuch,
 )
+from tron.model import Block, TransactionInfo
 from tron.pace import Budget, Pace
+from tron.parse import Json
 
 MEMORY = 0.1
 """How much of the health score one answer makes: the last 20 or so count."""
@@ -282,6 +284,37 @@ class Nodes:
             proven = self.proven_block = self.proven_block or self._genesis
         await _holds(node.client, *proven)
         node.admitted = True
+
+
+class AnyNode:
+    """Several nodes with the face of one client: each request is answered by the best node that gives an answer.
+
+    A request that one node failed to answer goes to the next, so it must do no harm twice. A signed transaction does
+    none: the network takes its id once.
+    """
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self.url = f"any of {', '.join(node.provider.name for node in nodes.all)}"
+
+    async def head(self) -> Block:
+        """See `NodeClient`, also for the others."""
+        return await self._nodes.ask(lambda node: node.head())
+
+    async def solid_head(self) -> Block:
+        return await self._nodes.ask(lambda node: node.solid_head())
+
+    async def blocks(self, first: int, last: int, *, solid: bool = True) -> list[Block]:
+        return await self._nodes.ask(lambda node: node.blocks(first, last, solid=solid))
+
+    async def infos_of(self, block: Block, *, solid: bool = True) -> list[TransactionInfo]:
+        return await self._nodes.ask(lambda node: node.infos_of(block, solid=solid))
+
+    async def transaction_info(self, tx_id: str, *, solid: bool = False) -> TransactionInfo | None:
+        return await self._nodes.ask(lambda node: node.transaction_info(tx_id, solid=solid))
+
+    async def request(self, path: str, body: Json) -> Any:
+        return await self._nodes.ask(lambda node: node.request(path, body))
 
 
 async def _holds(client: NodeClient, number: int, block_hash: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from tron import parse
 from tron.abi import Abi, Decoded, Raw
 from tron.address import ZERO, hex41
-from tron.client import NodeClient
+from tron.client import Client
 from tron.contract import Call, View
 from tron.creation import Creation
 from tron.errors import BroadcastRefused, CallReverted, NodeLied, NotIncluded, TransactionFailed
@@ -58,7 +58,7 @@ class Sender:
 
     def __init__(
         self,
-        client: NodeClient,
+        client: Client,
         *,
         margin_percent: int = 25,
         expiry: float = 60.0,
@@ -97,17 +97,17 @@ class Sender:
         self._last_ms = max(int(time.time() * 1000), self._last_ms + 1)
         return self._last_ms
 
-    async def broadcast(self, signed: Signed) -> None:
+    async def broadcast(self, signed: Signed) -> bool:
         """Hand the transaction to the node; repeating it is harmless. That it was taken does not mean it succeeds.
 
-        A duplicate is success: the node has it. Raises `BroadcastRefused` and `NodeError`.
+        A duplicate is success, too; return whether it was new to the node. Raises `BroadcastRefused` and `NodeError`.
         """
         path = "wallet/broadcasthex"
         answer = await self._retry(partial(self.client.request, path, {"transaction": signed.wire.hex()}))
         if not isinstance(answer, dict):
             raise NodeLied(self.client.url, path, f"expected an object, got {answer!r:.80}")
         if answer.get("result") is True or answer.get("code") == "DUP_TRANSACTION_ERROR":
-            return
+            return answer.get("result") is True
         raise BroadcastRefused(signed.tx_id, str(answer.get("code")), parse.text(str(answer.get("message", ""))))
 
     async def send(self, payload: Payload, key: Key, fee_limit_sun: int | None = None) -> Signed:

@@ -92,16 +92,32 @@ class Signed:
     reference_number: int
 
 
-def sign(
-    payload: Payload, key: Key, reference: Reference, *, now_ms: int, expires_ms: int, fee_limit_sun: int = 0
-) -> Signed:
-    """Return the signed transaction. Equal arguments give an equal transaction, so `now_ms` tells two apart.
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A transaction that lacks only its signature; `digest` is what the owner's key signs."""
+
+    raw_data: bytes
+    digest: bytes
+    owner: str
+    expires_ms: int
+    reference_number: int
+
+    def signed(self, signature: bytes) -> Signed:
+        """Return the transaction with the owner's signature (65 bytes: r, s, v)."""
+        wire = content(1, self.raw_data) + content(2, signature)
+        return Signed(self.digest.hex(), wire, self.owner, self.expires_ms, self.reference_number)
+
+
+def build(
+    payload: Payload, owner: str, reference: Reference, *, now_ms: int, expires_ms: int, fee_limit_sun: int = 0
+) -> Unsigned:
+    """Return the transaction for `owner` to sign. Equal arguments give an equal one, so `now_ms` tells two apart.
 
     Raises `InvalidArgument` for amounts out of range.
     """
     if amount(fee_limit_sun, "fee_limit_sun") > MAX_FEE_LIMIT_SUN:
         raise refuse("fee_limit_sun", f"at most {MAX_FEE_LIMIT_SUN}", fee_limit_sun)
-    kind, name, message = payload.contract(wire_address(key.address))
+    kind, name, message = payload.contract(wire_address(owner))
     parameter = content(1, f"type.googleapis.com/protocol.{name}".encode()) + content(2, message)
     raw_data = (
         content(1, bytes.fromhex(reference.hash[12:16]))  # the last two bytes of the block's number
@@ -111,6 +127,12 @@ def sign(
         + number(14, now_ms)
         + number(18, fee_limit_sun)
     )
-    digest = sha256(raw_data).digest()
-    wire = content(1, raw_data) + content(2, key.sign(digest))
-    return Signed(digest.hex(), wire, key.address, expires_ms, reference.number)
+    return Unsigned(raw_data, sha256(raw_data).digest(), owner, expires_ms, reference.number)
+
+
+def sign(
+    payload: Payload, key: Key, reference: Reference, *, now_ms: int, expires_ms: int, fee_limit_sun: int = 0
+) -> Signed:
+    """Return the transaction built and signed with `key`. Raises as `build`."""
+    unsigned = build(payload, key.address, reference, now_ms=now_ms, expires_ms=expires_ms, fee_limit_sun=fee_limit_sun)
+    return unsigned.signed(key.sign(unsigned.digest))

@@ -1,4 +1,4 @@
-"""The log, the projections' checkpoints, the consumers' offsets."""
+"""The log, with an index of its few operations; the projections' checkpoints, the consumers' offsets."""
 
 import eventlog
 import messaging
@@ -12,4 +12,5 @@ down_revision = None
 def upgrade() -> None:
     for library in (eventlog, projections, messaging):
         run_sql(library.install_sql())
+    run_sql(eventlog.index_sql("events_of_operations", streams="operation/"))  # the sender follows these alone
     grant_runtime("chain")

@@ -1,19 +1,36 @@
-"""The HTTP side: what was read from the chain. There are no commands; transactions are sent to the chain itself."""
+"""The HTTP side: what was read from the chain, and what is to be done on it. A POST is followed to solidification."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from chain import queries
+from chain.domain import operation as op
 from chain.fetch import Heights
+from chain.progress import Operations
+from chain.submissions import Submissions
+from contracts.operations import SenderName
 from contracts.values import Address, Amount, Hash, SignedAmount, Uint256
-from service import Caller, Page, Paging, Queries, require
+from service import (
+    After,
+    Caller,
+    Commands,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Problem,
+    Queries,
+    Recorded,
+    metadata_of,
+    require,
+)
 from tron.address import keccak256
-from tron.errors import NodeError
+from tron.errors import InvalidArgument, NodeError
 
 MOST_EVENTS = 1_000
 ROLES = {"0" * 64: "DEFAULT_ADMIN_ROLE"} | {
@@ -21,6 +38,9 @@ ROLES = {"0" * 64: "DEFAULT_ADMIN_ROLE"} | {
     for name in ("MINTER_ROLE", "PAUSER_ROLE", "ARTIST_ROLE", "OFFICER_ROLE", "ANCHOR_ROLE", "REGISTRAR_ROLE")
 }
 User = Annotated[Caller, Depends(require("user", "service", "admin"))]
+Service = Annotated[Caller, Depends(require("service", "admin"))]
+NAMESPACE = UUID("5f1c3f0e-0d51-4c1f-9c0a-6a3b1f4d7e21")
+"""Of the ids of operations that were asked for here: each follows from the caller and its Idempotency-Key."""
 BlockNumber = Annotated[int, Query(ge=0, lt=2**63)]
 Name = Annotated[str, Query(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -124,9 +144,84 @@ class Contract(BaseModel):
     supply: Amount | None = Field(None, description="of a token, in its smallest unit")
 
 
-def routes(reads: Queries, heights: Heights) -> APIRouter:
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ContractCall(Strict):
+    """A function of one of our contracts: mint, buy, claim, record an acceptance, request a deletion."""
+
+    kind: Literal["call"]
+    contract: Name
+    method: Name = Field(description="in snake case: buy_edition")
+    args: dict[str, Any] = Field({}, description="by name in snake case; integers as numbers or decimal strings")
+    value_sun: Amount = 0
+
+
+class TrxPayment(Strict):
+    kind: Literal["trx"]
+    to: Address
+    amount_sun: Amount
+
+
+class TokenPayment(Strict):
+    """A transfer of any TRC-20 token, in its smallest unit."""
+
+    kind: Literal["trc20"]
+    token: Address
+    to: Address
+    amount: Amount
+
+
+class Submission(Strict):
+    """What is to be done on the chain, once; the Idempotency-Key names it."""
+
+    sender: SenderName = Field(description="the name of the key that signs and pays")
+    payload: ContractCall | TrxPayment | TokenPayment = Field(discriminator="kind")
+
+
+class Submitted(Recorded):
+    operation_id: str = Field(description="follow it with GET /transactions/{operation_id}")
+
+
+class Operation(BaseModel):
+    """How far an operation has come."""
+
+    operation_id: str
+    sender: str
+    payload: dict[str, Any]
+    requested_by: str
+    requested_at: datetime
+    status: Literal["intended", "signed", "broadcast", "included", "solidified", "failed", "expired"] = Field(
+        description="the last three are final; only `solidified` was done"
+    )
+    changed_at: datetime
+    attempts: int
+    tx_id: str | None = Field(description="of the last attempt")
+    expires_at: datetime | None
+    block_number: int | None
+    block_hash: str | None
+    fee_sun: Amount = Field(description="burned by all attempts")
+    problem: str | None = Field(description="network, resources, duplicate, expired, invalid, energy or execution")
+    reason: str | None
+
+
+def routes(commands: Commands, submissions: Submissions, reads: Queries, heights: Heights) -> APIRouter:
     """All routes of the service."""
     router = APIRouter(tags=["chain"])
+
+    @router.post("/transactions", status_code=202, summary="Do something on the chain, once")
+    async def submit(body: Submission, caller: Service, key: IdempotencyKey) -> Submitted:
+        operation_id = str(uuid5(NAMESPACE, key))
+        wish = op.OperationIntended(operation_id, body.sender, _payload(body.payload), f"/{caller.subject}")
+        try:
+            recorded = await commands.execute([submissions.asked(wish, datetime.now(UTC), metadata_of(caller, key))])
+        except InvalidArgument as error:
+            raise Problem(422, "invalid-transaction", "The transaction is not valid.", str(error)) from None
+        except op.OperationConflict:
+            detail = "This Idempotency-Key was used for something else; choose another one."
+            raise Problem(409, "operation-conflict", "The operation was asked for before.", detail) from None
+        return Submitted(operation_id=operation_id, **recorded.model_dump())
 
     @router.get("/status", summary="How far the chain was read")
     async def status(caller: User) -> Status:
@@ -176,10 +271,15 @@ def routes(reads: Queries, heights: Heights) -> APIRouter:
         transactions = [Transaction(**row) for row in rows]
         return paging.page(transactions, lambda found: (found.block_number, found.index_in_block))
 
-    @router.get("/transactions/{tx_id}", summary="A transaction and what it led to")
-    async def get_transaction(caller: User, tx_id: Hash) -> TransactionDetail:
-        found = await reads.one(queries.transaction(tx_id), "transaction", tx_id)
-        events = await reads.all(queries.events_of_transaction(tx_id, MOST_EVENTS))
+    @router.get("/transactions/{name}", summary="A transaction by its id, or how far an operation has come, by its own")
+    async def get_transaction(caller: User, name: Hash | UUID, after: After) -> TransactionDetail | Operation:
+        if isinstance(name, UUID):
+            if not caller.roles & {"service", "admin"}:
+                raise Problem(403, "forbidden", "An operation is shown to services and administrators only.")
+            await reads.caught_up(after, Operations)
+            return Operation(**await reads.one(queries.operation(str(name)), "operation", str(name)))
+        found = await reads.one(queries.transaction(name), "transaction", name)
+        events = await reads.all(queries.events_of_transaction(name, MOST_EVENTS))
         return TransactionDetail(**found, events=[Event(**event) for event in events])
 
     @router.get("/balances/{address}", summary="TRX, DCMX and number of NFTs of an account")
@@ -217,3 +317,13 @@ def routes(reads: Queries, heights: Heights) -> APIRouter:
         ]
 
     return router
+
+
+def _payload(body: ContractCall | TrxPayment | TokenPayment) -> op.Payload:
+    match body:
+        case ContractCall():
+            return op.ContractCall(body.contract, body.method, body.args, body.value_sun)
+        case TrxPayment():
+            return op.TrxPayment(body.to, body.amount_sun)
+        case TokenPayment():
+            return op.TokenPayment(body.token, body.to, body.amount)

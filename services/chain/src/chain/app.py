@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from chain import api, domain, metrics, projections, publish
 from chain.fetch import Fetcher, Heights, nodes_check
+from chain.funds import Funds
 from chain.ingest import Ingester
+from chain.keyring import keyring
+from chain.payloads import Payloads
+from chain.sender import OperationSender
 from chain.settings import ChainSettings
-from eventlog import EventLog, EventTypes, Sealer, Watermark
-from messaging import Relay
+from chain.signing import Limits
+from chain.submissions import COMMANDS, Submissions
+from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
+from messaging import Consumer, Relay, inbox
 from projections import Freshness, Runner
-from service import Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
-from tron.providers import Nodes
+from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
+from service.workers import Worker
+from tron.providers import AnyNode, Nodes
 
 
 def create(settings: ChainSettings) -> Service:
@@ -23,11 +30,14 @@ def create(settings: ChainSettings) -> Service:
     nodes = Nodes(settings.providers, prove=settings.prove_blocks, observe=metrics.answered)
     metrics.watch(nodes)
     heights = Heights(nodes)
+    signers = keyring(settings)
+    accounts = {name: signer.address for name, signer in signers.items()}
     # The cursor is a stream of the log: it moves in the transaction that appends what was read.
     ingester = Ingester(
         log,
         Fetcher(nodes, settings.index),
         settings.watched,
+        accounts=accounts.values(),
         transactions=settings.transactions,
         start_block=settings.start_block,
         batch_events=settings.batch_events,
@@ -36,17 +46,40 @@ def create(settings: ChainSettings) -> Service:
     runner = Runner(pool, log, watermark, projections.ALL)
     kafka = settings.kafka_options()
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
+    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=(*publish.TOPICS, COMMANDS))
 
-    routes = api.routes(Queries(settings.name, engine, pool), heights)
+    # What is sent is journalled in the log and settled by what the ingester reads; without keys nothing is sent, and
+    # commands wait in their topic.
+    node, payloads, executor = AnyNode(nodes), Payloads(settings.watched), Executor(log)
+    submissions = Submissions(signers, payloads)
+    sender = OperationSender(
+        log,
+        executor,
+        watermark,
+        node,
+        payloads,
+        signers,
+        Limits(settings.expiry_seconds, settings.fee_limit_sun, settings.attempts, settings.in_flight),
+        settings.poll_seconds,
+    )
+    funds = Funds(node, accounts, settings.low_balance_sun)
+    consumer = Consumer(pool, kafka, settings.name, [COMMANDS.name], inbox(submissions.commanded, executor))
+    sending: list[Worker] = [sender, funds, consumer] if signers else []
+
+    commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
+    routes = api.routes(commands, submissions, reads, heights)
     return Service(
         settings,
         create_api(settings, routes, title="Annals chain", version="0.1.0"),
         pool=pool,
         queries=engine,
         migrations=find_migrations("chain"),
-        workers=[watermark, ingester, runner, sealer, relay],
-        checks=[kafka_check(settings, topics=[topic.name for topic in publish.TOPICS]), nodes_check(nodes, heights)],
+        workers=[watermark, ingester, runner, sealer, relay, *sending],
+        checks=[
+            kafka_check(settings, topics=[topic.name for topic in (*publish.TOPICS, COMMANDS)]),
+            nodes_check(nodes, heights),
+            *([sender.check(), funds.check()] if signers else []),
+        ],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
         resources=[nodes],
     )

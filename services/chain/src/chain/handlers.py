@@ -27,6 +27,9 @@ ARTIFACTS = {
 }
 """Our names of the contracts and the compiler's."""
 
+TOPICS = ("chain.commands",)
+"""What other services tell us: `submissions.py` makes operations of it."""
+
 MAX_DECODED_BYTES = 100_000
 """Longer log data is kept raw: JSON can be six times as long, and an event must fit into a Kafka record."""
 MAX_RAW_DIGITS = 400_000
@@ -51,16 +54,25 @@ class Ingested:
 
 
 class Translator:
-    """Turns blocks into events, given the watched contracts (name -> address) and whose transactions are recorded."""
+    """Turns blocks into events, given the watched contracts (name -> address) and whose transactions are recorded.
 
-    def __init__(self, contracts: Mapping[str, str], transactions: domain.Scope) -> None:
+    Those that `accounts` sign are recorded in any case.
+    """
+
+    def __init__(
+        self, contracts: Mapping[str, str], transactions: domain.Scope, accounts: Collection[str] = ()
+    ) -> None:
         self._contracts = {address: _Contract(name) for name, address in contracts.items()}
+        self._accounts = frozenset(accounts)
         self._transactions = transactions
 
     @property
     def logged(self) -> Collection[str] | None:
-        """The addresses without whose logs a block says nothing of interest; None if each block must be read."""
-        return self._contracts.keys() if self._transactions == "logged" else None
+        """The addresses without whose logs a block says nothing of interest; None if each block must be read.
+
+        What an account has signed need not log anything, so with `accounts` each block must be.
+        """
+        return self._contracts.keys() if self._transactions == "logged" and not self._accounts else None
 
     @property
     def names(self) -> dict[str, str]:
@@ -109,6 +121,8 @@ class Translator:
 
     def _touches(self, transaction: Transaction, info: TransactionInfo | None) -> bool:
         watched = self._contracts
+        if transaction.owner in self._accounts:
+            return True
         if self._transactions == "logged":
             return info is not None and any(log.address in watched for log in info.logs)
         if transaction.contract_address in watched or transaction.to in watched:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,9 +50,10 @@ class Cursor:
 class Ingester:
     """Reads solidified blocks into the log for ever; a worker.
 
-    `contracts` (name -> address) are watched in addition to those that the log was begun with. Any number of instances
-    may run: one leads, the others stand by. The node may lag, fail and lie: it is asked again, with growing pauses,
-    and nothing is recorded that isn't proven. Raises SolidifiedFork and WatchConflict, which need a person.
+    `contracts` (name -> address) are watched in addition to those that the log was begun with, and so are the
+    transactions that `accounts` sign. Any number of instances may run: one leads, the others stand by. The node may
+    lag, fail and lie: it is asked again, with growing pauses, and nothing is recorded that isn't proven. Raises
+    SolidifiedFork and WatchConflict, which need a person.
     """
 
     name = "ingester"
@@ -63,6 +64,7 @@ class Ingester:
         fetcher: Fetcher,
         contracts: Mapping[str, str],
         *,
+        accounts: Collection[str] = (),
         transactions: Scope = "all",
         start_block: int = 0,
         batch_events: int = 2_000,
@@ -71,11 +73,14 @@ class Ingester:
         self._log = event_log
         self._fetcher = fetcher
         self._contracts = contracts
+        self._accounts = frozenset(accounts)
         self._transactions: Scope = transactions
         self._start_block = start_block
         self._batch_events = batch_events
         self._poll_seconds = poll_seconds
         self._failures = 0
+        self._to_watch: list[NewEvent] = []
+        self._watch_version = 0
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -135,11 +140,17 @@ class Ingester:
         return Cursor(recorded.version, done.last + 1, done.last_hash)
 
     async def _watch(self, cursor: Cursor) -> Translator:
-        """What to record: all that the log says, and what the settings add, which is recorded first."""
+        """What to record: all that the log says, and what the settings add.
+
+        The addition is recorded with the first blocks that it holds for. Alone it could be followed by blocks of a
+        rival that doesn't know of it yet, and the log would claim to hold what it doesn't.
+        """
         recorded = await self._log.read_stream(WATCH)
         watched: dict[str, str] = {}
+        accounts: set[str] = set()
         for event in (entry.event for entry in recorded):
             watched |= event.contracts
+            accounts.update(event.accounts)
             if event.transactions != self._transactions:
                 raise WatchConflict(
                     f"transactions: the log was begun with {event.transactions}, "
@@ -152,11 +163,14 @@ class Ingester:
                     "start another log (an empty database)"
                 )
         new = {name: address for name, address in self._contracts.items() if name not in watched}
-        if new or not recorded:
+        new_accounts = self._accounts - accounts if self._transactions != "all" else frozenset[str]()
+        if new or new_accounts or not recorded:
             log.info("watching", contracts=new, transactions=self._transactions, first_block=cursor.next)
-            event = ContractsWatched(new, self._transactions, cursor.next)
-            await self._log.append([NewEvent(WATCH, event, datetime.now(UTC))], {WATCH: len(recorded)})
-        return Translator(watched | new, self._transactions)
+            event = ContractsWatched(new, self._transactions, cursor.next, tuple(sorted(new_accounts)))
+            self._to_watch, self._watch_version = [NewEvent(WATCH, event, datetime.now(UTC))], len(recorded)
+        else:
+            self._to_watch = []
+        return Translator(watched | new, self._transactions, accounts | new_accounts)
 
     async def _verify(self, cursor: Cursor) -> None:
         """A node must hold the last block that the log has; while all lag, they are waited for."""
@@ -194,10 +208,13 @@ class Ingester:
         done = batch.done()
         event_id = derived_id(f"blocks/{done.first}/{done.last_hash}", done.last_time)
         moved = NewEvent(CURSOR, done, done.last_time, event_id)
+        expected = {CURSOR: batch.cursor.version} | dict.fromkeys(
+            [WATCH] if self._to_watch else [], self._watch_version
+        )
         blocks = {"annals.blocks": done.blocks, "annals.block.first": done.first, "annals.block.last": done.last}
         with tracing.span("ingest blocks", began_ns=batch.began_ns, attributes=blocks):  # here a trace begins
-            appended = await self._log.append([*batch.events, moved], {CURSOR: batch.cursor.version})
-        self._failures = 0
+            appended = await self._log.append([*self._to_watch, *batch.events, moved], expected)
+        self._failures, self._to_watch = 0, []
         batch.measure()
         return Cursor(appended.versions[CURSOR], done.last + 1, done.last_hash)
 

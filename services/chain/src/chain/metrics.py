@@ -33,6 +33,23 @@ NODE_REQUESTS = Gauge("annals_chain_node_requests", "Requests allowed at once, a
 NODE_WAIT = Gauge("annals_chain_node_wait_seconds", "Until a provider's budget allows a request again", ["provider"])
 FENCED = Counter("annals_chain_fenced_total", "Appends refused because another ingester had moved the cursor")
 
+SENDER_LEADER = Gauge("annals_chain_sender_leader", "1 while this process sends")
+SENDER_QUEUED = Gauge("annals_chain_sender_queued", "Operations that wait for their signature", ["sender"])
+SENDER_IN_FLIGHT = Gauge("annals_chain_sender_in_flight", "Signed transactions that are not settled yet")
+SENDER_BREAKER = Gauge("annals_chain_sender_breaker", "The circuit breaker: 0 closed, 1 half-open, 2 open")
+SENDER_SIGNED = Counter("annals_chain_sender_signed_total", "Transactions signed", ["sender"])
+SENDER_BROADCASTS = Counter(
+    "annals_chain_sender_broadcasts_total",
+    "Transactions handed to a node, again too, by its answer: taken, duplicate, or the kind of refusal",
+    ["answer"],
+)
+SENDER_SETTLED = Counter(
+    "annals_chain_sender_operations_total", "Operations ended: solidified, failed or expired", ["outcome"]
+)
+SENDER_BALANCE = Gauge("annals_chain_sender_balance_sun", "TRX of a sending key", ["sender"])
+SENDER_ENERGY = Gauge("annals_chain_sender_energy", "Energy from stake that a sending key has left", ["sender"])
+SENDER_BANDWIDTH = Gauge("annals_chain_sender_bandwidth", "Bandwidth that a sending key has left, in bytes", ["sender"])
+
 
 def answered(provider: str, error: NodeError | None) -> None:
     """Counts an answer of a node."""

@@ -17,6 +17,7 @@ from chain.domain import (
     TransactionSolidified,
     UndecodedLog,
 )
+from chain.progress import Operations
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
 
@@ -411,4 +412,5 @@ ALL = (
     NftOwners(),
     ContractState(),
     Ingestion(),
+    Operations(),
 )

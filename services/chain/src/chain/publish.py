@@ -1,19 +1,41 @@
-"""What we tell the others: every event of a contract that has a public message, on the contract's topic."""
+"""What we tell the others: events of the contracts on their topics, and what became of operations."""
 
 from __future__ import annotations
 
 from chain.domain import CONTRACTS, ContractEvent
+from chain.domain import operation as op
 from chain.handlers import public_message
+from contracts import Message, operations
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
 
-TOPICS = tuple(TopicSpec(f"chain.{contract}") for contract in CONTRACTS)
+TOPICS = (*(TopicSpec(f"chain.{contract}") for contract in CONTRACTS), TopicSpec("chain.operations"))
 
 
 def publish(recorded: RecordedEvent) -> Publication | None:
-    """The public message of a contract's event; None for administration, raw logs, transactions and the cursor."""
+    """The public message of an event; None for administration, raw logs, transactions, the cursor, steps in between."""
     event = recorded.event
-    if not isinstance(event, ContractEvent):
-        return None
-    message = public_message(event)
+    message = public_message(event) if isinstance(event, ContractEvent) else _of_operation(recorded)
     return Publication(message.topic, message) if message is not None else None
+
+
+def _of_operation(recorded: RecordedEvent) -> Message | None:
+    operation_id = recorded.stream.removeprefix(op.OPERATIONS)
+    match recorded.event:
+        case op.TransactionBroadcast(attempt, tx_id):
+            return operations.OperationBroadcast(operation_id=operation_id, tx_id=tx_id, attempt=attempt)
+        case op.OperationSolidified() as done:
+            return operations.OperationSolidified(
+                operation_id=operation_id,
+                tx_id=done.tx_id,
+                block_number=done.block_number,
+                block_hash=done.block_hash,
+                fee_sun=done.fee_sun,
+                energy_used=done.energy_used,
+            )
+        case op.OperationFailed(kind, reason, tx_id):
+            return operations.OperationFailed(operation_id=operation_id, kind=kind, reason=reason, tx_id=tx_id)
+        case op.OperationExpired(attempts, tx_id, reason):
+            return operations.OperationExpired(operation_id=operation_id, attempts=attempts, tx_id=tx_id, reason=reason)
+        case _:
+            return None

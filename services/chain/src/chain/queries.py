@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from chain import projections as p
+from chain.progress import Operations, operations
 
 Query = sa.Select[tuple[object, ...]]
 
@@ -113,3 +114,8 @@ def roles() -> Query:
 
 def ingestion() -> Query:
     return sa.select(p.Ingestion.live(p.ingestion))
+
+
+def operation(operation_id: str) -> Query:
+    table = Operations.live(operations)
+    return sa.select(table).where(table.c.operation_id == operation_id)

@@ -102,6 +102,26 @@ class ChainSettings(ServiceSettings):
     batch_events: int = Field(2_000, ge=1, le=20_000, description="Events of one append, about; a block is never cut.")
     node_requests: int = Field(16, ge=1, le=256, description="Most requests to the node at once; it starts with 4.")
 
+    sending_keys: SecretStr | None = Field(
+        None, description='Private keys to send with, by the name of the sender: JSON {"treasury": "<64 hex digits>"}.'
+    )
+    keystore: Path | None = Field(
+        None, description="Folder of encrypted key files (Web3 Secret Storage, version 3), one <sender>.json each."
+    )
+    keystore_password: SecretStr | None = Field(None, description="Password of all files in the keystore.")
+    signers: str = Field(
+        "", description="package.module:function that returns signers by name, for keys that a KMS keeps."
+    )
+    expiry_seconds: float = Field(60, ge=1, le=86_400, description="How long a transaction that is sent stays valid.")
+    fee_limit_sun: int = Field(
+        1_000_000_000, ge=0, le=15_000_000_000, description="The most that a transaction may burn for energy."
+    )
+    attempts: int = Field(5, ge=1, le=100, description="Most signatures for one operation.")
+    in_flight: int = Field(500, ge=1, le=10_000, description="Most transactions sent and not settled at once.")
+    low_balance_sun: int = Field(
+        100_000_000, ge=0, description="A sending key with less makes /ready answer 503, with its name."
+    )
+
     @field_validator("nodes")
     @classmethod
     def _usable(cls, text: str | None) -> str | None:
@@ -114,6 +134,14 @@ class ChainSettings(ServiceSettings):
     def _readable(cls, text: str) -> str:
         _contracts(text)
         return text
+
+    @model_validator(mode="after")
+    def _sending(self) -> Self:
+        if not self.prove_blocks and (self.sending_keys or self.keystore or self.signers):
+            raise ValueError("prove_blocks: expected true where there are keys, or a node could make us pay twice")
+        if (self.keystore is None) != (self.keystore_password is None):
+            raise ValueError("keystore and keystore_password: expected both or neither")
+        return self
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -1,4 +1,4 @@
-"""What the chain service records: facts of solidified blocks, each in the stream of the entity it concerns. Pure.
+"""Facts of solidified blocks, each in the stream of the entity it concerns. Pure.
 
 The chain has decided already, so there are no commands here: what `handlers.py` reads from a block becomes an event.
 Amounts are in the contract's own units (sun for TRX, 10^-18 for DCMX).
@@ -111,11 +111,16 @@ WATCH = "watch"
 
 @dataclass(frozen=True, slots=True)
 class ContractsWatched:
-    """From `first_block` on these contracts' logs (name -> address) are recorded, too; and whose transactions are."""
+    """From `first_block` on these contracts' logs (name -> address) are recorded, too; and whose transactions are.
+
+    The transactions that `accounts` sign are recorded whatever `transactions` says: what is sent by this service is
+    settled by them.
+    """
 
     contracts: dict[str, str]
     transactions: Scope
     first_block: int
+    accounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +210,3 @@ def undecoded_stream(contract: str) -> str:
 def transaction_stream(owner: str) -> str:
     """The stream of an account's own transactions."""
     return f"account/{owner}"
-
-
-EVENTS: dict[str, type] = {
-    "ContractEvent.v1": ContractEvent,
-    "UndecodedLog.v1": UndecodedLog,
-    "TransactionSolidified.v1": TransactionSolidified,
-    "MoreInternalTransfers.v1": MoreInternalTransfers,
-    "ContractsWatched.v1": ContractsWatched,
-    "BlocksIngested.v1": BlocksIngested,
-}

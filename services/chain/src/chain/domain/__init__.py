@@ -1,0 +1,67 @@
+"""What the chain service records; pure: no clock, no ids, no I/O.
+
+blocks.py: what solidified blocks say; the chain has decided already, so there are no commands. operation.py: what this
+service does on the chain for others, with the decisions that keep it from paying twice.
+"""
+
+from chain.domain import operation as _operation
+from chain.domain.blocks import (
+    CONTRACTS,
+    CURSOR,
+    MAX_INTERNAL,
+    WATCH,
+    ZERO,
+    Args,
+    BlocksIngested,
+    ContractEvent,
+    ContractsWatched,
+    InternalTransfer,
+    MoreInternalTransfers,
+    Scope,
+    TransactionSolidified,
+    UndecodedLog,
+    event_stream,
+    transaction_stream,
+    undecoded_stream,
+)
+
+EVENTS: dict[str, type] = {
+    "ContractEvent.v1": ContractEvent,
+    "UndecodedLog.v1": UndecodedLog,
+    "TransactionSolidified.v1": TransactionSolidified,
+    "MoreInternalTransfers.v1": MoreInternalTransfers,
+    "ContractsWatched.v1": ContractsWatched,
+    "BlocksIngested.v1": BlocksIngested,
+    "OperationIntended.v1": _operation.OperationIntended,
+    "TransactionSigned.v1": _operation.TransactionSigned,
+    "TransactionBroadcast.v1": _operation.TransactionBroadcast,
+    "TransactionIncluded.v1": _operation.TransactionIncluded,
+    "TransactionRetracted.v1": _operation.TransactionRetracted,
+    "TransactionLapsed.v1": _operation.TransactionLapsed,
+    "TransactionFailed.v1": _operation.TransactionFailed,
+    "OperationSolidified.v1": _operation.OperationSolidified,
+    "OperationFailed.v1": _operation.OperationFailed,
+    "OperationExpired.v1": _operation.OperationExpired,
+    "OperationsSettled.v1": _operation.OperationsSettled,
+}
+
+__all__ = [
+    "CONTRACTS",
+    "CURSOR",
+    "EVENTS",
+    "MAX_INTERNAL",
+    "WATCH",
+    "ZERO",
+    "Args",
+    "BlocksIngested",
+    "ContractEvent",
+    "ContractsWatched",
+    "InternalTransfer",
+    "MoreInternalTransfers",
+    "Scope",
+    "TransactionSolidified",
+    "UndecodedLog",
+    "event_stream",
+    "transaction_stream",
+    "undecoded_stream",
+]

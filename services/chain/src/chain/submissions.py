@@ -1,0 +1,66 @@
+"""The other border: what others ask for, by API or on `chain.commands`, is checked and becomes an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+from chain.domain import operation as op
+from chain.payloads import Payloads
+from contracts import operations
+from eventlog import Intent, Metadata
+from messaging import Received, TopicSpec
+from tron.errors import InvalidArgument
+
+COMMANDS = TopicSpec("chain.commands")
+"""Keyed by the operation, or by whatever stream of its own a service sends from: not by the sending key. The network
+orders nothing among an account's transactions, so an order of commands would promise what it can't keep, and one
+command that fails would hold up all payments of its key."""
+
+
+class Submissions:
+    """Checks what is asked for: there must be such a key, and such a function with such arguments."""
+
+    def __init__(self, senders: Collection[str], payloads: Payloads) -> None:
+        self._senders = senders
+        self._payloads = payloads
+
+    def verify(self, sender: str, payload: op.Payload) -> None:
+        """Raises InvalidArgument, which begins with the field's name."""
+        if sender not in self._senders:
+            known = ", ".join(sorted(self._senders)) or "none, because no key is configured"
+            raise InvalidArgument(f"sender: expected one of {known}; got {sender!r:.60}")
+        self._payloads.prepare(payload)
+
+    def asked(self, wish: op.OperationIntended, at: datetime, metadata: Metadata) -> Intent:
+        """A request that somebody waits for. Raises InvalidArgument."""
+        self.verify(wish.sender, wish.payload)
+        return _intent(op.Intend(wish), at, metadata)
+
+    def commanded(self, received: Received) -> Sequence[Intent]:
+        """A command of another service. What is wrong with it is told on `chain.operations`, as a failure."""
+        if not isinstance(command := received.message, operations.ChainCommand):
+            return []
+        at = received.time or datetime.now(UTC)
+        wish = op.OperationIntended(command.operation_id, command.sender, _payload(command), received.source)
+        try:
+            self.verify(wish.sender, wish.payload)
+        except InvalidArgument as error:
+            return [_intent(op.Intend(wish, str(error)), at, Metadata())]
+        return [_intent(op.Intend(wish), at, Metadata())]
+
+
+def _payload(command: operations.ChainCommand) -> op.Payload:
+    match command:
+        case operations.CallContract():
+            return op.ContractCall(command.contract, command.method, command.args, command.value_sun)
+        case operations.PayTrx():
+            return op.TrxPayment(command.to, command.amount_sun)
+        case operations.PayToken():
+            return op.TokenPayment(command.token, command.to, command.amount)
+        case _:
+            raise TypeError(f"{type(command).__name__}: expected a command of this release")
+
+
+def _intent(command: op.Intend, at: datetime, metadata: Metadata) -> Intent:
+    return Intent(op.operation_stream(command.intended.operation_id), op.operation, command, at, metadata)
