@@ -2,7 +2,8 @@
 
 What a package forgets to declare is missing there. All are installed from wheels, as a user would; other
 packages of the workspace come from their wheels, too, and everything else at the versions of requirements.lock.
-Two packages are tested at a time: their tests mostly wait, for servers and for what they have killed.
+Two packages are tested at a time: their tests mostly wait, for servers and for what they have killed. Tests marked as
+`endurance` are left out: they run with all others, and need nothing that a shorter one does not need.
 """
 
 import re
@@ -87,8 +88,8 @@ def check(package: Package, wheels: Path, pins: Path, locked: set[str], environm
     if not package.tests.is_dir():
         run(python, "-I", "-c", f"import {imported(package)}")
         return "has no tests"
-    pytest = (environment / "bin" / "pytest", "-q", "-p", "no:cacheprovider", "--durations=3", package.tests)
-    said = run(*pytest, timeout_seconds=1200)
+    options = ("-q", "-p", "no:cacheprovider", "-m", "not endurance", "--durations=3")
+    said = run(environment / "bin" / "pytest", *options, package.tests, timeout_seconds=1200)
     return said.rstrip().splitlines()[-1]
 
 

@@ -94,6 +94,17 @@ class Deployed:
         """Calls a method as development account `sender`; mines and returns the receipt."""
         return self.node.send(self.builder(name, *args, sender=sender, **options), sender)
 
+    def a_bit_of_everything(self, stranger: str) -> list[dict[str, Any]]:
+        """Receipts of transactions of all kinds, the last of which fails; the fourth creates a contract."""
+        return [
+            self.node.transfer(2, stranger, 5_000_000),
+            self.call("deposit", value=3_000_000),
+            self.call("transfer", self.node.address(1), 77),
+            self.call("spawn", 9),
+            self.call("pay", self.node.address(3), 1_000_000),
+            self.call("failStrTx"),
+        ]
+
 
 def _run(*options: str) -> Iterator[Node]:
     command = [sys.executable, "-m", "devnet", "--port", "0", *options]

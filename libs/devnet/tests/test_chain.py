@@ -89,14 +89,7 @@ def test_a_reorganisation_can_lose_transactions_and_all_their_effects(contract: 
         "held": balance(node, contract.address),
         "burnt": node.wallet("getburntrx"),
     }
-    lost = [
-        node.transfer(2, STRANGER, 5_000_000),
-        contract.call("deposit", value=3_000_000),
-        contract.call("transfer", node.address(1), 77),
-        contract.call("spawn", 9),
-        contract.call("pay", node.address(3), 1_000_000),
-        contract.call("failStrTx"),
-    ]
+    lost = contract.a_bit_of_everything(STRANGER)
     child = lost[3]["internal_transactions"][0]["transferTo_address"]
     assert node.wallet("getcontract", value=child, visible=True) == {}  # it has code but no record of its own
     assert node.wallet("getaccount", address=child, visible=True)["type"] == "Contract"

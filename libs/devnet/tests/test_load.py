@@ -33,19 +33,6 @@ def head(node: Any) -> int:
     return int(node.http.get("/devnet/status").json()["head"])
 
 
-def a_bit_of_everything(contract: Any) -> list[dict[str, Any]]:
-    """Receipts of transactions of all kinds, some of which fail."""
-    node = contract.node
-    return [
-        node.transfer(2, STRANGER, 5_000_000),
-        contract.call("deposit", value=3_000_000),
-        contract.call("transfer", node.address(1), 77),
-        contract.call("spawn", 9),
-        contract.call("pay", node.address(3), 1_000_000),
-        contract.call("failStrTx"),
-    ]
-
-
 def everything_about(node: Any, receipts: list[dict[str, Any]]) -> list[Any]:
     """What all ways of asking say of these transactions and their blocks."""
     numbers = [receipt["blockNumber"] for receipt in receipts]
@@ -130,7 +117,7 @@ def test_a_load_that_means_nothing_is_a_problem(stage: Any, form: dict[str, Any]
 
 
 def test_old_blocks_say_word_for_word_what_they_said_when_they_were_young(contract: Any) -> None:
-    receipts = a_bit_of_everything(contract)
+    receipts = contract.a_bit_of_everything(STRANGER)
     young = everything_about(contract.node, receipts)
     contract.node.mine(60)
     assert everything_about(contract.node, receipts) == young
@@ -181,9 +168,9 @@ def test_a_saved_chain_goes_on_as_if_nothing_had_happened(
     options = ("--on-demand", "--data", str(chains))
     for node in run_node(*options):
         contract = deploy(node, artifact)
-        receipts = a_bit_of_everything(contract)
+        receipts = contract.a_bit_of_everything(STRANGER)
         node.mine(40)
-        receipts += a_bit_of_everything(contract)
+        receipts += contract.a_bit_of_everything(STRANGER)
         said = everything_about(node, receipts)
         accounts = [node.wallet("getaccount", address=node.address(index)) for index in range(4)]
         code = node.wallet("getcontract", value=contract.address, visible=True)

@@ -21,9 +21,7 @@ TRANSFER = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 @pytest.fixture(scope="session")
 def modules() -> Path:
-    """TronWeb and what it needs, installed once for each state of the lock file, which pins their hashes."""
-    if shutil.which("npm") is None:
-        pytest.skip("needs Node 18+ and npm")
+    """TronWeb and what it needs, installed once for each state of the lock file with its hashes; needs Node 18+."""
     lock = (PROGRAM / "package-lock.json").read_bytes()
     folder = ROOT / ".local" / f"tronweb-{hashlib.sha256(lock).hexdigest()[:12]}"
     if not folder.exists():

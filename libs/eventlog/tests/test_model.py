@@ -386,6 +386,7 @@ class LogMachine(RuleBasedStateMachine):
         self.pool.terminate()
 
 
+@pytest.mark.endurance
 def test_the_log_does_what_a_plain_model_of_it_does(postgres: PostgresServer) -> None:
     with patch.object(append, "COPY_FROM", MANY), patch.object(log, "COPY_FROM", MANY):
         run_state_machine_as_test(

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 import messaging
 from messaging import Consumer, OffsetLost, Received, TopicRecreated, TopicSpec, Transient, offsets
-from messaging.testing import eventually, headers, note, running
+from messaging.testing import delete_topics, eventually, headers, note, running
 
 Spawn = Callable[..., Any]
 
@@ -38,6 +38,7 @@ async def has_handled(pool: asyncpg.Pool, number: int) -> bool:
     return bool(await pool.fetchval("SELECT count(*) >= $1 FROM handled", number))
 
 
+@pytest.mark.endurance
 @pytest.mark.timeout(180)
 async def test_a_consumer_killed_at_random_moments_handles_each_message_once_and_in_order(
     tables: asyncpg.Pool, database: str, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, spawn: Spawn
@@ -59,6 +60,7 @@ async def test_a_consumer_killed_at_random_moments_handles_each_message_once_and
     assert await handled(tables) == {f"counter/{key}": list(range(1, numbers + 1)) for key in range(keys)}
 
 
+@pytest.mark.endurance
 @pytest.mark.timeout(180)
 async def test_three_instances_under_load_handle_each_message_once_and_in_order_whatever_happens_to_them(
     tables: asyncpg.Pool, database: str, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, spawn: Spawn
@@ -345,14 +347,7 @@ async def hinted(kafka: str, group: str, topic: str, offset: int) -> bool:
 
 
 async def recreate(kafka: str, topic: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        await admin.delete_topics([topic])
-        while topic in await admin.list_topics():  # noqa: ASYNC110 - Kafka says when
-            await asyncio.sleep(0.1)
-    finally:
-        await admin.close()
+    await delete_topics(kafka, topic)
     await messaging.ensure(kafka, [TopicSpec(topic)])
 
 

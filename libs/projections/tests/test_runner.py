@@ -106,6 +106,7 @@ async def test_lag_dead_letters_and_a_rebuild_elsewhere_are_measured_while_nothi
     assert metric("rebuild_position") is None
 
 
+@pytest.mark.endurance
 async def test_any_size_of_batch_gives_the_same_rows(pool: asyncpg.Pool, log: EventLog, watermark: Watermark) -> None:
     events = [credited(f"s{i % 17}", i % 100 + 1) for i in range(500)] + [renamed(f"s{i}", f"n{i}") for i in range(30)]
     await log.append(events)

@@ -12,7 +12,7 @@ from tron.contract import Call
 from tron.creation import Creation, contract_address
 from tron.errors import InvalidArgument
 from tron.keys import Key, signer
-from tron.transaction import Payload, Reference, Transfer, sign, varint
+from tron.transaction import Payload, Reference, Signed, Transfer, sign, varint
 
 ALICE = Key(bytes([2]) * 32)  # a toy key of the recorded chain
 REFERENCE = Reference(70, "000000000000004689a2f1abc79cc07ed01bd0339a958da86077e0436d3797a6")
@@ -21,6 +21,13 @@ REFERENCE = Reference(70, "000000000000004689a2f1abc79cc07ed01bd0339a958da86077e
 def raw_call(address: str, data: str, value_sun: int = 0) -> Call:
     abi = Abi([{"type": "function", "name": "f", "inputs": []}])
     return Call(normalise(address), abi.function("f"), bytes.fromhex(data), abi, value_sun)
+
+
+def signed_as(raw_data: Any, payload: Payload) -> Signed:
+    """The payload, signed by ALICE with block, times and limit of a recorded transaction."""
+    block_id = "0" * 12 + raw_data["ref_block_bytes"] + raw_data["ref_block_hash"] + "0" * 32
+    times = {"now_ms": raw_data["timestamp"], "expires_ms": raw_data["expiration"]}
+    return sign(payload, ALICE, Reference(0, block_id), fee_limit_sun=raw_data.get("fee_limit", 0), **times)
 
 
 @pytest.mark.parametrize("prefix", ["042", "119"])
@@ -35,15 +42,7 @@ def test_our_transactions_are_the_recorded_ones_to_the_last_bit(
         if "amount" in value
         else raw_call(value["contract_address"], value["data"])
     )
-    block_id = "0" * 12 + raw_data["ref_block_bytes"] + raw_data["ref_block_hash"] + "0" * 32
-    signed = sign(
-        payload,
-        ALICE,
-        Reference(0, block_id),
-        now_ms=raw_data["timestamp"],
-        expires_ms=raw_data["expiration"],
-        fee_limit_sun=raw_data.get("fee_limit", 0),
-    )
+    signed = signed_as(raw_data, payload)
     assert signed.tx_id == request["txID"]
     assert signed.wire.hex().endswith(request["signature"][0])
     assert signer(bytes.fromhex(signed.tx_id), bytes.fromhex(request["signature"][0])) == ALICE.address == signed.owner
@@ -55,15 +54,7 @@ def test_our_creation_is_the_recorded_one_and_its_address_is_known_from_it(recor
     created = raw_data["contract"][0]["parameter"]["value"]["new_contract"]
     abi = created["abi"]["entrys"]
     payload = Creation(created["name"], bytes.fromhex(created["bytecode"]), abi, Abi(abi))
-    block_id = "0" * 12 + raw_data["ref_block_bytes"] + raw_data["ref_block_hash"] + "0" * 32
-    signed = sign(
-        payload,
-        ALICE,
-        Reference(0, block_id),
-        now_ms=raw_data["timestamp"],
-        expires_ms=raw_data["expiration"],
-        fee_limit_sun=raw_data["fee_limit"],
-    )
+    signed = signed_as(raw_data, payload)
     assert signed.tx_id == answer["txID"] == info["id"]
     assert contract_address(signed.tx_id, signed.owner) == info["contract_address"]
 

@@ -176,6 +176,7 @@ async def test_only_transactions_that_touch_a_watched_contract_are_recorded_when
 # ---- crashes and rivals -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.endurance
 async def test_kills_at_random_moments_lose_and_double_nothing(
     town: Any, log: EventLog, nodes: Nodes, proxy: Any, database: str
 ) -> None:

@@ -31,8 +31,7 @@ class EventTypes:
     def __init__(self, types: Mapping[str, type], upcasters: Mapping[str, Upcaster] | None = None) -> None:
         self._names: dict[type, tuple[str, int]] = {}
         self._adapters: dict[tuple[str, int], TypeAdapter[Any]] = {}
-        self._many: dict[type, TypeAdapter[Any]] = {}  # of lists of JSON texts
-        self._classes: dict[tuple[str, int], type] = {}
+        self._many: dict[tuple[str, int], TypeAdapter[Any]] = {}  # of lists of JSON texts
         self._upcasters: dict[tuple[str, int], Upcaster] = {}
         if taken := OPERATIONS.keys() & types.keys():
             raise ValueError(f"{', '.join(sorted(taken))}: every log has these events already; choose another name")
@@ -42,8 +41,7 @@ class EventTypes:
                 raise ValueError(f"{cls.__name__} is named twice: {self._names[cls]} and {stored}")
             self._names[cls] = (name, version)
             self._adapters[name, version] = TypeAdapter(cls)
-            self._many[cls] = TypeAdapter(list[Json[cls]])  # type: ignore[valid-type]  # a class of its own for each
-            self._classes[name, version] = cls
+            self._many[name, version] = TypeAdapter(list[Json[cls]])  # type: ignore[valid-type]  # a class for each
         for stored, upcaster in (upcasters or {}).items():
             self._upcasters[_split(stored)] = upcaster
         for name, version in self._upcasters:
@@ -87,7 +85,7 @@ class EventTypes:
         self.name(cls)
         name, version = self._names[cls]
         try:  # all in one call, since asking pydantic for errors costs more than the encoding of an event
-            texts: list[str] = self._many[cls].dump_python(events, round_trip=True, warnings="error")
+            texts: list[str] = self._many[name, version].dump_python(events, round_trip=True, warnings="error")
         except ValueError as error:  # pydantic's, or Python's for an integer of too many digits
             raise InvalidEvent(f"{name}.v{version}: {error}") from error
         for text in texts:
@@ -112,11 +110,11 @@ class EventTypes:
 
         None if there is one that can't be decoded, or if the version is an old one: `decode` knows more.
         """
-        cls = self._classes.get((type_name, type_version))
-        if cls is None:
+        many = self._many.get((type_name, type_version))
+        if many is None:
             return None
         try:
-            events: list[Any] = self._many[cls].validate_python(data)
+            events: list[Any] = many.validate_python(data)
         except ValidationError:
             return None
         return events
