@@ -155,7 +155,8 @@ class Nodes:
         self._observe = observe
         self.proven_block: tuple[int, str] | None = None
         """Number and hash of the block below which no node is believed."""
-        self._genesis: tuple[int, str] | None = None
+        self.genesis: tuple[int, str] | None = None
+        """Number and hash of the first node's, which stays; unknown while other blocks were proven from the start."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -181,8 +182,8 @@ class Nodes:
         self.proven_block = (number, block_hash)
 
     def nothing_proven(self) -> None:
-        """Go back to the genesis block. It is the first node's to answer, and stays: another one is another chain's."""
-        self.proven_block = self._genesis
+        """Go back to the genesis block."""
+        self.proven_block = self.genesis
 
     def suspect_all(self) -> None:
         """Have every node admitted anew before its next question."""
@@ -280,8 +281,8 @@ class Nodes:
         proven = self.proven_block
         if proven is None:
             (genesis,) = await node.client.blocks(0, 0, solid=False)
-            self._genesis = self._genesis or (0, genesis.hash)
-            proven = self.proven_block = self.proven_block or self._genesis
+            self.genesis = self.genesis or (0, genesis.hash)
+            proven = self.proven_block = self.proven_block or self.genesis
         await _holds(node.client, *proven)
         node.admitted = True
 

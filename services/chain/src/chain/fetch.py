@@ -90,18 +90,22 @@ class Fetcher:
         await self._ask(_nothing)
 
     async def blocks(
-        self, first: int, last: int, logged: Collection[str] | None = None
+        self,
+        first: int,
+        last: int,
+        logged: Collection[str] | None = None,
+        *,
+        after: tuple[int, str] | None = None,
     ) -> AsyncGenerator[tuple[Block, Receipts, bool], None]:
         """The blocks `first` to `last` in order with their receipts; the flag says whether more are at hand already.
 
+        They follow the block `after` (number and hash), or else the genesis block of the nodes, if that is known.
         With `logged` (addresses of contracts), blocks without a log of them may be left out, but never `last`. Ranges
         are read ahead, concurrently. Raises NodeError once a range could not be had after several attempts; what came
         before it was handed out.
         """
         ahead: deque[asyncio.Task[_Range]] = deque()
-        upto, before = first - 1, self.nodes.proven_block
-        if before is not None and before[0] >= max(first, 1):
-            raise ValueError(f"blocks from {first}: expected what is proven to end before it, it ends at {before[0]}")
+        upto, before = first - 1, after or self.nodes.genesis
         try:
             while upto < last or ahead:
                 while upto < last and len(ahead) < RANGES_AHEAD:

@@ -46,6 +46,11 @@ class Cursor:
     next: int
     last_hash: str | None = None  # None: nothing was read yet
 
+    @property
+    def last_block(self) -> tuple[int, str] | None:
+        """Number and hash of the last block that was read."""
+        return None if self.last_hash is None else (self.next - 1, self.last_hash)
+
 
 class Ingester:
     """Reads solidified blocks into the log for ever; a worker.
@@ -192,7 +197,9 @@ class Ingester:
         _, solid = await self._fetcher.heights()
         metrics.LAG_BLOCKS.set(max(0, solid - cursor.next + 1))
         batch = _Batch(cursor)
-        async with aclosing(self._fetcher.blocks(cursor.next, solid, translator.logged)) as blocks:
+        async with aclosing(
+            self._fetcher.blocks(cursor.next, solid, translator.logged, after=cursor.last_block)
+        ) as blocks:
             async for block, receipts, more in blocks:
                 batch.add(translator.block(block, receipts))
                 if len(batch.events) >= self._batch_events or len(batch.ingested) >= MOST_BLOCKS or not more:
