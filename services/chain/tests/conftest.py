@@ -59,7 +59,7 @@ class Town:
         return {names[contract.NAME]: contract.address for contract in self.at.contracts()}
 
     def mine(self, blocks: int) -> None:
-        httpx.post(f"{self.url}/devnet/mine", json={"blocks": blocks}).raise_for_status()
+        httpx.post(f"{self.url}/devnet/mine", json={"blocks": blocks}, timeout=30).raise_for_status()
 
 
 @pytest.fixture(scope="session")
@@ -68,10 +68,10 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder: Path = tmp_path_factory.mktemp("devnet")
     process, url = blocking(devnet_server.start(folder, options=["--block-time", "0.2", "--solid-distance", "3"]))
     try:
-        accounts = httpx.get(f"{url}/devnet/accounts").json()
+        accounts = httpx.get(f"{url}/devnet/accounts", timeout=30).json()
         keys = [Key.from_hex(account["private_key"]) for account in accounts]
         town = blocking(_history(url, keys))
-        httpx.post(f"{url}/devnet/block-time", json={"seconds": None}).raise_for_status()
+        httpx.post(f"{url}/devnet/block-time", json={"seconds": None}, timeout=30).raise_for_status()
         town.mine(5)
         yield town
     finally:
@@ -298,7 +298,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
     folder: Path = tmp_path_factory.mktemp("bank")
     process, url = blocking(devnet_server.start(folder, options=["--block-time", "0.1", "--solid-distance", "12"]))
     try:
-        accounts = httpx.get(f"{url}/devnet/accounts").json()
+        accounts = httpx.get(f"{url}/devnet/accounts", timeout=30).json()
         keys = [Key.from_hex(account["private_key"]) for account in accounts]
         yield blocking(_opened(url, keys))
     finally:

@@ -41,7 +41,7 @@ async def mine(url: str, blocks: int) -> None:
 
 
 async def solid(town: Any) -> int:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         return int((await client.get(f"{town.url}/devnet/status")).json()["solid"])
 
 

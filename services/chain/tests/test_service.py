@@ -23,19 +23,15 @@ pytestmark = pytest.mark.timeout(120)
 
 async def everything_shown(client: httpx.AsyncClient, running: Running) -> dict[str, Any]:
     """Waits until the read models show the whole chain; returns the status."""
-    pool = running.service.pool
-    assert pool is not None
     shown: dict[str, Any] = {}
 
-    async def there() -> bool:
-        end = await pool.fetchval("SELECT max(position) FROM events")
-        reached = [row["position"] for row in await pool.fetch("SELECT position FROM checkpoints")]
-        if reached != [end] * len(projections.ALL):
-            return False
+    async def all_read() -> bool:
         shown.update((await client.get("/status")).json())
         return shown["behind_solid_blocks"] == 0
 
-    await eventually(there)
+    await running.shown()  # they are made
+    await eventually(all_read)
+    await running.shown()
     return shown
 
 
@@ -159,7 +155,7 @@ async def test_live_rows_equal_rebuilt_rows(chain: Running) -> None:
 
 async def test_nobody_reads_without_a_token_and_bad_questions_are_problems(chain: Running, town: Any) -> None:
     paths = ["/status", "/events", "/contracts", f"/balances/{ZERO}", "/nfts/1", f"/transactions/{'0' * 64}"]
-    async with httpx.AsyncClient(base_url=chain.url) as nobody, chain.client("x", "stranger") as stranger:
+    async with chain.nobody() as nobody, chain.client("x", "stranger") as stranger:
         for path in [*paths, f"/transactions?address={ZERO}", f"/nfts?owner={ZERO}", "/undecoded-logs"]:
             assert (await nobody.get(path)).status_code == 401
             assert (await nobody.get(path, headers={"authorization": "Bearer for.ge.d"})).status_code == 401
@@ -185,7 +181,7 @@ async def test_nobody_reads_without_a_token_and_bad_questions_are_problems(chain
 
 
 async def test_the_service_says_that_it_is_ready_and_how_it_is_doing(chain: Running) -> None:
-    async with httpx.AsyncClient(base_url=chain.url) as client:
+    async with chain.nobody() as client:
 
         async def ready() -> bool:
             return (await client.get("/ready")).status_code == 200

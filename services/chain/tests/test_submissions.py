@@ -38,13 +38,14 @@ AT = "TGkWdpawVNfeset3P6uTBbLaPY7nZVZvXY"
 
 @pytest.fixture
 async def sending(bank: Bank, database: str, kafka: str) -> AsyncIterator[Running]:
-    """The service with a bank's keys, on an empty database and an empty Kafka."""
+    """The service with a bank's keys, on an empty database and an empty Kafka, its read models made."""
     await delete_topics(kafka)
     keys = SecretStr(json.dumps({name: key.secret.hex() for name, key in bank.keys.items()}))
     contracts = json.dumps(bank.contracts)
     async with serving(
         create, database, kafka, node_url=bank.url, contracts=contracts, sending_keys=keys, poll_seconds=0.1
     ) as running:
+        await running.shown()
         yield running
 
 
@@ -178,6 +179,7 @@ async def test_commands_of_other_services_come_by_topic_and_their_ends_are_told_
     async with NodeClient(bank.url) as node:
         assert await Sender(node).read(DCMXToken(token).balance_of(to)) == 10**19
     async with sending.client("rewards", "service") as client:
+        await sending.shown()
         failed = (await client.get(f"/transactions/{operation_id(3)}")).json()
         assert (failed["status"], failed["problem"]) == ("failed", "invalid")
         assert failed["reason"] == "args.to: expected a value, got none"

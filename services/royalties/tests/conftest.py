@@ -34,9 +34,10 @@ PRIVATE, PUBLIC = generate_keys()
 
 @pytest.fixture
 async def royalties(database: str, kafka: str) -> AsyncIterator[Running]:
-    """The service as it runs in production, on an empty database and an empty Kafka."""
+    """The service as it runs in production, on an empty database and an empty Kafka, its read models made."""
     await delete_topics(kafka)
     async with serving(create, database, kafka) as running:
+        await running.shown()
         yield running
 
 

@@ -66,21 +66,22 @@ class Service:
         self.queries = queries
         self.migrations = migrations
         self.release = Release.of(migrations) if migrations is not None else None
+        self.lags = lags or {}
         self.supervised = [Supervised(worker, is_transient) for worker in workers]
         self._resources = resources
-        outside = [*self._builtin_checks(lags or {}), *checks]
+        outside = [*self._builtin_checks(), *checks]
         self.outside = Health(self.name, self.version, outside)
         """The health of what is outside the process: database, Kafka, lags; not its workers."""
         self.health = Health(self.name, self.version, [*outside, *(worker.check() for worker in self.supervised)])
         api.include_router(operational_routes(self.health, self._worker_states, pool, queries))
 
-    def _builtin_checks(self, lags: Mapping[str, Lag]) -> Iterator[Check]:
+    def _builtin_checks(self) -> Iterator[Check]:
         yield _auth_check(self.api.state.verifier)
         if self.pool is not None:
             yield database_check(self.pool)
         if self.pool is not None and self.release is not None:
             yield migrations_check(self.pool, self.release)
-        for name, lag in lags.items():
+        for name, lag in self.lags.items():
             yield lag_check(name, lag, self.settings.lag_limit)
 
     def _worker_states(self) -> Mapping[str, str]:

@@ -34,6 +34,20 @@ class Running:
         token = mint(self.private_key, subject, roles)
         return httpx.AsyncClient(base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=30)
 
+    def nobody(self) -> httpx.AsyncClient:
+        """An HTTP client without a token."""
+        return httpx.AsyncClient(base_url=self.url, timeout=30)
+
+    async def shown(self) -> None:
+        """Waits until every read model is made and shows all that is in the log now. Raises TimeoutError."""
+        pool = self.service.pool
+        assert pool is not None
+        end = await pool.fetchval("SELECT coalesce(max(position), 0) FROM events")
+        there = "SELECT count(*) FROM progress WHERE subscription = ANY ($1) AND position >= $2"
+        async with asyncio.timeout(30):
+            while await pool.fetchval(there, list(self.service.lags), end) < len(self.service.lags):  # noqa: ASYNC110 - rows
+                await asyncio.sleep(0.05)
+
 
 @contextlib.asynccontextmanager
 async def serving(create: Callable[[S], Service], database: str, kafka: str, **settings: Any) -> AsyncIterator[Running]:
