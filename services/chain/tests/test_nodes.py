@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from chain import fetch, metrics
 from chain.fetch import Fetcher, Heights, nodes_check
 from chain.settings import ChainSettings
-from tron.errors import NodeDisagrees
+from tron import providers
+from tron.errors import NodeDisagrees, NodeError
 from tron.providers import Nodes, Provider
 
 NOW = "walletsolidity/getnowblock"
@@ -83,6 +84,7 @@ async def test_health_turns_red_with_every_providers_reason_and_green_again(
     town: Any, proxy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetch, "ANSWERED_SECONDS", 0.0)
+    monkeypatch.setattr(providers, "FIRST_REST_SECONDS", ((NodeError, 60.0),))  # longer than the test
     proxy.bend = lambda path, body, answer: (429, '{"Error": "slow down"}')
     gone = Provider("gone", "http://127.0.0.1:9", priority=2)
     async with Nodes([Provider("limited", proxy.url), gone], observe=metrics.answered) as nodes:

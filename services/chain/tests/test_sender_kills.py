@@ -54,7 +54,7 @@ class Workers:
     async def ended(self) -> int | None:
         """How the last one ended; None while it lives on."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await self.said()
         return None
 
