@@ -1,10 +1,11 @@
-"""For pytest in the whole workspace.
+"""For all tests: property tests draw the same examples on every machine, and none fails because a machine is slow."""
 
-pytest names the module of a test file after its folders, so `contracts/messages/tests` would make an empty module
-`contracts` that hides the package of that name. Imported first, the package keeps its name.
-"""
+from contextlib import suppress
 
-import contextlib
+with suppress(ImportError):  # a package tested alone has only what it needs
+    from hypothesis import HealthCheck, settings
 
-with contextlib.suppress(ModuleNotFoundError):  # not installed where a package that doesn't need it is tested alone
-    import contracts  # noqa: F401
+    settings.register_profile(
+        "annals", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("annals")

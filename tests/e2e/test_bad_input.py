@@ -369,9 +369,13 @@ async def test_hostile_records_are_put_aside_and_counted_and_the_service_goes_on
     assert await database.fetchval(put_aside) == sent
     assert await database.fetchval("SELECT count(*) FROM parked") == sent
     assert await measured(theatre, service, "annals_consumer_malformed_messages") >= sent
-    assert await measured(theatre, service, "annals_consumer_unknown_messages") == unknown + len(CONSUMED[service])
-    async with theatre.client(service) as client:
-        assert (await client.get("/ready")).status_code == 200
+
+    async def unknown_counted() -> bool:  # they have another key, so another partition; read again, they count again
+        found = await measured(theatre, service, "annals_consumer_unknown_messages")
+        return found >= unknown + len(CONSUMED[service])
+
+    await eventually(unknown_counted)
+    await theatre.town.until_ready(service)
 
 
 async def test_what_comes_after_hostile_records_takes_effect_and_a_stop_under_load_is_clean(theatre: Theatre) -> None:

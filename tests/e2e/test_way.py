@@ -93,7 +93,7 @@ def place(row: dict[str, Any]) -> dict[str, Any]:
 async def is_indexed(theatre: Theatre, sent: Sent, sender: Key, method: str) -> None:
     """The chain service has the transaction with all its logs."""
     found = await answer(theatre, "chain", f"/transactions/{sent.tx_id}")
-    while len(found["events"]) < len(sent.logs):  # events and transactions are read models of their own
+    while not sent.logs.keys() <= {event["name"] for event in found["events"]}:  # a read model of its own
         await asyncio.sleep(0.1)
         found = await answer(theatre, "chain", f"/transactions/{sent.tx_id}")
     assert (found["owner"], found["method"], found["success"]) == (sender.address, method, True)
@@ -139,11 +139,19 @@ async def test_a_tip_is_told_with_its_transaction_in_the_statements_of_those_who
     assert int(payment["amount"]) == 7_000_003
     assert int(payment["amount"]) - int(payment["fee"]) - int(payment["credited"]) in range(len(payment["parts"]) + 1)
     for part in payment["parts"]:
-        statement = await answer(theatre, "royalties", f"/statements/{part['recipient']}")
-        lines = [line for line in statement["lines"] if line["tx_id"] == sent.tx_id]
+        lines = await asyncio.wait_for(lines_of(theatre, part["recipient"], sent), WITHIN_SECONDS)
         assert [(line["amount"], line["log_index"], line["block_number"]) for line in lines] == [
             (part["amount"], part["log_index"], sent.block)
         ]
+
+
+async def lines_of(theatre: Theatre, party: str, sent: Sent) -> list[dict[str, Any]]:
+    """What a party's statement says of a transaction, once it does: statements are a read model of their own."""
+    while True:
+        statement = await answer(theatre, "royalties", f"/statements/{party}")
+        if lines := [line for line in statement["lines"] if line["tx_id"] == sent.tx_id]:
+            return lines
+        await asyncio.sleep(0.1)
 
 
 async def test_a_claim_is_told_with_its_transaction_by_chain_and_rewards(theatre: Theatre) -> None:
