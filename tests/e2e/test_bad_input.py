@@ -22,7 +22,7 @@ from annals.demo.theatre import Theatre
 from messaging.testing import eventually
 from service.tokens import generate_keys, mint
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 SERVICES = ["chain", "rewards", "royalties", "compliance"]
 CONSUMED = {

@@ -28,7 +28,7 @@ from tron.claims import authorise_claim
 from tron.contract import Contract
 from tron.keys import Key
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 TRACK = 1  # with a split
 WITHIN_SECONDS = 30.0

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import stat
 from pathlib import Path
 
@@ -12,6 +13,15 @@ from local_stack import java, postgres, process
 from local_stack.process import LocalStackError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change to another account")
+
+
+def test_a_port_is_given_once_and_none_follows_from_a_seed() -> None:
+    random.seed(7)
+    ports = [process.free_port() for _ in range(500)]
+    random.seed(7)
+    ports += [process.free_port() for _ in range(500)]
+    assert len(set(ports)) == 1_000
+    assert all(15_000 <= port < 32_000 for port in ports)
 
 
 def test_java_17_or_later_is_found_in_the_wheel_when_the_system_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

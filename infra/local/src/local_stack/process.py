@@ -100,17 +100,22 @@ def remove_tree(directory: Path) -> None:
     shutil.rmtree(directory)
 
 
+_CHANCE = random.SystemRandom()  # the same for nobody, also where a test has seeded `random`
+_PORTS_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
     """Returns a loopback port that is free now.
 
     Drawn below the range from which the system takes the ports of outgoing connections, so that between
     this look and the server's bind only another server could take it; a server that loses that race is
-    started again on another port.
+    started again on another port. One process never gets the same port twice.
     """
     while True:
-        port = random.randint(15_000, 31_999)  # noqa: S311 - not a secret
+        port = _CHANCE.randrange(15_000, 32_000)
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
+            if port not in _PORTS_GIVEN and probe.connect_ex(("127.0.0.1", port)) != 0:
+                _PORTS_GIVEN.add(port)
                 return port
 
 
@@ -270,7 +275,7 @@ async def bring_up(
     check: Callable[[ServerProcess, int], Awaitable[T]],
     *,
     retry_on: tuple[type[Exception], ...],
-    timeout_seconds: float = 60,
+    timeout_seconds: float = 120,
     port: int | None = None,
 ) -> tuple[ServerProcess, T]:
     """Launches a server until `check` accepts it; returns it and what `check` returned.

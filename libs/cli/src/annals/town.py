@@ -25,7 +25,8 @@ from tron.client import NodeClient
 from tron.deploy import Deployment, Plan, deploy
 from tron.keys import Key
 
-READY_SECONDS = 60.0
+START_SECONDS = 180.0
+"""How long a service may take: the first time its modules are compiled, for all services at once."""
 LOOK_SECONDS = 0.1
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 """Whatever the shell says: without compiled modules a service takes twice as long to start."""
@@ -86,7 +87,8 @@ class Town:
         return deployment
 
     async def _migrate(self, name: str, environment: Mapping[str, str]) -> None:
-        await run_program([sys.executable, "-m", name, "migrate"], timeout_seconds=60, env={**COMPILED, **environment})
+        command, compiled = [sys.executable, "-m", name, "migrate"], {**COMPILED, **environment}
+        await run_program(command, timeout_seconds=START_SECONDS, env=compiled)
 
     def _direct(self, addresses: Addresses) -> Directory:
         private, public = generate_keys()
@@ -126,7 +128,7 @@ class Town:
                     await asyncio.sleep(LOOK_SECONDS)  # it looks at everything it needs each time it is asked
                     raise NotReady(str(failing))
 
-            await process.until_ready(ready, retry_on=(httpx.TransportError, NotReady), timeout_seconds=READY_SECONDS)
+            await process.until_ready(ready, retry_on=(httpx.TransportError, NotReady), timeout_seconds=START_SECONDS)
         report(name, "ready", url)
 
     def kill(self, name: str) -> None:
