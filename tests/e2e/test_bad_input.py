@@ -49,7 +49,7 @@ async def nothing_written(theatre: Theatre, service: str) -> AsyncIterator[None]
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
 async def _quiet(theatre: Theatre) -> None:
     """What was sent before has arrived, so that whatever is written now was written by the test."""
-    await theatre.settled(within=60)
+    await theatre.settled()
 
 
 def is_problem(response: httpx.Response, status: int) -> None:
@@ -386,4 +386,4 @@ async def test_what_comes_after_hostile_records_takes_effect_and_a_stop_under_lo
         assert await theatre.town.ended(service, SHUTDOWN_SECONDS) == 0
         await theatre.town.restart(service)
     await playing
-    await theatre.settled(within=60)
+    await theatre.settled()

@@ -205,7 +205,7 @@ async def everything_is_what_the_logs_say() -> list[TopicReport]:
 async def nothing_was_lost(theatre: Theatre) -> None:
     """All that was sent is in every read model, computed from the node's blocks; Kafka is consumed to its end."""
     await until_ready(theatre)
-    await theatre.settled(within=90)
+    await theatre.settled()
     await nothing_is_put_aside(theatre)
     await everything_is_consumed(theatre)
     silent = {report.topic for report in await everything_is_what_the_logs_say() if not report.events}

@@ -177,6 +177,7 @@ async def test_only_transactions_that_touch_a_watched_contract_are_recorded_when
 
 
 @pytest.mark.endurance
+@pytest.mark.timeout(300)
 async def test_kills_at_random_moments_lose_and_double_nothing(
     town: Any, log: EventLog, nodes: Nodes, proxy: Any, database: str
 ) -> None:
@@ -193,7 +194,7 @@ async def test_kills_at_random_moments_lose_and_double_nothing(
             proxy.url,
             *map("=".join, town.contracts.items()),
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await subject.cursor()).next == before:
                 pass  # every query waits for the server
         await asyncio.sleep(choice.uniform(0, 0.02))  # it appends block by block, every few milliseconds

@@ -171,7 +171,7 @@ class ServerProcess:
 
     def send_signal(self, signum: signal.Signals) -> None:
         """Sends a signal to the server itself, past its guard; to nobody when it has ended."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while self.alive and time.monotonic() < deadline:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if servers := psutil.Process(self._guard.pid).children():

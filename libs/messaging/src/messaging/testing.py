@@ -80,7 +80,7 @@ async def running(*workers: Worker) -> AsyncIterator[None]:
             task.cancel()
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], within: float = 30.0) -> None:
+async def eventually(check: Callable[[], Awaitable[Any]], within: float = 60.0) -> None:
     """Waits until `check` returns something true. Raises TimeoutError after `within` seconds."""
     async with asyncio.timeout(within):
         while True:

@@ -44,7 +44,7 @@ class Running:
         assert pool is not None
         end = await pool.fetchval("SELECT coalesce(max(position), 0) FROM events")
         there = "SELECT count(*) FROM progress WHERE subscription = ANY ($1) AND position >= $2"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await pool.fetchval(there, list(self.service.lags), end) < len(self.service.lags):  # noqa: ASYNC110 - rows
                 await asyncio.sleep(0.05)
 
@@ -63,7 +63,7 @@ async def serving(create: Callable[[S], Service], database: str, kafka: str, **s
     process = asyncio.create_task(service.serve(stop, listening.set_result))
     process.add_done_callback(lambda _: listening.cancel())  # what ended it before it listened is raised below
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.wait([listening])
         if not listening.cancelled():
             yield Running(listening.result(), private, service)
