@@ -92,6 +92,20 @@ async def test_the_preferred_node_is_asked_and_no_other(chains: list[Chain]) -> 
     assert [chain.asked for chain in chains] == [6, 0, 0]  # three more than the questions: it was admitted
 
 
+async def test_a_node_suspected_while_it_is_being_admitted_is_looked_at_again(chains: list[Chain]) -> None:
+    async with over(chains[:1]) as nodes:
+
+        def suspected_meanwhile(body: Any) -> Any:
+            if nodes.proven_block == (0, block_id(0)):
+                nodes.proven(40, block_id(40, "d"))
+                nodes.suspect_all()
+            return block(50)
+
+        chains[0].node.answers[NOW] = suspected_meanwhile
+        with pytest.raises(NodeDisagrees, match="block 40 is"):
+            await who(nodes)
+
+
 FAILURES = {
     "refused by a 429": (429, {}),
     "forbidden with a 403": (403, {}),

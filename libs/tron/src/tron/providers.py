@@ -99,6 +99,7 @@ class Node:
         )
         self.score = 1.0
         self.admitted = False
+        self.suspected = 0  # times: an admission that began before the last counts for nothing
         self.admission: asyncio.Task[None] | None = None
         self.why: str | None = None
         self._failures = 0
@@ -189,6 +190,7 @@ class Nodes:
         """Have every node admitted anew before its next question."""
         for node in self.all:
             node.admitted = False
+            node.suspected += 1
 
     async def ask(self, question: Question[T], *, but: NodeClient | None = None, patience: float | None = None) -> T:
         """Return the answer of the best node that gives one, `but` excepted; each is asked at most once.
@@ -269,22 +271,21 @@ class Nodes:
 
     async def _admit(self, node: Node) -> None:
         """Raises NodeBehind or NodeDisagrees unless the node holds what is proven. All who wait share one attempt."""
-        if node.admitted:
-            return
-        if node.admission is None or node.admission.done():
-            node.admission = asyncio.create_task(self._look(node))
-            node.admission.add_done_callback(lambda task: task.cancelled() or task.exception())  # somebody has seen it
-        await asyncio.shield(node.admission)
+        while not node.admitted:
+            if node.admission is None or node.admission.done():
+                node.admission = asyncio.create_task(self._look(node))
+                node.admission.add_done_callback(lambda task: task.cancelled() or task.exception())  # has been seen
+            await asyncio.shield(node.admission)
 
     async def _look(self, node: Node) -> None:
         """Asks for the block that is proven. While none is, the genesis block of the first node that answers is."""
-        proven = self.proven_block
+        suspected, proven = node.suspected, self.proven_block
         if proven is None:
             (genesis,) = await node.client.blocks(0, 0, solid=False)
             self.genesis = self.genesis or (0, genesis.hash)
             proven = self.proven_block = self.proven_block or self.genesis
         await _holds(node.client, *proven)
-        node.admitted = True
+        node.admitted = node.suspected == suspected
 
 
 class AnyNode:

@@ -45,12 +45,12 @@ class Theatre:
         headers = {"authorization": f"Bearer {token}"}
         return httpx.AsyncClient(base_url=self.directory.urls[service], headers=headers, timeout=30)
 
-    async def settled(self, within: float = SETTLE_SECONDS) -> None:
+    async def settled(self) -> None:
         """Wait until all that was sent is solidified and in every read model.
 
         Raises LocalStackError with what differs, or when a process has ended.
         """
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + SETTLE_SECONDS
         retry = Retry()
         head = (await self.node.head()).number + 1  # what was executed last stands in the block that is still open
         while True:
