@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import asyncpg
 
-from eventlog import RecordedEvent
+from eventlog import RecordedEvent, Watermark, watermark
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,20 @@ class Reader:
 
     def wants(self, event: Stored) -> bool:
         return (self.types is None or event.type in self.types) and event.stream.startswith(self.prefix or "")
+
+
+async def measuring(pool: asyncpg.Pool) -> asyncio.Task[int]:
+    """A measurement that is through, or knows for whom it has to wait: who comes later is nothing to it."""
+    gone, waits = watermark._gone, asyncio.Event()
+
+    async def known_and_gone(conn: asyncpg.Connection, writers: list[str]) -> None:
+        if asyncio.current_task() is task:
+            waits.set()
+        await gone(conn, writers)
+
+    with patch.object(watermark, "_gone", known_and_gone):
+        task = asyncio.create_task(Watermark(pool).measure())
+        waiting = asyncio.create_task(waits.wait())
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+    return task

@@ -108,8 +108,16 @@ async def test_a_conflict_inside_a_callers_transaction_is_the_callers(log: Event
         loser = second.transaction()
         await loser.start()
         waiting = asyncio.create_task(Executor(log).execute([debit("a", 1)], second))
-        await asyncio.sleep(0.1)
+        await until_blocked(log)
         await winner.commit()
         with pytest.raises(WrongExpectedVersion, match="stream a: expected version 1, found 2"):
             await waiting
         await loser.rollback()
+
+
+async def until_blocked(log: EventLog) -> None:
+    """Until a transaction of this database waits for a lock of another."""
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(30):
+        while not await log.pool.fetchval(blocked):  # noqa: ASYNC110 - the event is PostgreSQL's
+            await asyncio.sleep(0.01)

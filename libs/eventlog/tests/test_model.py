@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from model import Reader, Stored, Writer, stored
+from model import Reader, Stored, Writer, measuring, stored
 
 from eventlog import (
     ANY,
@@ -298,15 +298,9 @@ class LogMachine(RuleBasedStateMachine):
             return
         reader = self.readers[number % len(self.readers)]
         if reader.measuring is None:
-
-            async def measure() -> asyncio.Task[int]:
-                task = asyncio.create_task(Watermark(self.pool).measure())
-                await asyncio.wait({task}, timeout=0.03 if reader.waits_for else None)
-                return task
-
             reader.waits_for = {number for number, writer in self.writers.items() if writer.pending}
             reader.at_least = max((event.position for event in self.committed), default=0)
-            reader.measuring = self.run(measure())
+            reader.measuring = self.run(measuring(self.pool))
             self.read_on(reader)
 
     def read_on(self, reader: Reader) -> None:
@@ -315,10 +309,10 @@ class LogMachine(RuleBasedStateMachine):
         if reader.waits_for:
             assert not reader.measuring.done(), "it must wait for those that hold lower positions"
             return
-        measuring, reader.measuring = reader.measuring, None
+        measured, reader.measuring = reader.measuring, None
 
         async def read() -> None:
-            horizon = await measuring
+            horizon = await measured
             assert horizon >= reader.at_least
             page = reader.checkpoint
             while batch := await self.log.read(page, horizon, limit=2, types=reader.types, streams=reader.prefix):
@@ -379,10 +373,10 @@ class LogMachine(RuleBasedStateMachine):
             await asyncio.sleep(0.005)
 
     async def close(self) -> None:
-        measuring = [reader.measuring for reader in self.readers if reader.measuring]
-        for task in (*self.following, *measuring):
+        tasks = [*self.following, *(reader.measuring for reader in self.readers if reader.measuring)]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self.following, *measuring, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self.pool.terminate()
 
 
