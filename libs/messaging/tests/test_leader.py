@@ -6,7 +6,7 @@ import asyncio
 
 import asyncpg
 
-from messaging.leader import Instances, instance, instances, leadership
+from messaging.leader import Instances, _key, alone, instance, instances, leadership
 from messaging.testing import eventually
 
 
@@ -35,3 +35,20 @@ async def test_the_leader_and_those_that_stand_by_are_seen_from_outside(pool: as
         return await found() == Instances(None, ())
 
     await eventually(over_with)
+
+
+async def test_whoever_has_to_be_alone_waits_for_the_session_of_a_leader_that_has_ended(
+    database: str, pool: asyncpg.Pool
+) -> None:
+    ended = await asyncpg.connect(database)
+    await ended.execute("SELECT pg_advisory_lock($1)", _key("relay:shop"))
+
+    async def be_alone() -> None:
+        async with pool.acquire() as connection, alone(connection, "relay:shop"):
+            pass
+
+    waiting = asyncio.create_task(be_alone())
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await ended.close()
+    await waiting

@@ -101,11 +101,18 @@ async def leadership(pool: asyncpg.Pool, name: str) -> AsyncIterator[Leadership]
 
 @asynccontextmanager
 async def alone(connection: asyncpg.Connection, name: str) -> AsyncIterator[None]:
-    """Holds the lock `name` inside the block, in the session of `connection`. Raises Led when another one has it."""
+    """Holds the lock `name` inside the block, in the session of `connection`.
+
+    Raises Led when another one has it, and keeps it: PostgreSQL takes a moment to end the session of a leader that has
+    just stopped or died.
+    """
     key = _key(name)
-    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
-        led_by = (await instances(connection, name)).leader or "a process without a name"
-        raise Led(f"{name}: expected nobody to lead, found {led_by}: stop the service first")
+    looks = round(SILENT_SECONDS / LOOK_EVERY_SECONDS) + 1
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
+        if not (looks := looks - 1):
+            led_by = (await instances(connection, name)).leader or "a process without a name"
+            raise Led(f"{name}: expected nobody to lead, found {led_by}: stop the service first")
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
     try:
         yield
     finally:
