@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 
 import pytest
 
@@ -55,48 +54,68 @@ async def test_a_cancelled_wait_gives_its_turn_to_the_next() -> None:
     await asyncio.sleep(0)
     await pace.__aexit__(None, None, None)
     second.cancel()
-    await asyncio.wait_for(third, 1)
+    await asyncio.wait_for(third, 30)
     assert second.cancelled()
 
 
-async def taken(budget: Budget, requests: int) -> float:
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("tron.pace.monotonic", clock)
+    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    return clock
+
+
+async def taken(budget: Budget, requests: int, clock: Clock) -> float:
     """Seconds that so many requests wait, one after the other."""
-    started = monotonic()
+    started = clock.now
     for _ in range(requests):
         await budget.take(1, "node", "path")
-    return monotonic() - started
+    return clock.now - started
 
 
-async def test_no_more_requests_are_sent_in_a_second_than_allowed_and_a_second_may_be_saved_up() -> None:
+async def test_no_more_requests_are_sent_in_a_second_than_allowed_and_a_second_may_be_saved_up(clock: Clock) -> None:
     budget = Budget(per_second=40)
-    assert await taken(budget, 40) < 0.2
-    assert 0.3 < await taken(budget, 20) < 2
+    assert await taken(budget, 40, clock) == 0
+    assert await taken(budget, 20, clock) == pytest.approx(0.5)
+    clock.now += 60
+    assert await taken(budget, 40, clock) == 0
+    assert await taken(budget, 1, clock) == pytest.approx(1 / 40)
 
 
-async def test_a_day_s_requests_are_spread_over_it_and_what_exceeds_them_is_refused_at_once() -> None:
+async def test_a_day_s_requests_are_spread_over_it_and_what_exceeds_them_is_refused_at_once(clock: Clock) -> None:
     budget = Budget(per_day=2_400)
-    await taken(budget, 100)  # an hour's share
+    assert await taken(budget, 100, clock) == 0  # an hour's share
     with pytest.raises(BudgetSpent, match="our budget allows no request for") as caught:
         await budget.take(1, "node", "path")
-    assert caught.value.retry_after is not None
-    assert 30 < caught.value.retry_after < 40  # 2,300 more in the rest of the day
+    assert caught.value.retry_after == pytest.approx(86_400 / 2_300)  # 2,300 more in the rest of the day
 
 
-async def test_after_a_refusal_nothing_is_sent_for_as_long_as_the_node_says() -> None:
+async def test_after_a_refusal_nothing_is_sent_for_as_long_as_the_node_says(clock: Clock) -> None:
     budget = Budget()
     budget.close(0.2)
     budget.close(60)  # the next of a crowd
-    assert 0.15 < await taken(budget, 1) < 2
+    assert await taken(budget, 1, clock) == pytest.approx(0.2)
     budget.close(60)
     with pytest.raises(BudgetSpent):
         await budget.take(1, "node", "path")
 
 
-async def test_refusals_without_a_time_close_it_longer_and_longer() -> None:
+async def test_refusals_without_a_time_close_it_longer_and_longer(clock: Clock) -> None:
     budget = Budget()
-    waits = []
-    for _ in range(4):
+    for n in range(1, 5):
         budget.close(None)
-        waits.append(budget.wait())
-        await asyncio.sleep(budget.wait())
-    assert all(0.1 * 2**n / 2 * 0.9 < wait <= 0.1 * 2**n for n, wait in enumerate(waits, start=1))
+        assert 0.1 * 2**n / 2 <= budget.wait() + 1e-9 <= 0.1 * 2**n + 2e-9
+        clock.now += budget.wait()
