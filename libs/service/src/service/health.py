@@ -78,7 +78,8 @@ class Health:
         """The result of all checks, run concurrently, each with its own time limit."""
         async with self._lock:
             if self._last is None or fresh or monotonic() - self._last[0] >= _CACHE_SECONDS:
-                self._last = (monotonic(), await self._run())
+                found = await self._run()
+                self._last = (monotonic(), found)  # from now on: all who have waited for it are answered by it
             return self._last[1]
 
     async def _run(self) -> Readiness:
