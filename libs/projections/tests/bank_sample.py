@@ -219,10 +219,30 @@ async def running(*workers: Runner | Watermark) -> AsyncIterator[None]:
                 raise result or RuntimeError("a worker ended by itself")
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - the condition is in the database
             await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def cut_pool(database: str, **options: Any) -> AsyncIterator[asyncpg.Pool]:
+    """A pool whose connections a test cuts. It isn't closed: asyncpg now and then never gets back one that was cut."""
+    pool = await asyncpg.create_pool(database, min_size=1, max_size=10, **options)
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+
+
+async def stands_still(position: Callable[[], Awaitable[object]]) -> None:
+    """Until what `position` tells has stayed the same for a second."""
+    async with asyncio.timeout(60):
+        while True:
+            before = await position()
+            await asyncio.sleep(1)
+            if await position() == before:
+                return
 
 
 async def caught_up(pool: asyncpg.Pool, *subscriptions: str) -> None:

@@ -140,6 +140,9 @@ ops = st.one_of(
 )
 
 
+UNCHECKED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
 class Refused(Exception):
     pass
 
@@ -211,7 +214,7 @@ async def clear(conn: asyncpg.Connection) -> None:
     await conn.execute(f"TRUNCATE {', '.join(f'everything_v1.{table.name}' for table in Everything.specs)}")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=UNCHECKED)
 @given(sequence=st.lists(ops, max_size=20), cuts=st.sets(st.integers(1, 19), max_size=3))
 async def test_combined_writes_equal_writes_one_by_one(
     pool: asyncpg.Pool, generation: Generation, sequence: list[Op], cuts: set[int]
@@ -237,7 +240,7 @@ async def test_combined_writes_equal_writes_one_by_one(
                 await write(conn, generation, sequence)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=UNCHECKED)
 @given(sequence=st.lists(ops, max_size=30), size=st.integers(1, 5), order=st.randoms(use_true_random=False))
 async def test_partitions_written_in_any_order_or_at_once_come_to_the_same_rows(
     pool: asyncpg.Pool, generation: Generation, sequence: list[Op], size: int, order: Random
@@ -301,7 +304,7 @@ def test_another_change_of_a_table_settles_its_inserts_in_their_order() -> None:
     assert rows.pending[counters][1,].values["amount"] == 5
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=UNCHECKED)
 @given(values=values)
 async def test_a_value_comes_back_exactly_as_it_went_in(
     pool: asyncpg.Pool, generation: Generation, values: dict[str, Any]

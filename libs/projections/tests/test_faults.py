@@ -11,10 +11,10 @@ from typing import cast
 
 import asyncpg
 import pytest
-from bank_sample import Balances, Highest, caught_up, credited, eventually, running
+from bank_sample import Balances, Highest, caught_up, credited, cut_pool, eventually, running
 
 from eventlog import EventLog, RecordedEvent, Watermark
-from projections import Runner, audit, dead_letters
+from projections import Runner, audit, dead_letters, metrics
 from projections.control import pause, resume
 from projections.errors import InvalidChange, blames_event
 
@@ -120,7 +120,7 @@ async def test_cut_connections_in_the_middle_of_batches(
     database: str, pool: asyncpg.Pool, log: EventLog, watermark: Watermark, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with (
-        asyncpg.create_pool(database, min_size=1, max_size=10) as cut,
+        cut_pool(database) as cut,
         fed(cut, EventLog(cut, log.types), watermark),
     ):
         await log.append([credited(f"s{i % 9}", i) for i in range(100)])
@@ -178,9 +178,9 @@ async def test_a_row_that_somebody_else_holds_for_too_long(
     setting: str,
     error: str,
 ) -> None:
-    settings = {setting: "100"}
+    settings = {setting: "300"}
     async with (
-        asyncpg.create_pool(database, min_size=1, max_size=10, server_settings=settings) as hasty,
+        cut_pool(database, server_settings=settings) as hasty,
         fed(hasty, EventLog(hasty, log.types), watermark),
     ):
         await log.append([credited(f"s{i}", i) for i in range(9)])
@@ -228,7 +228,7 @@ async def test_what_was_read_from_a_server_that_is_lost_takes_no_effect_on_the_o
         await watermark.measure()
         await caught_up(pool, "balances_v1")
         await pause(pool, "balances_v1", by="test")
-        await asyncio.sleep(0.5)  # until the runner has heard
+        await eventually(runner_has_heard)
         lost = await log.append([credited("lost")])
         await watermark.measure()
         await asyncio.sleep(0.2)  # the batch is read and waits to be written
@@ -243,6 +243,10 @@ async def test_what_was_read_from_a_server_that_is_lost_takes_no_effect_on_the_o
         await resume(pool, "balances_v1")
         await caught_up(pool, "balances_v1")
     assert await pool.fetch("SELECT account FROM balances_v1.accounts ORDER BY 1") == [("again",), ("kept",)]
+
+
+async def runner_has_heard() -> bool:
+    return bool(metrics.PAUSED.labels("balances_v1")._value.get())
 
 
 @pytest.mark.parametrize("key", [random.Random(7).randbytes(4_000).hex(), "a\0b", 7], ids=["long", "NUL", "a number"])

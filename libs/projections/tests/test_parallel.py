@@ -22,6 +22,7 @@ from projections import (
     WorkerFailed,
     dead_letters,
     rebuild,
+    throttle,
 )
 from projections.batch import NOTHING_HELD, prepare, write
 from projections.errors import Fenced
@@ -29,6 +30,7 @@ from projections.generation import Generation, Suffix
 from projections.partitions import Partition, divide, unite
 
 EVENTS = 12_000
+SLOWLY = 200  # events a second: a worker that has applied its first batch is still there when a test is ready for it
 WORKER = Path(__file__).with_name("worker_process.py")
 
 
@@ -64,10 +66,11 @@ def _command(process: psutil.Process) -> list[str]:
 
 async def rebuild_when_free(pool: asyncpg.Pool, log: EventLog, watermark: Watermark, resume: bool) -> Rebuilt:
     """PostgreSQL notices the death of a client only when it next writes to it; until then its lock is held."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
-                return await rebuild(pool, log, watermark, Balances(), compare=True, resume=resume, workers=3)
+                at_once = {"workers": 3, "events_per_second": 1_000_000}
+                return await rebuild(pool, log, watermark, Balances(), compare=True, resume=resume, **at_once)
             except RebuildRunning:
                 await asyncio.sleep(0.1)
 
@@ -98,7 +101,7 @@ async def test_a_killed_worker_is_started_again_where_it_was(
     pool: asyncpg.Pool, log: EventLog, watermark: Watermark, caplog: pytest.LogCaptureFixture
 ) -> None:
     rebuilding = asyncio.create_task(
-        rebuild(pool, log, watermark, Balances(), compare=True, workers=2, events_per_second=8_000)
+        rebuild(pool, log, watermark, Balances(), compare=True, workers=2, events_per_second=SLOWLY)
     )
 
     async def two_at_work() -> bool:
@@ -107,6 +110,7 @@ async def test_a_killed_worker_is_started_again_where_it_was(
 
     await eventually(two_at_work)
     workers()[0].kill()
+    await throttle(pool, "balances_v1_new", None)
     done = await rebuilding
     assert done.comparison is not None
     assert done.comparison.equal, str(done.comparison)
@@ -119,16 +123,17 @@ async def test_workers_die_with_their_parent_and_what_they_did_can_be_taken_over
     database: str, pool: asyncpg.Pool, log: EventLog, watermark: Watermark, resume: bool
 ) -> None:
     before = await rows_of(pool, Balances)
-    process = await asyncio.create_subprocess_exec(sys.executable, str(WORKER), database, "rebuild", "2", stdout=PIPE)
+    command = (sys.executable, str(WORKER), database, "rebuild", "2", "", str(SLOWLY))
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (await process.stdout.readline()).startswith(b"build"):
             pass
     orphans = workers(psutil.Process(process.pid))
     process.kill()
     await process.wait()
     assert orphans
-    assert psutil.wait_procs(orphans, timeout=10)[1] == []
+    assert psutil.wait_procs(orphans, timeout=30)[1] == []
     assert await rows_of(pool, Balances) == before
     assert await pool.fetchval("SELECT count(*) FROM checkpoints WHERE subscription LIKE 'balances_v1_new#%/2'") == 2
     done = await rebuild_when_free(pool, log, watermark, resume)
@@ -170,7 +175,9 @@ async def test_a_worker_that_fails_says_why_and_its_work_is_kept(
     known = {row["pid"] for row in await pool.fetch("SELECT pid FROM pg_stat_activity")}
     sessions = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> ALL ($1)"
     rebuilding = asyncio.create_task(
-        rebuild(pool, log, watermark, Balances(), workers=2, events_per_second=8_000, on_progress=lambda _: begun.set())
+        rebuild(
+            pool, log, watermark, Balances(), workers=2, events_per_second=SLOWLY, on_progress=lambda _: begun.set()
+        )
     )
     begun = asyncio.Event()
     await begun.wait()
@@ -179,7 +186,8 @@ async def test_a_worker_that_fails_says_why_and_its_work_is_kept(
     with pytest.raises(WorkerFailed, match=r"balances_v1_new: worker \d: \w+"):
         await rebuilding
     assert workers() == []
-    done = await rebuild(pool, log, watermark, Balances(), compare=True, resume=True)
+    at_once = {"compare": True, "resume": True, "events_per_second": 1_000_000}
+    done = await rebuild(pool, log, watermark, Balances(), **at_once)
     assert done.comparison is not None
     assert done.comparison.equal, str(done.comparison)
     assert done.events < EVENTS

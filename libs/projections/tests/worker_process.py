@@ -43,7 +43,7 @@ def standing(step: str) -> type[asyncpg.Connection]:
     return type("Standing", (asyncpg.Connection,), {name: after(name) for name in ("execute", "fetch", "fetchrow")})
 
 
-async def main(dsn: str, what: str, workers: str = "1", stand: str = "") -> None:
+async def main(dsn: str, what: str, workers: str = "1", stand: str = "", pace: str = "20000") -> None:
     def say(progress: Progress) -> None:
         print(progress.phase, progress.position, flush=True)
         if progress.phase == stand:
@@ -63,7 +63,7 @@ async def main(dsn: str, what: str, workers: str = "1", stand: str = "") -> None
             await rebuild(pool, log, watermark, Parted())
         else:
             job._PARALLEL_FROM = 1_000
-            paced = {"events_per_second": 20_000, "workers": int(workers)}
+            paced = {"events_per_second": int(pace), "workers": int(workers)}
             await rebuild(pool, log, watermark, Balances(), on_progress=say, compare=stand == "compare", **paced)
 
 
