@@ -54,7 +54,7 @@ def run_owner(name: str) -> tuple[subprocess.Popen[bytes], Addresses]:
     """Starts a stack in a process of its own; returns when it is ready."""
     command = [sys.executable, "-m", "local_stack", "run", "--name", name, "--fast"]
     owner = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 200
     while (found := stack.running(name)) is None:
         assert owner.poll() is None
         assert time.monotonic() < deadline
@@ -62,7 +62,7 @@ def run_owner(name: str) -> tuple[subprocess.Popen[bytes], Addresses]:
     return owner, found
 
 
-def wait_until_unlocked(name: str, seconds: float = 20) -> None:
+def wait_until_unlocked(name: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while stack.is_locked(local() / name):
         assert time.monotonic() < deadline, f"{name} is still running"
@@ -143,10 +143,10 @@ def test_when_the_owner_ends_nothing_is_left_running(how: signal.Signals, names:
     below = servers_below(owner.pid)
     assert len(below) >= 6  # three guards, three servers
     owner.send_signal(how)
-    owner.wait(30)
+    owner.wait(60)
     wait_until_unlocked(name)
     assert not any(open_port(address) for address in (found.postgres_url, found.kafka, found.devnet_url))
-    psutil.wait_procs(below, timeout=5)
+    psutil.wait_procs(below, timeout=60)
     assert not any(process.is_running() for process in below)
     assert stack.running(name) is None
     assert not (local() / name / "stack.json").exists()
@@ -158,8 +158,8 @@ def test_a_server_ends_even_when_its_guard_is_killed(names: Callable[[str], str]
     below = servers_below(owner.pid)
     for guard in [process for process in below if process.ppid() == owner.pid]:
         guard.kill()
-    assert owner.wait(30) == 1  # it notices, says which server has ended, and stops
-    _, alive = psutil.wait_procs(below, timeout=20)
+    assert owner.wait(60) == 1  # it notices, says which server has ended, and stops
+    _, alive = psutil.wait_procs(below, timeout=60)
     assert alive == []
     assert not open_port(found.kafka)
 
@@ -169,7 +169,7 @@ def test_up_status_env_and_down_from_the_command_line(names: Callable[[str], str
 
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "local_stack", *arguments], capture_output=True, text=True, timeout=90
+            [sys.executable, "-m", "local_stack", *arguments], capture_output=True, text=True, timeout=200
         )
 
     up = command("up", "--name", name, "--fast")

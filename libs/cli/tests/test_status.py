@@ -32,7 +32,6 @@ from projections import Freshness, Projection, Rows, Runner, on
 from service import Service, ServiceSettings, connect_pool, create_api
 from service.tokens import generate_keys
 
-pytestmark = pytest.mark.timeout(120)
 LATE = 60.0
 TYPES = EventTypes({"Counted.v1": Counted})
 TOPIC = "shop.events"

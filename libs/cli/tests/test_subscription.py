@@ -19,8 +19,6 @@ from local_stack.testing import CreateTopic
 from messaging import Malformed, OffsetLost
 from messaging.testing import eventually
 
-pytestmark = pytest.mark.timeout(90)
-
 
 class Shop:
     """A topic with messages of two types, and a producer for it."""

@@ -60,7 +60,7 @@ class Node:
         return dict(self.wallet("gettransactioninfobyid", value=txid, visible=visible))
 
     def tron(self) -> Tron:
-        return Tron(HTTPProvider(self.url), conf={"fee_limit": FEE_LIMIT, "timeout": 10.0})
+        return Tron(HTTPProvider(self.url), conf={"fee_limit": FEE_LIMIT, "timeout": 60.0})
 
     def send(self, builder: Any, sender: int = 0) -> dict[str, Any]:
         """Signs as development account `sender`, broadcasts and mines; returns the receipt."""
@@ -112,11 +112,11 @@ def _run(*options: str) -> Iterator[Node]:
     assert process.stdout is not None
     try:
         url = json.loads(process.stdout.readline())["url"]
-        with httpx.Client(base_url=url, timeout=10) as http:
+        with httpx.Client(base_url=url, timeout=60) as http:
             yield Node(url, http)
     finally:
         process.send_signal(signal.SIGTERM)
-        status = process.wait(10)
+        status = process.wait(60)
         process.stdout.close()
     assert status == 0
 

@@ -190,7 +190,7 @@ def test_blocks_made_early_move_the_clock() -> None:
 
 def test_the_interval_can_be_changed_while_it_runs(node: Any) -> None:
     node.post("/devnet/block-time", seconds=0.02)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while node.http.get("/devnet/status").json()["head"] < 5:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -67,7 +67,7 @@ def test_chance_is_the_same_for_the_same_seed(well: Any) -> None:
 def test_a_fault_ends_by_itself_after_its_seconds(well: Any) -> None:
     well.node.fault("status", paths=[NOW], seconds=1)
     assert well.node.http.post(f"/{NOW}").status_code == 500
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while well.node.http.post(f"/{NOW}").status_code == 500:
         assert time.monotonic() < deadline
 
@@ -230,7 +230,7 @@ def test_a_budget_refuses_what_is_beyond_it(well: Any) -> None:
     statuses = [well.node.http.post(f"/{NOW}").status_code for _ in range(12)]
     assert statuses[0] == 200
     assert 429 in statuses
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while well.node.http.post(f"/{NOW}").status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -22,7 +22,7 @@ STRANGER = "TUzD1rsJtHzx5zQzzLgzmmaKUDzcDAU6KD"
 
 
 def finished(node: Any) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while (progress := node.http.get("/devnet/load").json())["running"]:
         assert time.monotonic() < deadline
         time.sleep(0.02)

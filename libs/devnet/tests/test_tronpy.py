@@ -20,7 +20,7 @@ from tronpy.exceptions import (
 from tronpy.keys import PrivateKey
 from tronpy.providers.async_http import AsyncHTTPProvider
 
-WAIT = {"timeout": 10, "interval": 0.05}
+WAIT = {"timeout": 60, "interval": 0.05}
 
 
 def deployed(live: Any, client: Tron, artifact: dict[str, Any]) -> Contract:
@@ -115,9 +115,9 @@ def test_the_chain_describes_itself(live: Any) -> None:
 
 
 async def test_the_async_client_does_the_same(live: Any, artifact: dict[str, Any]) -> None:
-    http = httpx.AsyncClient(timeout=10)
+    http = httpx.AsyncClient(timeout=60)
     provider = AsyncHTTPProvider(live.url, client=http)
-    async with AsyncTron(provider, conf={"fee_limit": 1_000_000_000, "timeout": 10.0}) as client:
+    async with AsyncTron(provider, conf={"fee_limit": 1_000_000_000, "timeout": 60.0}) as client:
         me, key = live.address(5), live.key(5)
         other = PrivateKey.random().public_key.to_base58check_address()
         sent = await (await client.trx.transfer(me, other, 2_000_000).build()).sign(key).broadcast()

@@ -39,7 +39,6 @@ async def has_handled(pool: asyncpg.Pool, number: int) -> bool:
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(180)
 async def test_a_consumer_killed_at_random_moments_handles_each_message_once_and_in_order(
     tables: asyncpg.Pool, database: str, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, spawn: Spawn
 ) -> None:
@@ -61,7 +60,6 @@ async def test_a_consumer_killed_at_random_moments_handles_each_message_once_and
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(180)
 async def test_three_instances_under_load_handle_each_message_once_and_in_order_whatever_happens_to_them(
     tables: asyncpg.Pool, database: str, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, spawn: Spawn
 ) -> None:

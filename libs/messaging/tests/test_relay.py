@@ -44,7 +44,6 @@ def numbers_by_key(records: Sequence[ConsumerRecord[bytes, bytes]]) -> dict[str,
     return numbers
 
 
-@pytest.mark.timeout(180)
 async def test_a_relay_killed_at_random_moments_loses_and_repeats_nothing(
     tables: asyncpg.Pool, database: str, log: EventLog, kafka: str, name: str, topic: str, spawn: Spawn
 ) -> None:

@@ -56,7 +56,6 @@ async def superuser(pool: asyncpg.Pool, statement: str) -> None:
         await connection.execute(statement)
 
 
-@pytest.mark.timeout(180)
 async def test_each_seal_is_published_once_and_after_its_events_though_sealers_and_relays_are_killed(
     tables: asyncpg.Pool, database: str, log: EventLog, kafka: str, name: str, topic: str, spawn: Spawn
 ) -> None:
