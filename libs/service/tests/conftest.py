@@ -40,14 +40,14 @@ class Tiny:
         self.migrations = MIGRATIONS
         self.lines: list[dict[str, object]] = []
         self._reader = asyncio.create_task(self._read())
-        self.client = httpx.AsyncClient(timeout=15)
+        self.client = httpx.AsyncClient(timeout=60)
 
     async def _read(self) -> None:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
             self.lines.append(json.loads(line) if line.startswith(b"{") else {"event": line.decode()})
 
-    async def logged(self, event: str, seconds: float = 40) -> dict[str, object]:
+    async def logged(self, event: str, seconds: float = 60) -> dict[str, object]:
         """The first log line with that event, waited for."""
         async with asyncio.timeout(seconds):
             while True:
@@ -57,18 +57,31 @@ class Tiny:
                 assert self.process.returncode is None or not self._reader.done(), self.lines
                 await asyncio.sleep(0.02)
 
-    async def ready(self, expected: int, seconds: float = 20) -> dict[str, dict[str, object]]:
-        """The checks of /ready once it answers with `expected`."""
-        async with asyncio.timeout(seconds):
+    async def ready(self, expected: int, **details: str) -> dict[str, dict[str, object]]:
+        """The checks of /ready once it answers with `expected`, and the named checks with these words in their detail.
+
+        A check may say at first that it got no answer in time.
+        """
+        async with asyncio.timeout(60):
             while True:
                 response = await self.client.get("/ready")
-                if response.status_code == expected:
-                    break
+                checks: dict[str, dict[str, object]] = response.json()["checks"]
+                said = all(words in str(checks[name]["detail"]) for name, words in details.items())
+                if response.status_code == expected and said:
+                    return checks
                 await asyncio.sleep(0.1)
-        checks: dict[str, dict[str, object]] = response.json()["checks"]
-        return checks
 
-    async def exited(self, seconds: float = 20) -> int:
+    async def writing(self) -> None:
+        """Until a request is about to write its note, or has written it and not yet committed."""
+        under_way = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                       AND state IN ('active', 'idle in transaction') AND starts_with(query, 'INSERT INTO notes')"""
+        connection = await asyncpg.connect(self.dsn)
+        async with asyncio.timeout(60):
+            while not await connection.fetchval(under_way):  # noqa: ASYNC110 - the event is PostgreSQL's
+                await asyncio.sleep(0.02)
+        await connection.close()
+
+    async def exited(self, seconds: float = 60) -> int:
         async with asyncio.timeout(seconds):
             code = await self.process.wait()
             await self._reader
@@ -165,7 +178,7 @@ async def served(database: str) -> AsyncIterator[httpx.AsyncClient]:
     )
     stop, url = asyncio.Event(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(tiny_app.create(settings).serve(stop, url.set_result))
-    async with httpx.AsyncClient(base_url=await url, timeout=15) as client:
+    async with httpx.AsyncClient(base_url=await url, timeout=60) as client:
         yield client
     stop.set()
     await serving

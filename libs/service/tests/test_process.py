@@ -30,15 +30,29 @@ async def count(dsn: str, table: str) -> int:
         await connection.close()
 
 
+async def refused(url: httpx.URL) -> bool:
+    """Whether nobody listens there any more."""
+    async with httpx.AsyncClient(timeout=60) as stranger:
+        try:
+            await stranger.get(url)
+        except httpx.TransportError as error:
+            return isinstance(error, httpx.ConnectError)
+    return False
+
+
 async def test_sigterm_in_the_middle_of_a_request_and_of_a_batch_loses_neither(tiny: Any, database: str) -> None:
     await tiny.ready(200)
-    slow = asyncio.create_task(tiny.client.post("/slow?seconds=1.5"))
-    await asyncio.sleep(0.5)
-    tiny.terminate()
-    await tiny.logged("stopping")
-    await asyncio.sleep(0.3)
-    with pytest.raises(httpx.ConnectError):
-        await httpx.AsyncClient().get(tiny.client.base_url.join("/health"))
+    connection = await asyncpg.connect(database)
+    async with connection.transaction(), asyncio.timeout(60):
+        await connection.execute("LOCK TABLE notes IN SHARE MODE")
+        slow = asyncio.create_task(tiny.client.post("/slow?seconds=0.5"))
+        await tiny.writing()
+        tiny.terminate()
+        await tiny.logged("stopping")
+        while not await refused(tiny.client.base_url.join("/health")):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+        assert not slow.done()
+    await connection.close()
     answer = await slow
     assert (answer.status_code, answer.json()) == (200, "done")
     assert await tiny.exited() == 0
@@ -48,19 +62,20 @@ async def test_sigterm_in_the_middle_of_a_request_and_of_a_batch_loses_neither(t
     assert ticks % 2 == 0  # whole batches only
 
 
-async def test_sigint_stops_as_well_and_idle_connections_do_not_delay(tiny: Any) -> None:
-    await tiny.ready(200)  # leaves a connection open
-    tiny.process.send_signal(signal.SIGINT)
-    assert await tiny.exited(seconds=5) == 0
+async def test_sigint_stops_as_well_and_idle_connections_do_not_delay(start: Start, database: str) -> None:
+    async with start(database, shutdown_seconds="300") as tiny:
+        await tiny.ready(200)  # leaves a connection open
+        tiny.process.send_signal(signal.SIGINT)
+        assert await tiny.exited() == 0
 
 
 async def test_a_request_that_outlasts_the_shutdown_is_cut_and_rolled_back(start: Start, database: str) -> None:
     async with start(database, shutdown_seconds="4") as tiny:
         await tiny.ready(200)
-        slow = asyncio.create_task(tiny.client.post("/slow?seconds=30"))
-        await asyncio.sleep(0.5)
+        slow = asyncio.create_task(tiny.client.post("/slow?seconds=300"))
+        await tiny.writing()
         tiny.terminate()
-        assert await tiny.exited(seconds=10) == 0
+        assert await tiny.exited() == 0
         answer = await slow
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:annals:problem:stopping")
     assert await count(database, "notes") == 0
@@ -72,20 +87,20 @@ async def test_a_worker_that_ignores_its_cancellation_is_named_and_the_process_e
     async with start(database, shutdown_seconds="2", stubborn="true") as tiny:
         await tiny.ready(200)
         tiny.terminate()
-        assert await tiny.exited(seconds=10) == 1
+        assert await tiny.exited() == 1
         line = await tiny.logged("shutdown took too long, the process is ended")
         assert "counter" in str(line["reason"])
 
 
 async def test_a_second_signal_ends_the_process_at_once(start: Start, database: str) -> None:
-    async with start(database) as tiny:
+    async with start(database, shutdown_seconds="300") as tiny:
         await tiny.ready(200)
-        slow = asyncio.create_task(tiny.client.post("/slow?seconds=30"))
-        await asyncio.sleep(0.5)
+        slow = asyncio.create_task(tiny.client.post("/slow?seconds=300"))
+        await tiny.writing()
         tiny.terminate()
         await tiny.logged("stopping")
         tiny.terminate()
-        assert await tiny.exited(seconds=5) == 128 + signal.SIGTERM
+        assert await tiny.exited() == 128 + signal.SIGTERM
         with pytest.raises(httpx.HTTPError):
             await slow
 
@@ -103,7 +118,7 @@ async def test_a_worker_that_fails_of_a_passing_cause_is_restarted_and_shown(tin
     assert checks["database"]["ok"] is True
     assert (await tiny.client.get("/health")).status_code == 200  # alive: killing it would not help
     before = await count(database, "ticks")
-    assert (await tiny.ready(200, seconds=30))["worker:counter"]["detail"] == "running"
+    assert (await tiny.ready(200))["worker:counter"]["detail"] == "running"
     assert await count(database, "ticks") > before
     assert 'annals_worker_restarts_total{worker="counter"} 1.0' in (await tiny.client.get("/metrics")).text
 
@@ -120,7 +135,7 @@ async def test_a_worker_with_an_error_of_the_program_ends_the_process(tiny: Any,
 
 async def test_started_before_its_migrations_it_says_so_and_goes_on_once_they_ran(start: Start, database: str) -> None:
     async with start(database, migrated=False) as tiny:
-        checks = await tiny.ready(503)
+        checks = await tiny.ready(503, migrations="the database is at")
         assert checks["migrations"]["detail"] == "RuntimeError: the database is at migration none, expected 0002"
         assert checks["worker:counter"]["detail"] == "RuntimeError: starting"
         assert (await tiny.client.get("/health")).status_code == 200
@@ -161,7 +176,7 @@ async def test_ready_turns_503_when_postgresql_stops_and_recovers_with_it(own_po
         assert answer.headers["retry-after"] == "1"
         assert (await tiny.client.get("/health")).status_code == 200
         await own_postgres.start()
-        await tiny.ready(200, seconds=60)
+        await tiny.ready(200)
         assert (await tiny.client.get("/notes")).status_code == 200
         assert await count(dsn, "ticks") % 2 == 0
 
@@ -171,20 +186,19 @@ async def test_ready_asks_kafka_for_its_topics(
 ) -> None:
     topic = "service-ready-test"
     async with start(database, kafka="true", kafka_bootstrap=kafka, topic=topic) as tiny:
-        assert f"topics missing: {topic}" in str((await tiny.ready(503))["kafka"]["detail"])
+        await tiny.ready(503, kafka=f"topics missing: {topic}")
         await create_topic(topic)
-        assert "brokers" in str((await tiny.ready(200))["kafka"]["detail"])
+        await tiny.ready(200, kafka="brokers")
 
 
 async def test_ready_fails_without_kafka(start: Start, database: str) -> None:
     async with start(database, kafka="true", kafka_bootstrap="127.0.0.1:1") as tiny:
-        checks = await tiny.ready(503)
-        assert "KafkaConnectionError" in str(checks["kafka"]["detail"])
+        await tiny.ready(503, kafka="KafkaConnectionError")
 
 
 async def test_ready_fails_without_a_key_for_tokens(start: Start, database: str) -> None:
     async with start(database, jwt_public_key="") as tiny:
-        assert "every token is refused" in str((await tiny.ready(503))["auth"]["detail"])
+        await tiny.ready(503, auth="every token is refused")
 
 
 async def test_openapi_is_printed_without_any_server(command: Command) -> None:
@@ -238,8 +252,8 @@ def test_create_must_say_which_settings_it_takes() -> None:
 
 
 def test_an_answer_is_sent_at_once_and_not_held_back_for_an_acknowledgement() -> None:
-    with _bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), timeout=5):
-        listener.settimeout(5)
+    with _bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), timeout=30):
+        listener.settimeout(30)
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
