@@ -88,6 +88,7 @@ class Shop(Installed):
 def shop(database: str, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShopSettings:
     """The settings of the only service that is installed."""
     monkeypatch.setattr(status, "installed", lambda: {"shop": Shop("shop", "shop")})
+    monkeypatch.setattr(status, "ANSWER_SECONDS", 30)  # only one test is about servers that say nothing
     monkeypatch.setenv("ANNALS_HOME", str(tmp_path))
     monkeypatch.setenv("SHOP_DATABASE_URL", database)
     monkeypatch.setenv("SHOP_HTTP_PORT", str(free_port()))

@@ -60,7 +60,7 @@ class Node:
         return dict(self.wallet("gettransactioninfobyid", value=txid, visible=visible))
 
     def tron(self) -> Tron:
-        return Tron(HTTPProvider(self.url), conf={"fee_limit": FEE_LIMIT, "timeout": 60.0})
+        return Tron(HTTPProvider(self.url, timeout=60), conf={"fee_limit": FEE_LIMIT})
 
     def send(self, builder: Any, sender: int = 0) -> dict[str, Any]:
         """Signs as development account `sender`, broadcasts and mines; returns the receipt."""

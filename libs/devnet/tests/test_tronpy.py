@@ -117,7 +117,7 @@ def test_the_chain_describes_itself(live: Any) -> None:
 async def test_the_async_client_does_the_same(live: Any, artifact: dict[str, Any]) -> None:
     http = httpx.AsyncClient(timeout=60)
     provider = AsyncHTTPProvider(live.url, client=http)
-    async with AsyncTron(provider, conf={"fee_limit": 1_000_000_000, "timeout": 60.0}) as client:
+    async with AsyncTron(provider, conf={"fee_limit": 1_000_000_000}) as client:
         me, key = live.address(5), live.key(5)
         other = PrivateKey.random().public_key.to_base58check_address()
         sent = await (await client.trx.transfer(me, other, 2_000_000).build()).sign(key).broadcast()
