@@ -48,7 +48,7 @@ async def test_a_consumer_killed_at_random_moments_handles_each_message_once_and
         await send(producer, topic, f"counter/{key}", 1, numbers)
     for _ in range(4):
         before = await tables.fetchval("SELECT count(*) FROM handled")
-        consumer = await spawn("consumer", database, kafka, name, topic)
+        consumer = await spawn("slow consumer", database, kafka, name, topic)
         await eventually(partial(has_handled, tables, before + 1))  # it has joined and works
         await asyncio.sleep(random.uniform(0, 0.6))
         consumer.kill()
@@ -355,9 +355,10 @@ async def recreate(kafka: str, topic: str) -> None:
 
 
 async def test_a_predecessor_may_go_on_until_its_partition_is_claimed(
-    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
+    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Frozen for longer than its session, it is out of the group, and still owns the offset that it is moving."""
+    monkeypatch.setattr(offsets, "FORMER_OWNER_SECONDS", 300)
     await send(producer, topic, "a", 1, 1)
     async with running(Consumer(tables, kafka, name, [topic], note)):
         await eventually(lambda: has_handled(tables, 1))

@@ -11,12 +11,16 @@ import asyncpg
 
 from eventlog import EventLog, Sealer, Watermark
 from messaging import Consumer, Received, Relay
+from messaging.handling import Handle
 from messaging.testing import TYPES, note, publish_to
 
 
-async def slowly(batch: Sequence[Received], connection: asyncpg.Connection) -> None:
-    await note(batch, connection)
-    await asyncio.sleep(0.05)  # most kills shall find a transaction open
+def noting(seconds: float) -> Handle:
+    async def slowly(batch: Sequence[Received], connection: asyncpg.Connection) -> None:
+        await note(batch, connection)
+        await asyncio.sleep(seconds)  # most kills shall find a transaction open
+
+    return slowly
 
 
 async def main(what: str, dsn: str, kafka: str, name: str, topic: str) -> None:
@@ -30,7 +34,8 @@ async def main(what: str, dsn: str, kafka: str, name: str, topic: str) -> None:
             relay = Relay(EventLog(pool, TYPES, watermark), watermark, kafka, name, publish_to(topic), max_events=200)
             workers.create_task(relay.run())
         else:
-            workers.create_task(Consumer(pool, kafka, name, [topic], slowly, max_records=200).run())
+            handle = noting(0.25 if what == "slow consumer" else 0.05)
+            workers.create_task(Consumer(pool, kafka, name, [topic], handle, max_records=200).run())
 
 
 logging.basicConfig(level=logging.WARNING)

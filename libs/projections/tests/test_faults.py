@@ -193,13 +193,17 @@ async def test_a_row_that_somebody_else_holds_for_too_long(
 
 
 async def test_a_deadlock_that_the_batch_loses(
-    pool: asyncpg.Pool, log: EventLog, watermark: Watermark, caplog: pytest.LogCaptureFixture
+    database: str, pool: asyncpg.Pool, log: EventLog, watermark: Watermark, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with fed(pool, log, watermark):
+    settings = {"deadlock_timeout": "4s"}  # it looks once, and by then both must wait
+    async with (
+        cut_pool(database, server_settings=settings) as patient,
+        fed(patient, EventLog(patient, log.types), watermark),
+    ):
         await log.append([credited(f"s{i}", i) for i in range(9)])
         await caught_up(pool, "balances_v1", "highest_v1")
         async with pool.acquire() as conn, conn.transaction():
-            await conn.execute("SET LOCAL deadlock_timeout = '30s'")  # so that it is the batch that finds out
+            await conn.execute("SET LOCAL deadlock_timeout = '60s'")  # so that it is the batch that finds out
             await conn.execute("SELECT FROM balances_v1.accounts WHERE account = 's7' FOR UPDATE")
             await log.append([credited(f"s{i}", i) for i in range(9)])
             await eventually(lambda: waits(pool))
