@@ -1,8 +1,17 @@
-"""For all tests: property tests draw the same examples on every machine, and none fails because a machine is slow."""
+"""For pytest in the whole workspace.
 
-from contextlib import suppress
+pytest names the module of a test file after its folders, so `contracts/messages/tests` would make an empty module
+`contracts` that hides the package of that name. Imported first, the package keeps its name.
 
-with suppress(ImportError):  # a package tested alone has only what it needs
+Property tests draw the same examples on every machine, and none fails because a machine is slow.
+"""
+
+import contextlib
+
+with contextlib.suppress(ModuleNotFoundError):  # not installed where a package that doesn't need it is tested alone
+    import contracts  # noqa: F401
+
+with contextlib.suppress(ModuleNotFoundError):
     from hypothesis import HealthCheck, settings
 
     settings.register_profile(
