@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -77,24 +78,28 @@ async def test_a_relay_killed_at_random_moments_loses_and_repeats_nothing(
     assert copied == [row["position"] for row in await tables.fetch("SELECT position FROM events ORDER BY position")]
 
 
-async def test_a_second_relay_stands_by_and_takes_over_when_the_first_dies(
+async def test_a_second_relay_stands_by_and_takes_over_within_five_seconds_when_the_first_dies(
     tables: asyncpg.Pool, database: str, log: EventLog, kafka: str, name: str, topic: str, spawn: Spawn
 ) -> None:
     await count(log, "counter/1", 1, 10)
-    first = await spawn("relay", database, kafka, name, topic)
+    leader = await spawn("relay", database, kafka, name, topic)
     await eventually(lambda: published(kafka, topic, 10))
-    await spawn("relay", database, kafka, name, topic)
 
     async def stands_by() -> bool:
         return bool((await instances(tables, f"relay:{name}")).standing_by)
 
-    await eventually(stands_by)
-    first.kill()
-    died = time.monotonic()
-    await count(log, "counter/1", 11, 20)
-    await eventually(lambda: published(kafka, topic, 20))
-    print(f"taken over after {time.monotonic() - died:.1f} s")
-    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 21))}
+    took, last = [], 10
+    while min(took, default=5.0) >= 5 and len(took) < 3:  # a busy machine may hold up one
+        standby = await spawn("relay", database, kafka, name, topic)
+        await eventually(stands_by)
+        leader.kill()
+        died, last = time.monotonic(), last + 10
+        await count(log, "counter/1", last - 9, last)
+        await eventually(partial(published, kafka, topic, last))
+        took.append(time.monotonic() - died)
+        leader = standby
+    assert min(took) < 5, took
+    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, last + 1))}
 
 
 async def test_a_frozen_leader_is_replaced_and_fenced_when_it_wakes(
