@@ -8,7 +8,7 @@ import pytest
 from chain import projections
 from chain.app import create
 from chain.domain import EVENTS, ZERO
-from chain.publish import TOPICS
+from chain.publish import OF_THE_LOG
 from eventlog import EventLog, EventTypes, Watermark
 from messaging.testing import delete_topics, eventually, read_all
 from projections import rebuild
@@ -128,7 +128,7 @@ async def test_each_topic_holds_every_public_event_once_and_in_order(chain: Runn
 
     async def told() -> bool:
         found: dict[str, list[str]] = {}
-        for topic in TOPICS:
+        for topic in OF_THE_LOG:
             for record in await read_all(kafka, topic.name):
                 assert record.key is not None
                 assert topic.name == f"chain.{record.key.decode().split('/')[0]}"

@@ -1,6 +1,16 @@
 """Every public message of Annals. Import this package and all types are known."""
 
-from contracts import chain, compliance, operations, rewards, royalties
+from contracts import chain, compliance, head, operations, rewards, royalties
 from contracts.envelope import Message, message_class, message_types
 
-__all__ = ["Message", "chain", "compliance", "message_class", "message_types", "operations", "rewards", "royalties"]
+__all__ = [
+    "Message",
+    "chain",
+    "compliance",
+    "head",
+    "message_class",
+    "message_types",
+    "operations",
+    "rewards",
+    "royalties",
+]

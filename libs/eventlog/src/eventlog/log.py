@@ -148,6 +148,11 @@ class EventLog:
                  WHERE position > $1 AND position <= $2 ORDER BY position LIMIT 1"""
         return max(0.0, await self.pool.fetchval(sql, after, upto) or 0.0) if upto > after else 0.0
 
+    async def event_id_at(self, position: int) -> UUID | None:
+        """The id of the event at a position; None where there is none."""
+        found: UUID | None = await self.pool.fetchval("SELECT event_id FROM events WHERE position = $1", position)
+        return found
+
     async def identity(self) -> UUID:
         """The id of this log; a restored or recreated log has another."""
         return UUID(str(await self.pool.fetchval("SELECT log_id FROM log_identity")))

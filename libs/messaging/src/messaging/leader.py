@@ -10,9 +10,10 @@ import asyncio
 import hashlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
@@ -97,6 +98,24 @@ async def leadership(pool: asyncpg.Pool, name: str) -> AsyncIterator[Leadership]
             # Not given back: that would ask a server that may no longer answer, and keep the next leader waiting.
             with suppress(asyncpg.InterfaceError):  # the pool has given it up already
                 connection.terminate()
+
+
+async def while_leading(lock: Leadership, *work: Coroutine[Any, Any, None]) -> None:
+    """Works until the lock is lost or any of `work` ends, which is by an error; it is raised, the rest cancelled."""
+    await first_to_end(lock.watch(), *work)
+
+
+async def first_to_end(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Runs coroutines until the first one ends, which is by an error; the others are cancelled."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

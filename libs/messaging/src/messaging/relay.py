@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Protocol
 from uuid import UUID
 
+import asyncpg
 from opentelemetry.trace import SpanKind
 
 from contracts import Message
-from eventlog import EventLog, RecordedEvent, Watermark, tracing
+from eventlog import RecordedEvent, tracing
 from messaging import cloudevents, metrics, stored, topics
 from messaging.connection import Kafka
 from messaging.errors import LogBehindTopics, is_transient
-from messaging.leader import Leadership, leadership
+from messaging.leader import Leadership, first_to_end, leadership, while_leading
 from messaging.producer import TransactionalProducer
 from messaging.progress import Progress, read_last, read_progress
 from messaging.seals import SealPublisher
@@ -48,12 +49,36 @@ class Publication:
     message: Message
 
 
+class Feed(Protocol):
+    """What a relay publishes: the log of a service, or another one whose positions only grow; see `EventLog`."""
+
+    @property
+    def pool(self) -> asyncpg.Pool: ...
+
+    async def identity(self) -> UUID: ...
+
+    async def event_id_at(self, position: int) -> UUID | None: ...
+
+    async def read(self, after: int, upto: int, limit: int) -> Sequence[RecordedEvent]: ...
+
+    async def waiting_seconds(self, after: int, upto: int) -> float: ...
+
+
+class Horizon(Protocol):
+    """Up to where a feed may be read without missing anything; see `Watermark`."""
+
+    @property
+    def position(self) -> int: ...
+
+    async def beyond(self, position: int, timeout: float) -> int: ...  # noqa: ASYNC109 - see there
+
+
 class Relay:
     """Publishes the log of `service`; a worker.
 
     `publish` maps an event of one's own to what the world is told, or to None; it must be pure, because after a crash
     it is asked again. The topics it `publishes` to are created or verified first. With `copy` every stored event also
-    goes verbatim to `<service>.log`, in the same transaction.
+    goes verbatim to `<service>.log`, in the same transaction; with `seals` those of the log are published, too.
 
     Any number of instances may run: one leads, the others stand by and take over within five seconds. `run` raises
     LogBehindTopics when Kafka knows events or seals that the log does not, LogResealed when the log has other seals
@@ -63,14 +88,15 @@ class Relay:
 
     def __init__(
         self,
-        log: EventLog,
-        watermark: Watermark,
+        log: Feed,
+        watermark: Horizon,
         kafka: Kafka,
         service: str,
         publish: Callable[[RecordedEvent], Publication | None],
         *,
         publishes: Sequence[TopicSpec] = (),
         copy: bool = True,
+        seals: bool = True,
         max_events: int = MAX_EVENTS,
     ) -> None:
         self.name = f"relay:{service}"
@@ -81,6 +107,7 @@ class Relay:
         self._service = service
         self._publish = publish
         self._copy = copy
+        self._seals = seals
         self._max_events = max_events
         self._progress_topic = topics.progress_topic(service).name
         self._log_topic = topics.log_topic(service).name
@@ -117,7 +144,7 @@ class Relay:
     async def _lead(self, lock: Leadership, producer: TransactionalProducer) -> None:
         """Relays until the lock is lost or an error comes up."""
         try:
-            await _first(lock.watch(), self._publish_on(producer))
+            await while_leading(lock, self._publish_on(producer))
         finally:
             metrics.relay_leader.labels(self._service).set(0)
             for lag in (metrics.relay_lag_events, metrics.relay_lag_seconds):
@@ -128,11 +155,13 @@ class Relay:
             log_id, seals = await self._start(producer)
         logger.info("relay of %s leads, from position %d", self._service, self._reached)
         metrics.relay_leader.labels(self._service).set(1)
-        await _first(self._follow(producer, log_id, seals), self._measure())
+        await first_to_end(self._follow(producer, log_id, seals), self._measure())
 
-    async def _start(self, producer: TransactionalProducer) -> tuple[UUID, SealPublisher]:
+    async def _start(self, producer: TransactionalProducer) -> tuple[UUID, SealPublisher | None]:
         """Fences older leaders and finds out where they have come to."""
-        specs = [topics.progress_topic(self._service), topics.seals_topic(self._service), *self._publishes]
+        specs = [topics.progress_topic(self._service), *self._publishes]
+        if self._seals:
+            specs.append(topics.seals_topic(self._service))
         if self._copy:
             specs.append(topics.log_topic(self._service))
         await topics.ensure(self._kafka, specs)
@@ -140,6 +169,8 @@ class Relay:
         log_id = await self._log.identity()
         progress = await read_progress(self._kafka, self._progress_topic)
         self._reached = await self._verified(progress or await self._copied(), log_id)
+        if not self._seals:
+            return log_id, None
         seals = SealPublisher(self._kafka, self._log.pool, self._service)
         await seals.start()
         return log_id, seals
@@ -159,7 +190,7 @@ class Relay:
         """Returns the position to begin after. Raises LogBehindTopics when the log lacks what the topics hold."""
         if progress is None:
             return 0
-        found = await self._log.pool.fetchval("SELECT event_id FROM events WHERE position = $1", progress.position)
+        found = await self._log.event_id_at(progress.position)
         if found != progress.event_id:
             raise LogBehindTopics(
                 f"log of {self._service} ({log_id}): expected event {progress.event_id} at position "
@@ -168,12 +199,13 @@ class Relay:
             )
         return progress.position
 
-    async def _follow(self, producer: TransactionalProducer, log_id: UUID, seals: SealPublisher) -> None:
+    async def _follow(self, producer: TransactionalProducer, log_id: UUID, seals: SealPublisher | None) -> None:
         limit = MIN_EVENTS
         reached = metrics.relay_position.labels(self._service)
         while True:
-            async with self._in_time():
-                await seals.publish(producer, self._reached)  # never before the events they cover
+            if seals is not None:
+                async with self._in_time():
+                    await seals.publish(producer, self._reached)  # never before the events they cover
             horizon = await self._watermark.beyond(self._reached, WAIT_SECONDS)
             if horizon <= self._reached:
                 continue
@@ -241,16 +273,3 @@ class Relay:
         fitting = TARGET_BYTES * count // max(size, 1)
         wanted = limit * 2 if count == limit else limit
         return max(1, min(wanted, fitting, self._max_events))
-
-
-async def _first(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Runs coroutines until the first one ends, which is by an error; the others are cancelled."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

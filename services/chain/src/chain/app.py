@@ -5,6 +5,7 @@ from __future__ import annotations
 from chain import api, domain, metrics, projections, publish
 from chain.fetch import Fetcher, Heights, nodes_check
 from chain.funds import Funds
+from chain.head import HeadFollower, HeadLog
 from chain.ingest import Ingester
 from chain.keyring import keyring
 from chain.payloads import Payloads
@@ -46,7 +47,15 @@ def create(settings: ChainSettings) -> Service:
     runner = Runner(pool, log, watermark, projections.ALL)
     kafka = settings.kafka_options()
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=(*publish.TOPICS, COMMANDS))
+    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=(*publish.OF_THE_LOG, COMMANDS))
+
+    # The newest blocks, provisionally: a log of their own, since this one can take nothing back.
+    head_log = HeadLog(log)
+    head = HeadFollower(head_log, log, nodes, kafka, settings.watched, settings.poll_seconds)
+    topic = publish.HEAD
+    head_relay = Relay(
+        head_log, head_log, kafka, topic.name, publish.publish_head, publishes=[topic], copy=False, seals=False
+    )
 
     # What is sent is journalled in the log and settled by what the ingester reads; without keys nothing is sent, and
     # commands wait in their topic.
@@ -74,10 +83,11 @@ def create(settings: ChainSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("chain"),
-        workers=[watermark, ingester, runner, sealer, relay, *sending],
+        workers=[watermark, ingester, runner, sealer, relay, head, head_relay, *sending],
         checks=[
             kafka_check(settings, topics=[topic.name for topic in (*publish.TOPICS, COMMANDS)]),
             nodes_check(nodes, heights),
+            head.check(),
             *([sender.check(), funds.check()] if signers else []),
         ],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},

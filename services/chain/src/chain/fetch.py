@@ -160,7 +160,7 @@ class Fetcher:
         node: NodeClient | None = None
         for start in range(first, last + 1, MOST_BLOCKS):
             node, blocks = await self._blocks(start, min(start + MOST_BLOCKS - 1, last))
-            found += zip(blocks, await _all([self._receipts(block) for block in blocks]), strict=True)
+            found += zip(blocks, await together([self._receipts(block) for block in blocks]), strict=True)
         assert node is not None, f"blocks {first} to {last}: expected at least one"
         return _Range(first, last, node, found)
 
@@ -202,7 +202,7 @@ class Fetcher:
                     problem = f"blocks {first} to {last}: {len(logs)} logs, another node's has {len(other)}"
                     raise NodeLied(node.url, "jsonrpc", f"{problem}: {_first_difference(logs, other)}")
             numbers = sorted({one.block_number for one in logs} | {last})
-            found = await _all([node.block_with_infos(number) for number in numbers])
+            found = await together([node.block_with_infos(number) for number in numbers])
             plain = [one for block, infos in found for one in logs_of(block, infos, logged)]
             if logs != plain:
                 problem = f"blocks {first} to {last}: the index knows {len(logs)} logs, the receipts {len(plain)}"
@@ -308,7 +308,7 @@ def nodes_check(nodes: Nodes, known: Heights) -> Check:
     return Check("nodes", probe)
 
 
-async def _all(questions: Sequence[Awaitable[T]]) -> list[T]:
+async def together(questions: Sequence[Awaitable[T]]) -> list[T]:
     """As `asyncio.gather`, but when one fails the others end before it is raised."""
     tasks = [asyncio.ensure_future(question) for question in questions]
     try:

@@ -21,7 +21,7 @@ from chain.domain import CURSOR, WATCH, BlocksIngested, ContractEvent, Contracts
 from chain.fetch import Fetcher
 from chain.handlers import Ingested, Translator
 from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id, tracing
-from messaging.leader import Leadership, leadership
+from messaging.leader import leadership, while_leading
 from service import get_logger
 from tron.errors import NodeDisagrees, NodeError
 
@@ -92,21 +92,9 @@ class Ingester:
         async with leadership(self._log.pool, f"chain:{self.name}") as lock:
             metrics.LEADER.set(1)
             try:
-                await self._lead(lock)
+                await while_leading(lock, self.ingest())
             finally:
                 metrics.LEADER.set(0)
-
-    async def _lead(self, lock: Leadership) -> None:
-        """Ingests until the lock is lost or an error comes up."""
-        tasks = [asyncio.create_task(lock.watch()), asyncio.create_task(self.ingest())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)  # the first error was raised above
 
     async def ingest(self) -> None:
         """Runs until cancelled, without asking whether another one does: the cursor's version keeps that harmless."""

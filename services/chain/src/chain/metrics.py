@@ -33,6 +33,18 @@ NODE_REQUESTS = Gauge("annals_chain_node_requests", "Requests allowed at once, a
 NODE_WAIT = Gauge("annals_chain_node_wait_seconds", "Until a provider's budget allows a request again", ["provider"])
 FENCED = Counter("annals_chain_fenced_total", "Appends refused because another ingester had moved the cursor")
 
+HEAD_TOLD = Gauge("annals_chain_head_told_block", "Newest block told on chain.head")
+HEAD_LAG_BLOCKS = Gauge("annals_chain_head_lag_blocks", "Blocks of the node that are not told on chain.head yet")
+HEAD_LAG_SECONDS = Gauge(
+    "annals_chain_head_lag_seconds", "Age of the newest block told on chain.head; up to the time of a block is normal"
+)
+HEAD_LEADER = Gauge("annals_chain_head_leader", "1 while this process tells chain.head")
+REORGANISED = Histogram(
+    "annals_chain_reorganised_blocks",
+    "Blocks taken back by one reorganisation: their count, depths and the sum of all retractions",
+    buckets=(1, 2, 3, 5, 8, 12, 17, 27, 64),
+)
+
 SENDER_LEADER = Gauge("annals_chain_sender_leader", "1 while this process sends")
 SENDER_QUEUED = Gauge("annals_chain_sender_queued", "Operations that wait for their signature", ["sender"])
 SENDER_IN_FLIGHT = Gauge("annals_chain_sender_in_flight", "Signed transactions that are not settled yet")

@@ -9,7 +9,11 @@ from contracts import Message, operations
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
 
-TOPICS = (*(TopicSpec(f"chain.{contract}") for contract in CONTRACTS), TopicSpec("chain.operations"))
+OF_THE_LOG = (*(TopicSpec(f"chain.{contract}") for contract in CONTRACTS), TopicSpec("chain.operations"))
+HEAD = TopicSpec("chain.head", partitions=1, config={"retention.ms": str(7 * 86_400_000)})
+"""Provisional blocks, from a log of their own."""
+
+TOPICS = (*OF_THE_LOG, HEAD)
 
 
 def publish(recorded: RecordedEvent) -> Publication | None:
@@ -17,6 +21,11 @@ def publish(recorded: RecordedEvent) -> Publication | None:
     event = recorded.event
     message = public_message(event) if isinstance(event, ContractEvent) else _of_operation(recorded)
     return Publication(message.topic, message) if message is not None else None
+
+
+def publish_head(recorded: RecordedEvent) -> Publication:
+    """An entry of the head log is the message itself."""
+    return Publication(HEAD.name, recorded.event)
 
 
 def _of_operation(recorded: RecordedEvent) -> Message | None:

@@ -1,0 +1,284 @@
+"""The worker that follows the head of the chain: looks at a node, tells what is new, takes back what is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
+from itertools import pairwise
+from time import monotonic, time
+
+from chain import metrics
+from chain.domain import WATCH, ContractEvent
+from chain.handlers import Ingested, Translator, public_message
+from chain.head.branch import Branch, Window, read_branch
+from chain.head.log import Entry, HeadLog, HeadMoved, Told
+from contracts.head import BlockAdded, BlockRetracted, ProvisionalEvent
+from eventlog import EventLog
+from messaging.connection import Kafka
+from messaging.errors import is_transient
+from messaging.leader import leadership, while_leading
+from messaging.progress import read_progress
+from messaging.topics import progress_topic
+from service import Check, get_logger
+from tron.errors import NodeBehind, NodeDisagrees, NodeError
+from tron.providers import Nodes
+
+TOPIC = "chain.head"
+LOOKS = 3
+"""So many looks in a row must find our newest block gone before it is taken back."""
+PART_BYTES = 500_000
+"""The events of one message, about; a block with more is told in several."""
+MOST_BEHIND = 20
+"""Blocks; with more to be told the service is not ready."""
+SILENT_SECONDS = 15.0
+"""A node that shows nothing new for so long is compared with another one; one that says nothing makes us unready."""
+LEAST_PAUSE_SECONDS = 0.03
+LONGEST_PAUSE_SECONDS = 5.0
+STUCK_PAUSE_SECONDS = 30.0
+FORGET_EVERY_SECONDS = 600.0
+log = get_logger("chain.head")
+
+
+class HeadFollower:
+    """Tells the head log the newest blocks and what becomes of them; a worker.
+
+    Any number of instances may run: one leads, the others stand by. `contracts` (name -> address) are those of the
+    settings; what else the main log watches is told as well. Where every node contradicts what was solidified it tells
+    nothing and makes the service unready, for a person to look: money and law do not depend on it.
+    """
+
+    name = "head"
+
+    def __init__(
+        self,
+        head_log: HeadLog,
+        event_log: EventLog,
+        nodes: Nodes,
+        kafka: Kafka,
+        contracts: Mapping[str, str],
+        poll_seconds: float = 0.5,
+    ) -> None:
+        self._log = head_log
+        self._main = event_log
+        self._nodes = nodes
+        self._kafka = kafka
+        self._contracts = contracts
+        self._pace = Pace(poll_seconds)
+        self._leads = False
+        self._window = Window(0, (), -1)
+        self._translator = Translator(contracts, "logged")
+        self._watch_version = 0
+        self._tip_time = time()
+        self._doubts = 0
+        self._failures = 0
+        self._behind = 0
+        self._looked_at = self._compared_at = monotonic()
+        self._problem = ""
+        self._stuck = False
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        async with leadership(self._log.pool, f"chain:{self.name}") as lock:
+            self._leads, self._looked_at = True, monotonic()
+            metrics.HEAD_LEADER.set(1)
+            try:
+                await while_leading(lock, self.follow(), self._forget())
+            finally:
+                self._leads = False
+                metrics.HEAD_LEADER.set(0)
+
+    async def follow(self) -> None:
+        """Runs until cancelled, without asking whether another one does: positions keep that harmless."""
+        told: Told | None = None
+        while True:
+            try:
+                if told is None:
+                    told = await self._log.told()
+                told = await self._advance(told)
+                self._failures, self._problem, self._stuck = 0, "", False
+                self._looked_at = monotonic()
+                more = self._behind > 0 or self._doubts > 0
+                pause = LEAST_PAUSE_SECONDS if more else self._pace.pause()
+            except HeadMoved as error:
+                log.warning("another process tells the head, too", reason=str(error))
+                told, pause = None, LEAST_PAUSE_SECONDS
+            except NodeError as error:
+                pause = self._failed(error)
+            self._measure()
+            await asyncio.sleep(pause)
+
+    def check(self) -> Check:
+        """Fails, with the reason, while the head is not told in time. An instance that stands by is well."""
+
+        async def probe() -> str:
+            if not self._leads:
+                return "stands by"
+            silent = monotonic() - self._looked_at
+            if self._stuck or silent > SILENT_SECONDS:
+                raise RuntimeError(f"the head is not told for {silent:.0f} s: {self._problem or 'no look has ended'}")
+            if self._behind > MOST_BEHIND:
+                raise RuntimeError(f"the head is told {self._behind} blocks late, expected at most {MOST_BEHIND}")
+            return f"told up to block {self._window.tip}"
+
+        return Check("head", probe)
+
+    # ---- one look ---------------------------------------------------------------------------------------------------
+
+    async def _advance(self, told: Told) -> Told:
+        """Looks once and tells what is new; returns what is told then."""
+        window = self._window = told.window
+        branch = await self._best(window)
+        self._behind = branch.head - window.tip if window.hashes else 0
+        gone = window.tip - branch.ancestor if window.hashes else 0
+        self._doubts = self._doubts + 1 if gone else 0
+        if not branch.blocks or (gone and self._doubts < LOOKS):
+            return told
+        await self._look_at_what_is_watched()
+        messages: list[Entry] = [*retractions(window, branch), *self._additions(branch)]
+        position = await self._log.append(told.position, messages)
+        self._doubts = 0
+        if gone:
+            metrics.REORGANISED.observe(gone)
+            log.info("reorganised", retracted=gone, ancestor=branch.ancestor, head=branch.blocks[-1].number)
+        self._pace.saw([block.time_ms / 1000 for block in branch.blocks])
+        self._tip_time = branch.blocks[-1].time_ms / 1000
+        self._window = window.onto(branch)
+        self._behind = branch.head - self._window.tip
+        return Told(position, self._window)
+
+    async def _best(self, window: Window) -> Branch:
+        """What the best node shows; another one is asked where ours seems gone or nothing has come for long."""
+        look = partial(read_branch, window=window)
+        first = await self._nodes.ask(look)
+        gone = first.ancestor < window.tip and bool(window.hashes)
+        silent = not first.blocks and monotonic() - max(self._compared_at, self._pace.seen_at) > SILENT_SECONDS
+        if not gone and not silent:
+            return first
+        self._compared_at = monotonic()
+        try:
+            second = await self._nodes.ask(look, but=first.node)
+        except (NodeError, LookupError):
+            return first
+        if not second.blocks or second.ancestor < window.tip:
+            return first
+        if silent:
+            problem = f"its newest block is {first.head}, another node's {second.head}"
+            self._nodes.reject(first.node, NodeBehind(first.node.url, "wallet/getnowblock", problem))
+        return second
+
+    async def _look_at_what_is_watched(self) -> None:
+        """Contracts that were added to the main log while it runs are told as well."""
+        recorded = await self._main.read_stream(WATCH, self._watch_version)
+        if recorded:
+            watched: dict[str, str] = dict(self._translator.names)
+            for entry in recorded:
+                watched |= entry.event.contracts
+            self._translator = Translator(watched | dict(self._contracts), "logged")
+            self._watch_version = recorded[-1].version
+
+    def _additions(self, branch: Branch) -> Iterator[BlockAdded]:
+        for block, receipts in zip(branch.blocks, branch.receipts, strict=True):
+            solidified = min(branch.solidified, block.number)
+            yield from additions(self._translator.block(block, receipts), solidified)
+
+    # ---- how it goes ------------------------------------------------------------------------------------------------
+
+    def _failed(self, error: NodeError) -> float:
+        """Notes what is wrong; returns how long to pause."""
+        self._failures += 1
+        self._doubts = 0
+        self._problem = str(error)
+        if isinstance(error, NodeDisagrees) and self._failures >= LOOKS:
+            if not self._stuck:
+                log.critical("every node contradicts what was solidified, nothing more is told", reason=str(error))
+            self._stuck = True
+            return STUCK_PAUSE_SECONDS
+        longest = min(LONGEST_PAUSE_SECONDS, 2 * LEAST_PAUSE_SECONDS * 2 ** min(self._failures, 10))
+        pause = random.uniform(longest / 2, longest)  # noqa: S311  # jitter needs no secrecy
+        if self._failures >= LOOKS:
+            log.warning("no usable answer about the head", reason=str(error), next_try_seconds=round(pause, 1))
+        return pause
+
+    def _measure(self) -> None:
+        metrics.HEAD_TOLD.set(self._window.tip)
+        metrics.HEAD_LAG_BLOCKS.set(self._behind)
+        metrics.HEAD_LAG_SECONDS.set(max(0.0, time() - self._tip_time))
+
+    async def _forget(self) -> None:
+        """Deletes old entries now and then: only what is published, which the relay's own topic knows."""
+        while True:
+            await asyncio.sleep(FORGET_EVERY_SECONDS)
+            try:
+                progress = await read_progress(self._kafka, progress_topic(TOPIC).name)
+                if progress is not None:
+                    await self._log.forget(progress.position, self._window.solidified)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("old entries are kept for now", reason=repr(error))
+
+
+class Pace:
+    """When to look again: just before the next block is expected, then ten times an interval; less often in a lull."""
+
+    def __init__(self, longest: float) -> None:
+        self.seen_at = monotonic()
+        self._longest = longest
+        self._times: deque[float] = deque(maxlen=10)
+
+    def saw(self, times: Collection[float]) -> None:
+        """New blocks came, of these times in seconds."""
+        self.seen_at = monotonic()
+        self._times.extend(times)
+
+    def pause(self) -> float:
+        """Seconds."""
+        return self.after(monotonic() - self.seen_at)
+
+    def after(self, silence: float) -> float:
+        """Seconds to pause when the newest block was seen `silence` seconds ago."""
+        ordered = sorted(self._times)
+        gaps = [later - earlier for earlier, later in pairwise(ordered) if later > earlier]
+        interval = min(gaps, default=self._longest)  # skipped slots make gaps longer, nothing makes them shorter
+        early = 0.9 * interval - silence
+        if early > LEAST_PAUSE_SECONDS:
+            return early
+        return min(self._longest, max(LEAST_PAUSE_SECONDS, interval / 10, (silence - interval) / 4))
+
+
+def retractions(window: Window, branch: Branch) -> Iterator[BlockRetracted]:
+    """The blocks of ours that a branch takes back, newest first."""
+    for number in range(window.tip, max(branch.ancestor, window.first - 1), -1):
+        yield BlockRetracted(number=number, hash=window.hashes[number - window.first])
+
+
+def additions(ingested: Ingested, solidified: int) -> Iterator[BlockAdded]:
+    """The messages of one block: as many parts as its events need, at least one."""
+    block = ingested.block
+    parts: list[list[ProvisionalEvent]] = [[]]
+    size = 0
+    for new in ingested.events:
+        message = public_message(new.event) if isinstance(new.event, ContractEvent) else None
+        if message is None:
+            continue
+        event = ProvisionalEvent(type=message.type, stream=new.stream, data=message.model_dump(mode="json"))
+        size += (bytes_of := len(event.model_dump_json()))
+        if size > PART_BYTES and parts[-1]:
+            parts.append([])
+            size = bytes_of
+        parts[-1].append(event)
+    for number, events in enumerate(parts, start=1):
+        yield BlockAdded(
+            number=block.number,
+            hash=block.hash,
+            parent=block.parent_hash,
+            time=ingested.time,
+            transactions=len(block.transactions),
+            solidified=solidified,
+            part=number,
+            parts=len(parts),
+            events=tuple(events),
+        )

@@ -1,0 +1,186 @@
+"""The head log: a table that tells blocks and their retractions in the order of the topic.
+
+One writer leads, and each append names the position before it: a second writer is refused by the primary key. So
+positions have no gaps, none becomes visible before the one below it, and readers need no fence. It is a `messaging`
+feed and its own horizon: the relay publishes it as it does the main log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from uuid import UUID, uuid5
+
+import asyncpg
+
+from chain.head.branch import WINDOW_BLOCKS, Window
+from contracts.head import BlockAdded, BlockRetracted
+from eventlog import EventLog, EventTypes, RecordedEvent, uuid7
+
+STREAM = "head"
+"""The key of all records."""
+POLL_SECONDS = 0.1
+"""How soon the relay sees what another process has appended; of its own process it hears at once."""
+KEPT_DAYS = 7
+KEPT_ENTRIES = 1_000
+"""Never deleted, however old: the window is read from them after any outage."""
+READ_BACK = 500
+TYPES = EventTypes({"BlockAdded.v1": BlockAdded, "BlockRetracted.v1": BlockRetracted})
+
+_COLUMNS = "position, event_id, type, data, occurred_at, recorded_at"
+
+
+Entry = BlockAdded | BlockRetracted
+
+
+class HeadMoved(Exception):
+    """Another writer has appended meanwhile: read the window again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the head log has come to: its last position, and the newest blocks that stand."""
+
+    position: int
+    window: Window
+
+
+class HeadLog:
+    """The table `head_entries`, beside the main log `of` in one database."""
+
+    def __init__(self, of: EventLog) -> None:
+        self.pool = of.pool
+        self.position = 0
+        self._of = of
+        self._grown = asyncio.Event()
+
+    # ---- for its one writer -----------------------------------------------------------------------------------------
+
+    async def told(self) -> Told:
+        """What was told so far, read backwards: a retraction takes back the newest block that stands before it."""
+        hashes: dict[int, str] = {}
+        retracted, solidified = 0, -1
+        last = position = await self._last()
+        while position > 0 and len(hashes) < WINDOW_BLOCKS:
+            rows = await self.pool.fetch(
+                """SELECT position, type, number, hash, (data->>'part')::int AS part,
+                          (data->>'solidified')::bigint AS solidified
+                   FROM head_entries WHERE position <= $1 ORDER BY position DESC LIMIT $2""",
+                position,
+                READ_BACK,
+            )
+            for row in rows:
+                solidified = max(solidified, row["solidified"] if row["solidified"] is not None else -1)
+                if row["type"] == "BlockRetracted":
+                    retracted += 1
+                elif row["part"] == 1 and retracted:
+                    retracted -= 1
+                elif row["part"] == 1 and len(hashes) < WINDOW_BLOCKS:
+                    hashes[row["number"]] = row["hash"]
+            position = rows[-1]["position"] - 1 if rows else 0
+        return Told(
+            last, Window(min(hashes, default=0), tuple(hashes[number] for number in sorted(hashes)), solidified)
+        )
+
+    async def append(self, after: int, messages: Sequence[Entry]) -> int:
+        """Appends messages behind position `after`, all or none; returns the last position. Raises HeadMoved."""
+        encoded = TYPES.encode_all(messages)
+        now = datetime.now(UTC)
+        try:
+            last = await self.pool.fetchval(
+                """WITH added AS (
+                       INSERT INTO head_entries (position, event_id, type, number, hash, data, occurred_at)
+                       SELECT $1 + entry.nth, entry.event_id, entry.type, entry.number, entry.hash, entry.data,
+                              entry.occurred_at
+                       FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::jsonb[], $7::timestamptz[])
+                            WITH ORDINALITY AS entry(event_id, type, number, hash, data, occurred_at, nth)
+                       WHERE $1 = (SELECT coalesce(max(position), 0) FROM head_entries)
+                       RETURNING position)
+                   SELECT max(position) FROM added""",
+                after,
+                [uuid7() for _ in messages],
+                [name for name, _, _ in encoded],
+                [message.number for message in messages],
+                [message.hash for message in messages],
+                [data for _, _, data in encoded],
+                [message.time if isinstance(message, BlockAdded) else now for message in messages],
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise HeadMoved(f"head log: expected position {after} to be the last, another writer went on") from error
+        if last is None:
+            raise HeadMoved(f"head log: expected position {after} to be the last, found {await self._last()}")
+        self.position = max(self.position, last)
+        self._grown.set()
+        return int(last)
+
+    async def forget(self, published: int, solidified: int, days: int = KEPT_DAYS) -> int:
+        """Deletes what is older than `days`, solidified and published up to there; returns how many entries."""
+        deleted = await self.pool.execute(
+            """DELETE FROM head_entries WHERE position < least(
+                   $1, (SELECT max(position) - $4 FROM head_entries),
+                   (SELECT position FROM head_entries WHERE recorded_at > now() - make_interval(days => $3)
+                        OR number > $2 ORDER BY position LIMIT 1))""",
+            published,
+            solidified,
+            days,
+            KEPT_ENTRIES,
+        )
+        return int(deleted.removeprefix("DELETE "))
+
+    # ---- for the relay: a feed, and its horizon ----------------------------------------------------------------------
+
+    async def identity(self) -> UUID:
+        """The id of this log, which follows from that of the main log beside it."""
+        return uuid5(await self._of.identity(), STREAM)
+
+    async def event_id_at(self, position: int) -> UUID | None:
+        """The id of an entry; None where there is none."""
+        found: UUID | None = await self.pool.fetchval("SELECT event_id FROM head_entries WHERE position = $1", position)
+        return found
+
+    async def read(self, after: int, upto: int, limit: int) -> list[RecordedEvent]:
+        """Entries with after < position <= upto in their order, at most `limit` and about 16 MiB."""
+        rows = await self.pool.fetch(
+            f"""SELECT {_COLUMNS} FROM (
+                    SELECT {_COLUMNS}, sum(pg_column_size(data)) OVER (ORDER BY position) - pg_column_size(data)
+                           AS bytes_before
+                    FROM head_entries WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3) AS entry
+                WHERE bytes_before < 16777216 ORDER BY position""",  # noqa: S608 - constant columns
+            after,
+            upto,
+            limit,
+        )
+        return [
+            RecordedEvent(position, STREAM, position, event_id, kind, 1, data, "{}", occurred, recorded, types=TYPES)
+            for position, event_id, kind, data, occurred, recorded in rows
+        ]
+
+    async def waiting_seconds(self, after: int, upto: int) -> float:
+        """Seconds since the first entry with after < position <= upto was recorded; 0 when there is none."""
+        sql = """SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8 FROM head_entries
+                 WHERE position > $1 AND position <= $2 ORDER BY position LIMIT 1"""
+        return max(0.0, await self.pool.fetchval(sql, after, upto) or 0.0) if upto > after else 0.0
+
+    async def beyond(self, position: int, timeout: float) -> int:  # noqa: ASYNC109 - a time-out is no error here
+        """Waits until there is an entry above `position`, at most `timeout` seconds; returns the last position."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self.position <= position:
+                    self._grown.clear()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(POLL_SECONDS):
+                            await self._grown.wait()
+                    self.position = await self._last()
+        return self.position
+
+    async def _last(self) -> int:
+        return int(await self.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries"))
+
+
+def install_sql() -> str:
+    """The SQL that creates the table; for the service's first migration."""
+    return files("chain.head").joinpath("schema.sql").read_text()

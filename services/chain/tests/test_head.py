@@ -1,0 +1,456 @@
+"""The head of a real devnet as it is told: followed, reorganised, killed, behind balancers that disagree."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from chain.handlers import ARTIFACTS
+from chain.head import HeadFollower, HeadLog, install_sql
+from chain.head.branch import MOST_BLOCKS
+from chain.head.log import TYPES
+from chain.publish import HEAD
+from contracts.head import BlockAdded, BlockRetracted, HeadChain
+from eventlog import EventLog
+from local_stack import devnet as devnet_server
+from local_stack.process import blocking
+from messaging import cloudevents
+from messaging.testing import delete_topics, eventually, read_all, running
+from service import Check
+from tron.address import hex41
+from tron.client import NodeClient
+from tron.contracts import DCMXToken
+from tron.deploy import Plan, deploy
+from tron.keys import Key
+from tron.providers import Nodes, Provider
+from tron.sender import Sender
+
+sys.path.append(str(Path(__file__).parent))  # for chain_bank
+
+from chain_bank import listening
+
+pytestmark = pytest.mark.timeout(120)
+NOW = "/wallet/getnowblock"
+
+
+@dataclass
+class Stage:
+    """A devnet that makes blocks when it is told to, solidified 20 blocks behind, with the five contracts."""
+
+    url: str
+    contracts: dict[str, str]
+    keys: list[Key]
+    client: httpx.AsyncClient
+    node: NodeClient
+
+    async def control(self, path: str, **body: Any) -> dict[str, Any]:
+        answer = await self.client.post(f"{self.url}/devnet/{path}", json=body)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    async def mine(self, blocks: int = 1) -> None:
+        await self.control("mine", blocks=blocks)
+
+    async def pay(self, count: int) -> None:
+        """Transfers of tokens, each an event, into the next block."""
+        token, sender = DCMXToken(self.contracts["dcmx-token"]), Sender(self.node)
+        for _ in range(count):
+            await sender.send(token.transfer(self.keys[3].address, 7), self.keys[0], 100_000_000)
+
+    async def newest(self) -> tuple[int, str]:
+        """Number and hash of the newest block."""
+        head = await self.node.head()
+        return head.number, head.hash
+
+    async def hashes(self, first: int) -> list[str]:
+        """Of the node's blocks from `first` on."""
+        blocks = await self.node.blocks(first, (await self.newest())[0], solid=False)
+        return [block.hash for block in blocks]
+
+    async def events(self, first: int) -> list[tuple[str, int]]:
+        """Block hash and index of every log of the contracts from block `first` on, by JSON-RPC."""
+        addresses = ["0x" + hex41(address)[2:] for address in self.contracts.values()]
+        bounds = {"fromBlock": hex(first), "toBlock": "latest", "address": addresses}
+        question = {"jsonrpc": "2.0", "id": 1, "method": "eth_getLogs", "params": [bounds]}
+        found = (await self.client.post(f"{self.url}/jsonrpc", json=question)).json()["result"]
+        return [(log["blockHash"][2:], int(log["logIndex"], 16)) for log in found]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str], list[Key]]]:
+    folder = tmp_path_factory.mktemp("head")
+    options = ["--block-time", "0.05", "--solid-distance", "20"]
+    process, url = blocking(devnet_server.start(folder, options=options))
+    try:
+        keys = [Key.from_hex(one["private_key"]) for one in httpx.get(f"{url}/devnet/accounts").json()]
+
+        async def deployed() -> dict[str, str]:
+            async with NodeClient(url) as node:
+                at = await deploy(node, keys[0], Plan(artists=[keys[1].address], verifier=keys[2].address, pools={}))
+            names = {compiled: name for name, compiled in ARTIFACTS.items()}
+            return {names[contract.NAME]: contract.address for contract in at.contracts()}
+
+        yield url, blocking(deployed()), keys
+    finally:
+        blocking(process.stop())
+
+
+@pytest.fixture
+async def stage(network: tuple[str, dict[str, str], list[Key]]) -> AsyncIterator[Stage]:
+    """Standing still, without faults, with blocks enough to be reorganised."""
+    async with httpx.AsyncClient(timeout=30) as client, NodeClient(network[0]) as node:
+        stage = Stage(*network, client, node)
+        (await client.delete(f"{stage.url}/devnet/faults")).raise_for_status()
+        await stage.control("block-time", seconds=None)
+        await stage.mine(21)
+        yield stage
+
+
+@pytest.fixture
+async def log(tables: asyncpg.Pool, log: EventLog) -> EventLog:
+    await tables.execute(install_sql())
+    return log
+
+
+@pytest.fixture
+async def nodes(stage: Stage) -> AsyncIterator[Nodes]:
+    async with Nodes([Provider("node", stage.url)]) as nodes:
+        yield nodes
+
+
+def follower(log: EventLog, nodes: Nodes, stage: Stage, kafka: str = "") -> HeadFollower:
+    return HeadFollower(HeadLog(log), log, nodes, kafka, stage.contracts, poll_seconds=0.02)
+
+
+async def entries(pool: asyncpg.Pool) -> list[BlockAdded | BlockRetracted]:
+    rows = await pool.fetch("SELECT type, data FROM head_entries ORDER BY position")
+    return [TYPES.decode(row["type"], 1, row["data"]) for row in rows]
+
+
+async def told(pool: asyncpg.Pool) -> list[str]:
+    """The hashes of the blocks that stand, by replaying the head log."""
+    return [parts[0].hash for parts in replayed(await entries(pool)).blocks]
+
+
+def replayed(messages: list[BlockAdded | BlockRetracted]) -> HeadChain:
+    chain = HeadChain()
+    for message in messages:
+        chain.apply(message)
+    return chain
+
+
+async def caught_up(pool: asyncpg.Pool, stage: Stage) -> None:
+    """Waits until the head log ends with the node's newest block, then compares all that stands."""
+
+    newest = await stage.newest()
+
+    async def there() -> bool:
+        row = await pool.fetchrow("SELECT number, hash FROM head_entries ORDER BY position DESC LIMIT 1")
+        return row is not None and tuple(row) == newest
+
+    await eventually(there)
+    first = (await entries(pool))[0].number
+    assert await told(pool) == await stage.hashes(first)
+
+
+async def retracted(pool: asyncpg.Pool) -> list[int]:
+    return [message.number for message in await entries(pool) if isinstance(message, BlockRetracted)]
+
+
+async def fails(check: Check, because: str) -> bool:
+    try:
+        await check.probe()
+    except RuntimeError as error:
+        return because in str(error)
+    return False
+
+
+# ---- following ----------------------------------------------------------------------------------------------------
+
+
+async def test_an_empty_head_log_begins_at_the_newest_block_and_tells_each_one_after_it(
+    log: EventLog, nodes: Nodes, stage: Stage
+) -> None:
+    begun, _ = await stage.newest()
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+        await stage.mine(1)  # empty
+        await caught_up(log.pool, stage)
+        await stage.pay(3)
+        await stage.control("time", advance=9)  # slots that nobody filled
+        await stage.mine(1)
+        await caught_up(log.pool, stage)
+    messages = await entries(log.pool)
+    assert [message.number for message in messages] == [begun, begun + 1, begun + 2]
+    assert [len(message.events) for message in messages if isinstance(message, BlockAdded)] == [0, 0, 3]
+    last = messages[-1]
+    assert isinstance(last, BlockAdded)
+    assert (last.transactions, last.solidified, last.parts) == (3, begun + 2 - 20, 1)
+    assert [event.stream for event in last.events] == [f"dcmx-token/account/{stage.keys[0].address}"] * 3
+    assert [event.message().type for event in last.events] == ["chain.dcmx-token.Transfer.v1"] * 3
+    assert [(event.message().source.block_hash, event.data["value"]) for event in last.events] == [(last.hash, "7")] * 3  # type: ignore[attr-defined]
+
+
+async def test_many_blocks_since_the_last_look_are_all_told_in_steps(log: EventLog, nodes: Nodes, stage: Stage) -> None:
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+    await stage.mine(2 * MOST_BLOCKS + 30)
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+    assert len(await entries(log.pool)) == 2 * MOST_BLOCKS + 31
+
+
+# ---- reorganisations ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 3, 17])
+async def test_a_reorganisation_takes_blocks_back_newest_first_and_tells_the_others(
+    log: EventLog, nodes: Nodes, stage: Stage, depth: int
+) -> None:
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+        await stage.pay(2)
+        await stage.mine(depth)
+        await caught_up(log.pool, stage)
+        head, _ = await stage.newest()
+        await stage.control("reorg", depth=depth)
+        await caught_up(log.pool, stage)
+    assert await retracted(log.pool) == list(range(head, head - depth, -1))
+    standing = replayed(await entries(log.pool)).blocks
+    events = [(part.hash, event.data["source"]["log_index"]) for b in standing for part in b for event in part.events]
+    assert events == [(parts[0].hash, index) for parts in standing if parts[0].events for index in (0, 1)]
+    assert events == await stage.events(standing[0][0].number)
+    assert len(events) == 2
+
+
+async def test_a_reorganisation_while_nobody_looked_is_taken_back_first(
+    log: EventLog, nodes: Nodes, stage: Stage
+) -> None:
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+        await stage.mine(5)
+        await caught_up(log.pool, stage)
+    before = len(await entries(log.pool))
+    await stage.control("reorg", depth=4)
+    await stage.mine(MOST_BLOCKS + 3)  # so many that those of then are solidified now
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+    after = (await entries(log.pool))[before:]
+    assert [type(message) for message in after[:5]] == [BlockRetracted] * 4 + [BlockAdded]
+
+
+async def test_a_reorganisation_below_the_first_block_told_takes_all_of_them_back(
+    log: EventLog, nodes: Nodes, stage: Stage
+) -> None:
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+        await stage.mine(1)
+        await caught_up(log.pool, stage)
+        await stage.control("reorg", depth=9)
+        await caught_up(log.pool, stage)
+    assert len(await retracted(log.pool)) == 2
+
+
+async def test_solidified_blocks_are_never_taken_back_and_a_person_is_called(
+    log: EventLog, nodes: Nodes, stage: Stage
+) -> None:
+    subject = follower(log, nodes, stage)
+    async with running(subject):
+        await caught_up(log.pool, stage)
+        await stage.mine(30)
+        await caught_up(log.pool, stage)
+        before = await entries(log.pool)
+        assert (await subject.check().probe()).startswith("told up to block")
+        await stage.control("reorg", depth=25, force=True)
+
+        await eventually(lambda: fails(subject.check(), "was solidified"))
+    assert await entries(log.pool) == before
+
+
+# ---- nodes that disagree ------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def balanced(stage: Stage) -> AsyncIterator[str]:
+    """The address of a balancer that sends every second look, which `getnowblock` begins, to the face `odd`."""
+    looks = 0
+
+    async def forward(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal looks
+        looks += scope["path"] == NOW
+        question = (await receive())["body"]
+        answer = await client.post(f"{stage.url}{'' if looks % 2 else '/face/odd'}{scope['path']}", content=question)
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": []})
+        await send({"type": "http.response.body", "body": answer.content})
+
+    async with httpx.AsyncClient(timeout=30) as client, listening(forward) as url:
+        yield url
+    assert looks > 6
+
+
+@pytest.mark.parametrize("fault", [{"kind": "lag", "blocks": 3}, {"kind": "fork", "blocks": 3}], ids=["lags", "forked"])
+async def test_nodes_behind_a_balancer_that_disagree_cause_no_retraction(
+    log: EventLog, stage: Stage, fault: dict[str, Any]
+) -> None:
+    await stage.control("faults", face="odd", **fault)
+    async with (
+        balanced(stage) as url,
+        Nodes([Provider("balancer", url)]) as nodes,
+        running(follower(log, nodes, stage)),
+    ):
+        await caught_up(log.pool, stage)
+        for _ in range(5):
+            await stage.mine(1)
+            await caught_up(log.pool, stage)
+    assert await retracted(log.pool) == []
+
+
+async def test_a_second_node_that_goes_on_with_our_chain_is_believed_rather_than_a_branch(
+    log: EventLog, nodes: Nodes, stage: Stage
+) -> None:
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+    await stage.control("faults", kind="fork", blocks=5, face="odd")
+    two = [Provider("forked", f"{stage.url}/face/odd"), Provider("true", stage.url, priority=2)]
+    async with Nodes(two) as both, running(follower(log, both, stage)):
+        for _ in range(3):
+            await stage.mine(1)
+            await caught_up(log.pool, stage)
+    assert await retracted(log.pool) == []
+
+
+async def test_a_node_that_falls_behind_is_left_for_another(log: EventLog, nodes: Nodes, stage: Stage) -> None:
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+    await stage.mine(4)
+    await stage.control("faults", kind="lag", blocks=9, face="odd")
+    two = [Provider("late", f"{stage.url}/face/odd"), Provider("true", stage.url, priority=2)]
+    async with Nodes(two) as both, running(follower(log, both, stage)):
+        await caught_up(log.pool, stage)
+        assert "NodeBehind" in str(both.states()[0].why)
+    assert await retracted(log.pool) == []
+
+
+async def test_a_node_that_stands_still_is_left_for_one_that_goes_on(
+    log: EventLog, nodes: Nodes, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chain.head.follow.SILENT_SECONDS", 0.2)
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+    await stage.control("faults", kind="lag", face="odd")  # stuck at what is told already
+    two = [Provider("stuck", f"{stage.url}/face/odd"), Provider("true", stage.url, priority=2)]
+    await stage.mine(2)
+    async with Nodes(two) as both, running(follower(log, both, stage)):
+        await caught_up(log.pool, stage)
+
+
+async def test_a_node_that_gives_no_answer_makes_the_service_unready_with_the_reason(
+    log: EventLog, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chain.head.follow.SILENT_SECONDS", 0.2)
+    async with Nodes([Provider("nobody", "http://127.0.0.1:9")]) as nobody:
+        subject = follower(log, nobody, stage)
+        assert await subject.check().probe() == "stands by"
+        async with running(subject):
+            await eventually(lambda: fails(subject.check(), "127.0.0.1:9"))
+
+
+# ---- crashes and rivals -------------------------------------------------------------------------------------------
+
+
+async def test_followers_that_ignore_the_lock_tell_everything_once(log: EventLog, nodes: Nodes, stage: Stage) -> None:
+    rivals = [asyncio.create_task(follower(log, nodes, stage).follow()) for _ in range(3)]
+    await caught_up(log.pool, stage)
+    for depth in (2, 0, 5, 1):
+        await stage.mine(2)
+        if depth:
+            await stage.control("reorg", depth=depth)
+        await caught_up(log.pool, stage)
+    for rival in rivals:
+        rival.cancel()
+    ends = await asyncio.gather(*rivals, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends)
+
+
+@asynccontextmanager
+async def killed(command: list[str]) -> AsyncIterator[None]:
+    """Runs a process inside the block, and ends it as a power cut would."""
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        yield
+        assert process.returncode is None, "it ended by itself"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+async def test_kills_at_random_moments_while_the_chain_reorganises_lose_and_double_nothing(
+    log: EventLog, stage: Stage, database: str, kafka: str
+) -> None:
+    await delete_topics(kafka)
+    choice = random.Random(11)
+    command = [sys.executable, str(Path(__file__).with_name("head_worker.py")), database, kafka, stage.url]
+    command += map("=".join, stage.contracts.items())
+    await stage.control("block-time", seconds=0.1)
+
+    async def grown_beyond(position: int) -> bool:
+        return bool(await log.pool.fetchval("SELECT coalesce(max(position), 0) > $1 FROM head_entries", position))
+
+    for kills_left in (2, 1, 0):
+        position = await log.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries")
+        async with killed(command):
+            await eventually(lambda position=position: grown_beyond(position))  # type: ignore[misc]
+            await stage.pay(2)
+            await stage.control("reorg", depth=choice.randint(1, 17), transactions=choice.choice(["keep", "drop"]))
+            if not kills_left:  # what is taken back for certain, and perhaps not all of it before the end
+                await stage.control("block-time", seconds=None)
+                await caught_up(log.pool, stage)
+                await stage.control("reorg", depth=17)
+            await asyncio.sleep(choice.uniform(0, 0.2))
+    first = (await entries(log.pool))[0].number
+
+    async def all_told() -> bool:
+        records = await read_all(kafka, HEAD.name)
+        return len(records) == len(await entries(log.pool)) and await told(log.pool) == await stage.hashes(first)
+
+    async with killed(command):
+        await eventually(all_told)
+    received = [cloudevents.decode(record) for record in await read_all(kafka, HEAD.name)]
+    assert [one.position for one in received] == list(range(1, len(received) + 1))
+    assert len({one.id for one in received}) == len(received)
+    standing = replayed([one.message for one in received]).blocks  # type: ignore[misc]
+    assert [parts[0].hash for parts in standing] == await stage.hashes(first)
+    events = [(part.hash, event.data["source"]["log_index"]) for b in standing for part in b for event in part.events]
+    assert events == await stage.events(first)
+    assert len(await retracted(log.pool)) >= 17
+
+
+async def test_old_entries_are_deleted_once_they_are_published_and_solidified(
+    log: EventLog, nodes: Nodes, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chain.head.log.KEPT_ENTRIES", 5)
+    head = HeadLog(log)
+    async with running(follower(log, nodes, stage)):
+        await caught_up(log.pool, stage)
+        await stage.mine(30)
+        await caught_up(log.pool, stage)
+    solidified = (await head.told()).window.solidified
+    assert await head.forget(31, solidified) == 0  # all of today
+    assert await head.forget(4, solidified, days=0) == 0 + 3  # not published yet
+    kept = 31 - 3 - await head.forget(31, solidified, days=0)
+    assert (await entries(log.pool))[0].number == solidified + 1
+    assert kept == 20
+    async with running(follower(log, nodes, stage)):
+        await stage.mine(2)
+        await caught_up(log.pool, stage)

@@ -1,0 +1,81 @@
+"""Of the head, what needs no server: how a block becomes messages, and when to look again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chain.domain import ContractEvent, UndecodedLog
+from chain.handlers import Ingested
+from chain.head.branch import Branch, Window
+from chain.head.follow import LEAST_PAUSE_SECONDS, PART_BYTES, Pace, additions, retractions
+from contracts.head import HeadChain
+from contracts.testing import address, hash_of, source
+from eventlog import NewEvent
+from messaging.topics import MAX_VALUE_BYTES
+from tron.client import NodeClient
+from tron.model import Block
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def block(number: int, branch: str = "a") -> Block:
+    return Block(number, hash_of(branch, number), hash_of(branch, number - 1), 0, ())
+
+
+def released(number: int, title: str) -> NewEvent:
+    args = {"track_id": "1", "artist": address(1), "title": title, "artist_name": "", "content_hash": "ab" * 32}
+    args |= {"max_editions": 1, "price_sun": "1", "royalty_bps": 1}
+    return NewEvent("music-nft/track/1", ContractEvent("music-nft", "TrackReleased", args, source(7, number)), NOW)
+
+
+def test_a_block_with_many_events_is_told_in_parts_that_fit_into_records() -> None:
+    events = [released(number, "x" * 90_000) for number in range(23)]
+    parts = list(additions(Ingested(block(7), NOW, events, 0, len(events)), 3))
+    assert len(parts) > 1
+    assert [(one.part, one.parts) for one in parts] == [(n, len(parts)) for n in range(1, len(parts) + 1)]
+    assert all(len(one.model_dump_json()) < PART_BYTES + 100_000 < MAX_VALUE_BYTES for one in parts)
+    places = [event.data["source"]["log_index"] for one in parts for event in one.events]
+    assert places == list(range(23))
+    chain = HeadChain()
+    for one in parts:
+        chain.apply(one)
+    assert chain.complete
+
+
+def test_one_event_that_is_larger_than_a_part_has_one_of_its_own() -> None:
+    events = [released(0, ""), released(1, "\x01" * 99_000), released(2, "")]
+    parts = list(additions(Ingested(block(7), NOW, events, 0, 3), 3))
+    assert [len(one.events) for one in parts] == [1, 1, 1]
+    assert max(len(one.model_dump_json()) for one in parts) < MAX_VALUE_BYTES
+
+
+def test_a_block_without_public_events_is_told_empty() -> None:
+    raw = NewEvent("music-nft/undecoded", UndecodedLog("music-nft", (), "", 0, "unknown event", source(7)), NOW)
+    (only,) = additions(Ingested(block(7), NOW, [raw], 0, 1), 3)
+    assert (only.number, only.hash, only.parent) == (7, block(7).hash, block(7).parent_hash)
+    assert (only.part, only.parts, only.events) == (1, 1, ())
+
+
+def test_retractions_are_newest_first_and_never_of_what_was_not_told() -> None:
+    window = Window(5, tuple(block(number).hash for number in range(5, 10)), 4)
+    node = NodeClient("http://node")
+    for ancestor, expected in ((9, []), (7, [9, 8]), (4, [9, 8, 7, 6, 5])):
+        branch = Branch(node, 11, ancestor, [block(number, "b") for number in range(ancestor + 1, 12)], [], 4)
+        assert [one.number for one in retractions(window, branch)] == expected
+        after = window.onto(branch)
+        assert (after.first, after.tip) == (5, 11)
+        assert [after.hash(number) for number in range(5, ancestor + 1)] == list(window.hashes[: ancestor - 4])
+        assert after.hash(ancestor + 1) == block(ancestor + 1, "b").hash
+
+
+@pytest.mark.parametrize("interval", [3.0, 0.2])
+def test_the_next_look_is_just_before_the_next_block_and_then_often(interval: float) -> None:
+    pace = Pace(0.5)
+    pace.saw([interval * number for number in range(5)] + [interval * 9])  # with slots that nobody filled
+    asleep = pace.after(0)
+    assert asleep == pytest.approx(0.9 * interval)
+    assert pace.after(asleep) == pytest.approx(max(LEAST_PAUSE_SECONDS, interval / 10))
+    assert pace.after(interval * 20) == 0.5  # a lull: at leisure
+    assert timedelta(seconds=Pace(0.5).after(0)) < timedelta(seconds=0.5)
