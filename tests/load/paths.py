@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import appends
+import heads
 import peers
 import reads
 import streams
 
-PATHS = {path.name: path for module in (appends, reads, streams, peers) for path in module.PATHS}
+PATHS = {path.name: path for module in (appends, reads, streams, heads, peers) for path in module.PATHS}

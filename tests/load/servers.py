@@ -33,7 +33,7 @@ class Servers:
     def __init__(self, stack: contextlib.AsyncExitStack, folder: Path, lock: int, events: int) -> None:
         self.events = events  # of the log that is only read
         self._stack = stack
-        self._folder = folder
+        self.folder = folder  # of the servers' files
         self._lock = lock
         self._postgres: PostgresServer | None = None
         self._kafka: str | None = None
@@ -42,7 +42,7 @@ class Servers:
     async def postgres(self) -> PostgresServer:
         """The database server."""
         if self._postgres is None:
-            starting = postgres.start(self._folder, password=secrets.token_hex(16), hold=(self._lock,))
+            starting = postgres.start(self.folder, password=secrets.token_hex(16), hold=(self._lock,))
             process, self._postgres = await _apart(starting)
             self._stack.push_async_callback(lambda: _apart(process.stop()))
         return self._postgres
@@ -50,7 +50,7 @@ class Servers:
     async def kafka(self) -> str:
         """The broker's address."""
         if self._kafka is None:
-            process, self._kafka = await _apart(kafka.start(self._folder, hold=(self._lock,)))
+            process, self._kafka = await _apart(kafka.start(self.folder, hold=(self._lock,)))
             self._stack.push_async_callback(lambda: _apart(process.stop()))
         return self._kafka
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -71,11 +71,21 @@ def test_retractions_are_newest_first_and_never_of_what_was_not_told() -> None:
 
 
 @pytest.mark.parametrize("interval", [3.0, 0.2])
-def test_the_next_look_is_just_before_the_next_block_and_then_often(interval: float) -> None:
+@pytest.mark.parametrize("skew", [0.0, 40.0, -40.0])  # of the node's clock
+def test_the_next_look_is_just_before_the_next_block_and_then_often(interval: float, skew: float) -> None:
     pace = Pace(0.5)
-    pace.saw([interval * number for number in range(5)] + [interval * 9])  # with slots that nobody filled
-    asleep = pace.after(0)
-    assert asleep == pytest.approx(0.9 * interval)
-    assert pace.after(asleep) == pytest.approx(max(LEAST_PAUSE_SECONDS, interval / 10))
-    assert pace.after(interval * 20) == 0.5  # a lull: at leisure
-    assert timedelta(seconds=Pace(0.5).after(0)) < timedelta(seconds=0.5)
+    for slot in (0, 1, 2, 5, 9):  # nobody filled the others
+        pace.saw([interval * slot], interval * slot + 0.1 + skew + (2 if slot == 5 else 0))  # one look was late
+    seen = 9 * interval + 0.1 + skew
+    assert pace.after(seen) == pytest.approx(0.9 * interval)
+    assert pace.after(seen + 0.9 * interval) == pytest.approx(max(LEAST_PAUSE_SECONDS, interval / 10))
+    assert pace.after(seen + 20 * interval) == 0.5  # a lull: at leisure
+
+
+def test_a_late_look_makes_the_next_one_no_later() -> None:
+    pace = Pace(0.5)
+    for slot in range(5):
+        pace.saw([3.0 * slot], 3.0 * slot)
+    pace.saw([15.0], 17.5)
+    assert pace.after(17.5) == pytest.approx(0.2)
+    assert Pace(0.5).after(1_000.0) <= 0.5

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from time import monotonic, time
 
 from chain import metrics
-from chain.domain import WATCH, ContractEvent
+from chain.domain import WATCH, ContractEvent, ContractsWatched
 from chain.handlers import Ingested, Translator, public_message
 from chain.head.branch import Branch, Window, read_branch
 from chain.head.log import Entry, HeadLog, HeadMoved, Told
@@ -101,7 +101,7 @@ class HeadFollower:
                 self._failures, self._problem, self._stuck = 0, "", False
                 self._looked_at = monotonic()
                 more = self._behind > 0 or self._doubts > 0
-                pause = LEAST_PAUSE_SECONDS if more else self._pace.pause()
+                pause = LEAST_PAUSE_SECONDS if more else self._pace.after(time())
             except HeadMoved as error:
                 log.warning("another process tells the head, too", reason=str(error))
                 told, pause = None, LEAST_PAUSE_SECONDS
@@ -143,8 +143,8 @@ class HeadFollower:
         if gone:
             metrics.REORGANISED.observe(gone)
             log.info("reorganised", retracted=gone, ancestor=branch.ancestor, head=branch.blocks[-1].number)
-        self._pace.saw([block.time_ms / 1000 for block in branch.blocks])
-        self._tip_time = branch.blocks[-1].time_ms / 1000
+        self._pace.saw([block.time_ms / 1000 for block in branch.blocks], time())
+        self._tip_time, self._compared_at = branch.blocks[-1].time_ms / 1000, monotonic()
         self._window = window.onto(branch)
         self._behind = branch.head - self._window.tip
         return Told(position, self._window)
@@ -154,7 +154,7 @@ class HeadFollower:
         look = partial(read_branch, window=window)
         first = await self._nodes.ask(look)
         gone = first.ancestor < window.tip and bool(window.hashes)
-        silent = not first.blocks and monotonic() - max(self._compared_at, self._pace.seen_at) > SILENT_SECONDS
+        silent = not first.blocks and monotonic() - self._compared_at > SILENT_SECONDS
         if not gone and not silent:
             return first
         self._compared_at = monotonic()
@@ -174,8 +174,8 @@ class HeadFollower:
         recorded = await self._main.read_stream(WATCH, self._watch_version)
         if recorded:
             watched: dict[str, str] = dict(self._translator.names)
-            for entry in recorded:
-                watched |= entry.event.contracts
+            for event in (entry.event for entry in recorded):
+                watched |= event.contracts if isinstance(event, ContractsWatched) else {}
             self._translator = Translator(watched | dict(self._contracts), "logged")
             self._watch_version = recorded[-1].version
 
@@ -222,28 +222,29 @@ class HeadFollower:
 
 
 class Pace:
-    """When to look again: just before the next block is expected, then ten times an interval; less often in a lull."""
+    """When to look again: just before the next block is expected, then ten times an interval; less often in a lull.
+
+    It goes by the blocks' own times, with what passes from there until a node shows one at best, so that it doesn't
+    matter whose clock is wrong, and one late look makes no other late.
+    """
 
     def __init__(self, longest: float) -> None:
-        self.seen_at = monotonic()
         self._longest = longest
         self._times: deque[float] = deque(maxlen=10)
+        self._delays: deque[float] = deque(maxlen=10)
 
-    def saw(self, times: Collection[float]) -> None:
+    def saw(self, times: Sequence[float], now: float) -> None:
         """New blocks came, of these times in seconds."""
-        self.seen_at = monotonic()
         self._times.extend(times)
+        self._delays.append(now - times[-1])
 
-    def pause(self) -> float:
-        """Seconds."""
-        return self.after(monotonic() - self.seen_at)
-
-    def after(self, silence: float) -> float:
-        """Seconds to pause when the newest block was seen `silence` seconds ago."""
+    def after(self, now: float) -> float:
+        """Seconds to pause."""
         ordered = sorted(self._times)
         gaps = [later - earlier for earlier, later in pairwise(ordered) if later > earlier]
         interval = min(gaps, default=self._longest)  # skipped slots make gaps longer, nothing makes them shorter
-        early = 0.9 * interval - silence
+        silence = now - ordered[-1] - min(self._delays) if ordered else 0.0
+        early = 0.9 * interval - max(0.0, silence)
         if early > LEAST_PAUSE_SECONDS:
             return early
         return min(self._longest, max(LEAST_PAUSE_SECONDS, interval / 10, (silence - interval) / 4))
