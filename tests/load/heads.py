@@ -25,7 +25,7 @@ from chain.submissions import COMMANDS
 from contracts.head import BlockAdded
 from local_stack import devnet as devnet_server
 from local_stack.process import blocking
-from messaging import cloudevents
+from messaging import cloudevents, ensure
 from messaging.testing import delete_topics
 from messaging.topics import log_topic, progress_topic, seals_topic
 from service.testing import serving
@@ -75,6 +75,7 @@ async def polled(servers: Servers) -> list[float]:
 
 
 async def _of_records(kafka: str) -> list[float]:
+    await ensure(kafka, [HEAD])
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, isolation_level="read_committed", auto_offset_reset="earliest")
     await consumer.start()
     try:

@@ -40,7 +40,8 @@ sys.path.append(str(Path(__file__).parent))  # for chain_bank
 
 from chain_bank import listening
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
+PATIENCE = 60.0  # processes start while others work
 NOW = "/wallet/getnowblock"
 
 
@@ -159,7 +160,7 @@ async def caught_up(pool: asyncpg.Pool, stage: Stage) -> None:
         row = await pool.fetchrow("SELECT number, hash FROM head_entries ORDER BY position DESC LIMIT 1")
         return row is not None and tuple(row) == newest
 
-    await eventually(there)
+    await eventually(there, within=PATIENCE)
     first = (await entries(pool))[0].number
     assert await told(pool) == await stage.hashes(first)
 
@@ -310,7 +311,7 @@ async def test_nodes_behind_a_balancer_that_disagree_cause_no_retraction(
         running(follower(log, nodes, stage)),
     ):
         await caught_up(log.pool, stage)
-        for _ in range(5):
+        for _ in range(3):
             await stage.mine(1)
             await caught_up(log.pool, stage)
     assert await retracted(log.pool) == []
@@ -410,7 +411,7 @@ async def test_kills_at_random_moments_while_the_chain_reorganises_lose_and_doub
     for kills_left in (2, 1, 0):
         position = await log.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries")
         async with killed(command):
-            await eventually(lambda position=position: grown_beyond(position))  # type: ignore[misc]
+            await eventually(lambda position=position: grown_beyond(position), within=PATIENCE)  # type: ignore[misc]
             await stage.pay(2)
             await stage.control("reorg", depth=choice.randint(1, 17), transactions=choice.choice(["keep", "drop"]))
             if not kills_left:  # what is taken back for certain, and perhaps not all of it before the end
@@ -425,7 +426,7 @@ async def test_kills_at_random_moments_while_the_chain_reorganises_lose_and_doub
         return len(records) == len(await entries(log.pool)) and await told(log.pool) == await stage.hashes(first)
 
     async with killed(command):
-        await eventually(all_told)
+        await eventually(all_told, within=PATIENCE)
     received = [cloudevents.decode(record) for record in await read_all(kafka, HEAD.name)]
     assert [one.position for one in received] == list(range(1, len(received) + 1))
     assert len({one.id for one in received}) == len(received)

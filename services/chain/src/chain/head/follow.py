@@ -137,7 +137,7 @@ class HeadFollower:
         if not branch.blocks or (gone and self._doubts < LOOKS):
             return told
         await self._look_at_what_is_watched()
-        messages: list[Entry] = [*retractions(window, branch), *self._additions(branch)]
+        messages = [*retractions(window, branch), *await self._additions(branch)]
         position = await self._log.append(told.position, messages)
         self._doubts = 0
         if gone:
@@ -179,10 +179,13 @@ class HeadFollower:
             self._translator = Translator(watched | dict(self._contracts), "logged")
             self._watch_version = recorded[-1].version
 
-    def _additions(self, branch: Branch) -> Iterator[BlockAdded]:
+    async def _additions(self, branch: Branch) -> list[Entry]:
+        messages: list[Entry] = []
         for block, receipts in zip(branch.blocks, branch.receipts, strict=True):
             solidified = min(branch.solidified, block.number)
-            yield from additions(self._translator.block(block, receipts), solidified)
+            messages += additions(self._translator.block(block, receipts), solidified)
+            await asyncio.sleep(0)  # a block is some milliseconds of work; others want their turn
+        return messages
 
     # ---- how it goes ------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,17 @@ KEPT_ENTRIES = 1_000
 READ_BACK = 500
 TYPES = EventTypes({"BlockAdded.v1": BlockAdded, "BlockRetracted.v1": BlockRetracted})
 
+_APPEND = """
+    WITH added AS (
+        INSERT INTO head_entries
+            (position, event_id, type, number, hash, data, part, solidified, occurred_at)
+        SELECT $1 + nth, event_id, type, number, hash, data, part, solidified, occurred_at
+        FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::jsonb[], $7::int[], $8::bigint[],
+                    $9::timestamptz[]) WITH ORDINALITY
+             AS entry(event_id, type, number, hash, data, part, solidified, occurred_at, nth)
+        WHERE $1 = (SELECT coalesce(max(position), 0) FROM head_entries)
+        RETURNING position)
+    SELECT max(position) FROM added"""
 _COLUMNS = "position, event_id, type, data, occurred_at, recorded_at"
 
 
@@ -67,19 +78,21 @@ class HeadLog:
         last = position = await self._last()
         while position > 0 and len(hashes) < WINDOW_BLOCKS:
             rows = await self.pool.fetch(
-                """SELECT position, type, number, hash, (data->>'part')::int AS part,
-                          (data->>'solidified')::bigint AS solidified
-                   FROM head_entries WHERE position <= $1 ORDER BY position DESC LIMIT $2""",
+                """SELECT position, number, hash, part, solidified FROM head_entries
+                   WHERE position <= $1 ORDER BY position DESC LIMIT $2""",
                 position,
                 READ_BACK,
             )
             for row in rows:
-                solidified = max(solidified, row["solidified"] if row["solidified"] is not None else -1)
-                if row["type"] == "BlockRetracted":
+                if row["part"] is None:
                     retracted += 1
-                elif row["part"] == 1 and retracted:
+                    continue
+                solidified = max(solidified, row["solidified"])
+                if row["part"] > 1:
+                    continue
+                if retracted:
                     retracted -= 1
-                elif row["part"] == 1 and len(hashes) < WINDOW_BLOCKS:
+                elif len(hashes) < WINDOW_BLOCKS:
                     hashes[row["number"]] = row["hash"]
             position = rows[-1]["position"] - 1 if rows else 0
         return Told(
@@ -88,27 +101,12 @@ class HeadLog:
 
     async def append(self, after: int, messages: Sequence[Entry]) -> int:
         """Appends messages behind position `after`, all or none; returns the last position. Raises HeadMoved."""
-        encoded = TYPES.encode_all(messages)
-        now = datetime.now(UTC)
+        rows = [
+            (uuid7(), name, message.number, message.hash, data, *_of_block(message))
+            for message, (name, _, data) in zip(messages, TYPES.encode_all(messages), strict=True)
+        ]
         try:
-            last = await self.pool.fetchval(
-                """WITH added AS (
-                       INSERT INTO head_entries (position, event_id, type, number, hash, data, occurred_at)
-                       SELECT $1 + entry.nth, entry.event_id, entry.type, entry.number, entry.hash, entry.data,
-                              entry.occurred_at
-                       FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::jsonb[], $7::timestamptz[])
-                            WITH ORDINALITY AS entry(event_id, type, number, hash, data, occurred_at, nth)
-                       WHERE $1 = (SELECT coalesce(max(position), 0) FROM head_entries)
-                       RETURNING position)
-                   SELECT max(position) FROM added""",
-                after,
-                [uuid7() for _ in messages],
-                [name for name, _, _ in encoded],
-                [message.number for message in messages],
-                [message.hash for message in messages],
-                [data for _, _, data in encoded],
-                [message.time if isinstance(message, BlockAdded) else now for message in messages],
-            )
+            last = await self.pool.fetchval(_APPEND, after, *zip(*rows, strict=True))
         except asyncpg.UniqueViolationError as error:
             raise HeadMoved(f"head log: expected position {after} to be the last, another writer went on") from error
         if last is None:
@@ -179,6 +177,13 @@ class HeadLog:
 
     async def _last(self) -> int:
         return int(await self.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries"))
+
+
+def _of_block(message: Entry) -> tuple[int | None, int | None, datetime]:
+    """Part, solidified height and time: of a block, its own; a retraction happens when it is told."""
+    if isinstance(message, BlockAdded):
+        return message.part, message.solidified, message.time
+    return None, None, datetime.now(UTC)
 
 
 def install_sql() -> str:

@@ -5,6 +5,8 @@ CREATE TABLE head_entries (
     type text NOT NULL,
     number bigint NOT NULL,
     hash text NOT NULL,
+    part int,             -- of an added block; these two are in data, too, which may be large
+    solidified bigint,
     data jsonb NOT NULL,
     occurred_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
