@@ -1,8 +1,12 @@
-"""Tells the head as a process of its own, to be killed: `head_worker.py <dsn> <kafka> <node> <name>=<address>...`."""
+"""Processes that tell the head, to be killed: `head_worker.py <dsn> <kafka> <node> <name>=<address>...`.
+
+For each line on its input this process forks one; it prints its id, and how it ended.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 import asyncpg
@@ -27,4 +31,10 @@ async def main(dsn: str, kafka: str, url: str, *contracts: str) -> None:
             await asyncio.Event().wait()
 
 
-asyncio.run(main(*sys.argv[1:]))
+for _ in sys.stdin:
+    if child := os.fork():
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    else:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what it logs
+        asyncio.run(main(*sys.argv[1:]))

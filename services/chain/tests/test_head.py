@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,73 +19,25 @@ import pytest
 from chain.handlers import ARTIFACTS
 from chain.head import HeadFollower, HeadLog, install_sql
 from chain.head.branch import MOST_BLOCKS
-from chain.head.log import TYPES
 from chain.publish import HEAD
-from contracts.head import BlockAdded, BlockRetracted, HeadChain
+from contracts.head import BlockAdded, BlockRetracted
 from eventlog import EventLog
 from local_stack import devnet as devnet_server
 from local_stack.process import blocking
 from messaging import cloudevents
 from messaging.testing import delete_topics, eventually, read_all, running
-from service import Check
-from tron.address import hex41
 from tron.client import NodeClient
-from tron.contracts import DCMXToken
 from tron.deploy import Plan, deploy
 from tron.keys import Key
 from tron.providers import Nodes, Provider
-from tron.sender import Sender
 
-sys.path.append(str(Path(__file__).parent))  # for chain_bank
+sys.path.append(str(Path(__file__).parent))  # for chain_bank and head_stage
 
 from chain_bank import listening
+from head_stage import PATIENCE, Stage, caught_up, entries, fails, replayed, retracted, told
 
 pytestmark = pytest.mark.timeout(240)
-PATIENCE = 60.0  # processes start while others work
 NOW = "/wallet/getnowblock"
-
-
-@dataclass
-class Stage:
-    """A devnet that makes blocks when it is told to, solidified 20 blocks behind, with the five contracts."""
-
-    url: str
-    contracts: dict[str, str]
-    keys: list[Key]
-    client: httpx.AsyncClient
-    node: NodeClient
-
-    async def control(self, path: str, **body: Any) -> dict[str, Any]:
-        answer = await self.client.post(f"{self.url}/devnet/{path}", json=body)
-        answer.raise_for_status()
-        return dict(answer.json())
-
-    async def mine(self, blocks: int = 1) -> None:
-        await self.control("mine", blocks=blocks)
-
-    async def pay(self, count: int) -> None:
-        """Transfers of tokens, each an event, into the next block."""
-        token, sender = DCMXToken(self.contracts["dcmx-token"]), Sender(self.node)
-        for _ in range(count):
-            await sender.send(token.transfer(self.keys[3].address, 7), self.keys[0], 100_000_000)
-
-    async def newest(self) -> tuple[int, str]:
-        """Number and hash of the newest block."""
-        head = await self.node.head()
-        return head.number, head.hash
-
-    async def hashes(self, first: int) -> list[str]:
-        """Of the node's blocks from `first` on."""
-        blocks = await self.node.blocks(first, (await self.newest())[0], solid=False)
-        return [block.hash for block in blocks]
-
-    async def events(self, first: int) -> list[tuple[str, int]]:
-        """Block hash and index of every log of the contracts from block `first` on, by JSON-RPC."""
-        addresses = ["0x" + hex41(address)[2:] for address in self.contracts.values()]
-        bounds = {"fromBlock": hex(first), "toBlock": "latest", "address": addresses}
-        question = {"jsonrpc": "2.0", "id": 1, "method": "eth_getLogs", "params": [bounds]}
-        found = (await self.client.post(f"{self.url}/jsonrpc", json=question)).json()["result"]
-        return [(log["blockHash"][2:], int(log["logIndex"], 16)) for log in found]
 
 
 @pytest.fixture(scope="module")
@@ -132,49 +84,6 @@ async def nodes(stage: Stage) -> AsyncIterator[Nodes]:
 
 def follower(log: EventLog, nodes: Nodes, stage: Stage, kafka: str = "") -> HeadFollower:
     return HeadFollower(HeadLog(log), log, nodes, kafka, stage.contracts, poll_seconds=0.02)
-
-
-async def entries(pool: asyncpg.Pool) -> list[BlockAdded | BlockRetracted]:
-    rows = await pool.fetch("SELECT type, data FROM head_entries ORDER BY position")
-    return [TYPES.decode(row["type"], 1, row["data"]) for row in rows]
-
-
-async def told(pool: asyncpg.Pool) -> list[str]:
-    """The hashes of the blocks that stand, by replaying the head log."""
-    return [parts[0].hash for parts in replayed(await entries(pool)).blocks]
-
-
-def replayed(messages: list[BlockAdded | BlockRetracted]) -> HeadChain:
-    chain = HeadChain()
-    for message in messages:
-        chain.apply(message)
-    return chain
-
-
-async def caught_up(pool: asyncpg.Pool, stage: Stage) -> None:
-    """Waits until the head log ends with the node's newest block, then compares all that stands."""
-
-    newest = await stage.newest()
-
-    async def there() -> bool:
-        row = await pool.fetchrow("SELECT number, hash FROM head_entries ORDER BY position DESC LIMIT 1")
-        return row is not None and tuple(row) == newest
-
-    await eventually(there, within=PATIENCE)
-    first = (await entries(pool))[0].number
-    assert await told(pool) == await stage.hashes(first)
-
-
-async def retracted(pool: asyncpg.Pool) -> list[int]:
-    return [message.number for message in await entries(pool) if isinstance(message, BlockRetracted)]
-
-
-async def fails(check: Check, because: str) -> bool:
-    try:
-        await check.probe()
-    except RuntimeError as error:
-        return because in str(error)
-    return False
 
 
 # ---- following ----------------------------------------------------------------------------------------------------
@@ -384,16 +293,39 @@ async def test_followers_that_ignore_the_lock_tell_everything_once(log: EventLog
     assert all(isinstance(end, asyncio.CancelledError) for end in ends)
 
 
-@asynccontextmanager
-async def killed(command: list[str]) -> AsyncIterator[None]:
-    """Runs a process inside the block, and ends it as a power cut would."""
-    process = await asyncio.create_subprocess_exec(*command)
-    try:
+class Nursery:
+    """Starts processes that tell the head, and ends each as a power cut would."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """A process runs inside the block."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        child = await self._said()
         yield
-        assert process.returncode is None, "it ended by itself"
+        os.kill(child, signal.SIGKILL)
+        assert await self._said() == -signal.SIGKILL, "it ended by itself"
+
+    async def _said(self) -> int:
+        assert self._process.stdout is not None
+        return int(await self._process.stdout.readline())
+
+
+@asynccontextmanager
+async def nursery(*arguments: str) -> AsyncIterator[Nursery]:
+    worker = str(Path(__file__).with_name("head_worker.py"))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, worker, *arguments, stdin=pipe, stdout=pipe, start_new_session=True
+    )
+    try:
+        yield Nursery(process)
     finally:
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        os.killpg(process.pid, signal.SIGKILL)  # with a child that a failure has left
+        await process.communicate()
 
 
 async def test_kills_at_random_moments_while_the_chain_reorganises_lose_and_double_nothing(
@@ -401,32 +333,30 @@ async def test_kills_at_random_moments_while_the_chain_reorganises_lose_and_doub
 ) -> None:
     await delete_topics(kafka)
     choice = random.Random(11)
-    command = [sys.executable, str(Path(__file__).with_name("head_worker.py")), database, kafka, stage.url]
-    command += map("=".join, stage.contracts.items())
     await stage.control("block-time", seconds=0.1)
 
     async def grown_beyond(position: int) -> bool:
         return bool(await log.pool.fetchval("SELECT coalesce(max(position), 0) > $1 FROM head_entries", position))
 
-    for kills_left in (2, 1, 0):
-        position = await log.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries")
-        async with killed(command):
-            await eventually(lambda position=position: grown_beyond(position), within=PATIENCE)  # type: ignore[misc]
-            await stage.pay(2)
-            await stage.control("reorg", depth=choice.randint(1, 17), transactions=choice.choice(["keep", "drop"]))
-            if not kills_left:  # what is taken back for certain, and perhaps not all of it before the end
-                await stage.control("block-time", seconds=None)
-                await caught_up(log.pool, stage)
-                await stage.control("reorg", depth=17)
-            await asyncio.sleep(choice.uniform(0, 0.2))
-    first = (await entries(log.pool))[0].number
-
     async def all_told() -> bool:
         records = await read_all(kafka, HEAD.name)
         return len(records) == len(await entries(log.pool)) and await told(log.pool) == await stage.hashes(first)
 
-    async with killed(command):
-        await eventually(all_told, within=PATIENCE)
+    async with nursery(database, kafka, stage.url, *map("=".join, stage.contracts.items())) as processes:
+        for kills_left in (3, 2, 1, 0):
+            position = await log.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries")
+            async with processes.one():
+                await eventually(lambda position=position: grown_beyond(position), within=PATIENCE)  # type: ignore[misc]
+                await stage.pay(2)
+                await stage.control("reorg", depth=choice.randint(1, 17), transactions=choice.choice(["keep", "drop"]))
+                if not kills_left:  # what is taken back for certain, and perhaps not all of it before the end
+                    await stage.control("block-time", seconds=None)
+                    await caught_up(log.pool, stage)
+                    await stage.control("reorg", depth=17)
+                await asyncio.sleep(choice.uniform(0, 0.2))
+        first = (await entries(log.pool))[0].number
+        async with processes.one():
+            await eventually(all_told, within=PATIENCE)
     received = [cloudevents.decode(record) for record in await read_all(kafka, HEAD.name)]
     assert [one.position for one in received] == list(range(1, len(received) + 1))
     assert len({one.id for one in received}) == len(received)

@@ -1,0 +1,107 @@
+"""A devnet on which a test makes every block, and what was told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import httpx
+
+from chain.head.log import TYPES
+from contracts.head import BlockAdded, BlockRetracted, HeadChain
+from messaging.testing import eventually
+from service import Check
+from tron.address import hex41
+from tron.client import NodeClient
+from tron.contracts import DCMXToken
+from tron.keys import Key
+from tron.sender import Sender
+
+PATIENCE = 60.0  # processes start while others work
+
+
+@dataclass
+class Stage:
+    """A devnet that makes blocks when it is told to, solidified 20 blocks behind, with the five contracts."""
+
+    url: str
+    contracts: dict[str, str]
+    keys: list[Key]
+    client: httpx.AsyncClient
+    node: NodeClient
+
+    async def control(self, path: str, **body: Any) -> dict[str, Any]:
+        answer = await self.client.post(f"{self.url}/devnet/{path}", json=body)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    async def mine(self, blocks: int = 1) -> None:
+        await self.control("mine", blocks=blocks)
+
+    async def pay(self, count: int) -> None:
+        """Transfers of tokens, each an event, into the next block."""
+        token, sender = DCMXToken(self.contracts["dcmx-token"]), Sender(self.node)
+        for _ in range(count):
+            await sender.send(token.transfer(self.keys[3].address, 7), self.keys[0], 100_000_000)
+
+    async def newest(self) -> tuple[int, str]:
+        """Number and hash of the newest block."""
+        head = await self.node.head()
+        return head.number, head.hash
+
+    async def hashes(self, first: int) -> list[str]:
+        """Of the node's blocks from `first` on."""
+        blocks = await self.node.blocks(first, (await self.newest())[0], solid=False)
+        return [block.hash for block in blocks]
+
+    async def events(self, first: int) -> list[tuple[str, int]]:
+        """Block hash and index of every log of the contracts from block `first` on, by JSON-RPC."""
+        addresses = ["0x" + hex41(address)[2:] for address in self.contracts.values()]
+        bounds = {"fromBlock": hex(first), "toBlock": "latest", "address": addresses}
+        question = {"jsonrpc": "2.0", "id": 1, "method": "eth_getLogs", "params": [bounds]}
+        found = (await self.client.post(f"{self.url}/jsonrpc", json=question)).json()["result"]
+        return [(log["blockHash"][2:], int(log["logIndex"], 16)) for log in found]
+
+
+async def entries(pool: asyncpg.Pool) -> list[BlockAdded | BlockRetracted]:
+    rows = await pool.fetch("SELECT type, data FROM head_entries ORDER BY position")
+    return [TYPES.decode(row["type"], 1, row["data"]) for row in rows]
+
+
+async def told(pool: asyncpg.Pool) -> list[str]:
+    """The hashes of the blocks that stand, by replaying the head log."""
+    return [parts[0].hash for parts in replayed(await entries(pool)).blocks]
+
+
+def replayed(messages: list[BlockAdded | BlockRetracted]) -> HeadChain:
+    chain = HeadChain()
+    for message in messages:
+        chain.apply(message)
+    return chain
+
+
+async def caught_up(pool: asyncpg.Pool, stage: Stage) -> None:
+    """Waits until the head log ends with the node's newest block, then compares all that stands."""
+
+    newest = await stage.newest()
+
+    async def there() -> bool:
+        row = await pool.fetchrow("SELECT number, hash FROM head_entries ORDER BY position DESC LIMIT 1")
+        return row is not None and tuple(row) == newest
+
+    await eventually(there, within=PATIENCE)
+    first = (await entries(pool))[0].number
+    assert await told(pool) == await stage.hashes(first)
+
+
+async def retracted(pool: asyncpg.Pool) -> list[int]:
+    return [message.number for message in await entries(pool) if isinstance(message, BlockRetracted)]
+
+
+async def fails(check: Check, because: str) -> bool:
+    try:
+        await check.probe()
+    except RuntimeError as error:
+        return because in str(error)
+    return False
