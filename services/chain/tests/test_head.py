@@ -19,12 +19,12 @@ import pytest
 from chain.handlers import ARTIFACTS
 from chain.head import HeadFollower, HeadLog, install_sql
 from chain.head.branch import MOST_BLOCKS
-from chain.publish import HEAD
+from chain.publish import HEAD, publish_head
 from contracts.head import BlockAdded, BlockRetracted
 from eventlog import EventLog
 from local_stack import devnet as devnet_server
 from local_stack.process import blocking
-from messaging import cloudevents
+from messaging import Relay, cloudevents
 from messaging.testing import delete_topics, eventually, read_all, running
 from tron.client import NodeClient
 from tron.deploy import Plan, deploy
@@ -368,20 +368,32 @@ async def test_kills_at_random_moments_while_the_chain_reorganises_lose_and_doub
 
 
 async def test_old_entries_are_deleted_once_they_are_published_and_solidified(
-    log: EventLog, nodes: Nodes, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    log: EventLog, nodes: Nodes, stage: Stage, kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chain.head.log.KEPT_ENTRIES", 5)
+    monkeypatch.setattr("chain.head.follow.FORGET_EVERY_SECONDS", 0.05)
+    await delete_topics(kafka)
     head = HeadLog(log)
-    async with running(follower(log, nodes, stage)):
+    relay = Relay(head, head, kafka, HEAD.name, publish_head, publishes=[HEAD], copy=False, seals=False)
+    subject = follower(log, nodes, stage, kafka)
+
+    async def kept() -> int:
+        return int(await log.pool.fetchval("SELECT count(*) FROM head_entries"))
+
+    async def only_what_may_change() -> bool:
+        return await kept() == 20
+
+    async with running(subject):  # nothing is published, the topics are not even there
         await caught_up(log.pool, stage)
         await stage.mine(30)
         await caught_up(log.pool, stage)
-    solidified = (await head.told()).window.solidified
-    assert await head.forget(31, solidified) == 0  # all of today
-    assert await head.forget(4, solidified, days=0) == 0 + 3  # not published yet
-    kept = 31 - 3 - await head.forget(31, solidified, days=0)
-    assert (await entries(log.pool))[0].number == solidified + 1
-    assert kept == 20
-    async with running(follower(log, nodes, stage)):
-        await stage.mine(2)
-        await caught_up(log.pool, stage)
+        solidified = (await head.told()).window.solidified
+        assert await head.forget(31, solidified) == 0  # they are of today
+        await log.pool.execute("UPDATE head_entries SET recorded_at = recorded_at - interval '8 days'")
+        assert await head.forget(4, solidified) == 3
+        assert await kept() == 28
+        async with running(relay):
+            await eventually(only_what_may_change, within=PATIENCE)
+            assert (await entries(log.pool))[0].number == solidified + 1
+            await stage.mine(2)
+            await caught_up(log.pool, stage)

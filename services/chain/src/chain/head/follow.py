@@ -132,7 +132,7 @@ class HeadFollower:
         window = self._window = told.window
         branch = await self._best(window)
         self._behind = branch.head - window.tip if window.hashes else 0
-        gone = window.tip - branch.ancestor if window.hashes else 0
+        gone = max(0, window.tip - branch.ancestor)
         self._doubts = self._doubts + 1 if gone else 0
         if not branch.blocks or (gone and self._doubts < LOOKS):
             return told
@@ -153,7 +153,7 @@ class HeadFollower:
         """What the best node shows; another one is asked where ours seems gone or nothing has come for long."""
         look = partial(read_branch, window=window)
         first = await self._nodes.ask(look)
-        gone = first.ancestor < window.tip and bool(window.hashes)
+        gone = first.ancestor < window.tip
         silent = not first.blocks and monotonic() - self._compared_at > SILENT_SECONDS
         if not gone and not silent:
             return first
