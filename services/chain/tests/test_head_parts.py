@@ -77,8 +77,8 @@ def test_the_next_look_is_just_before_the_next_block_and_then_often(interval: fl
     for slot in (0, 1, 2, 5, 9):  # nobody filled the others
         pace.saw([interval * slot], interval * slot + 0.1 + skew + (2 if slot == 5 else 0))  # one look was late
     seen = 9 * interval + 0.1 + skew
-    assert pace.after(seen) == pytest.approx(0.9 * interval)
-    assert pace.after(seen + 0.9 * interval) == pytest.approx(max(LEAST_PAUSE_SECONDS, interval / 10))
+    assert pace.after(seen) == pytest.approx(0.95 * interval)
+    assert pace.after(seen + 0.95 * interval) == pytest.approx(max(LEAST_PAUSE_SECONDS, interval / 30))
     assert pace.after(seen + 20 * interval) == 0.5  # a lull: at leisure
 
 
@@ -87,5 +87,5 @@ def test_a_late_look_makes_the_next_one_no_later() -> None:
     for slot in range(5):
         pace.saw([3.0 * slot], 3.0 * slot)
     pace.saw([15.0], 17.5)
-    assert pace.after(17.5) == pytest.approx(0.2)
+    assert pace.after(17.5) == pytest.approx(0.35)
     assert Pace(0.5).after(1_000.0) <= 0.5

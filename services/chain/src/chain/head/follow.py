@@ -225,7 +225,8 @@ class HeadFollower:
 
 
 class Pace:
-    """When to look again: just before the next block is expected, then ten times an interval; less often in a lull.
+    """When to look again: just before the next block is expected, then every tenth of a second where blocks come
+    every three; less often in a lull.
 
     It goes by the blocks' own times, with what passes from there until a node shows one at best, so that it doesn't
     matter whose clock is wrong, and one late look makes no other late.
@@ -247,10 +248,10 @@ class Pace:
         gaps = [later - earlier for earlier, later in pairwise(ordered) if later > earlier]
         interval = min(gaps, default=self._longest)  # skipped slots make gaps longer, nothing makes them shorter
         silence = now - ordered[-1] - min(self._delays) if ordered else 0.0
-        early = 0.9 * interval - max(0.0, silence)
+        early = 0.95 * interval - max(0.0, silence)
         if early > LEAST_PAUSE_SECONDS:
             return early
-        return min(self._longest, max(LEAST_PAUSE_SECONDS, interval / 10, (silence - interval) / 4))
+        return min(self._longest, max(LEAST_PAUSE_SECONDS, interval / 30, (silence - interval) / 4))
 
 
 def retractions(window: Window, branch: Branch) -> Iterator[BlockRetracted]:
