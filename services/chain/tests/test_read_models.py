@@ -242,6 +242,7 @@ async def test_questions_that_make_no_sense_are_problems(chain: Running, town: A
             ("/transactions?method=%00", 422),
             (f"/token-holders?cursor={bad_cursor}", 400),
             ("/tracks?q=", 422),
+            ("/tracks?q=%00", 422),
             ("/tracks?q=" + "a" * 201, 422),
             ("/tracks/999", 404),
             ("/tracks/x", 422),

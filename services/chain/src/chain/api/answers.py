@@ -34,7 +34,7 @@ class Answer(BaseModel):
 
 
 class Listing(Page[T], Answer, Generic[T]):
-    """A page, and the block it holds for. The next page may be of a later one; nothing is shown twice or left out."""
+    """A page, and the block it holds for; the next page may be of a later one."""
 
 
 def listing(paging: PageRequest, found: Row, items: Sequence[T], key: Callable[[T], tuple[Any, ...]]) -> Listing[T]:
