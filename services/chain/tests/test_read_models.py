@@ -257,7 +257,7 @@ async def test_questions_that_make_no_sense_are_problems(chain: Running, town: A
         assert (await client.get("/tracks", params={"q": '"unclosed OR -'})).status_code == 200
         until = datetime.now(UTC).isoformat()
         assert (await client.get("/analytics/events", params={"until": until})).status_code == 200
-    async with httpx.AsyncClient(base_url=chain.url) as nobody, chain.client("x", "stranger") as stranger:
+    async with chain.nobody() as nobody, chain.client("x", "stranger") as stranger:
         for path in ("/token-holders", "/tracks", "/tracks/1", "/tracks/1/editions", "/analytics/events"):
             assert (await nobody.get(path)).status_code == 401
             assert (await stranger.get(path)).status_code == 403
