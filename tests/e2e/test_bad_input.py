@@ -224,6 +224,9 @@ WRONG_PATHS = {
         "/events?first_block=-1",
         f"/events?first_block={2**63}",
         "/events?cursor=%00",
+        "/events?since=yesterday",
+        "/tracks?q=",
+        "/analytics/events?by=week",
     ],
     "rewards": ["/claims?limit=100000", "/claims?cursor=xyz", "/users/a%20b/listening-rewards", "/totals/%00"],
     "royalties": [

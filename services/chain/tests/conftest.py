@@ -136,6 +136,15 @@ class _Story:
             ],
             fails=[2, 4],
         )
+        await self.all(
+            [
+                (admin, token.authorize_minter(users[2].address, 1_000)),
+                (users[2], token.mint(users[3].address, 300)),
+                (admin, token.authorize_minter(users[6].address, 2**256 - 1)),
+                (users[6], token.mint(users[3].address, 5)),
+                (admin, token.grant_role(role("MINTER_ROLE"), users[7].address)),  # without an allowance
+            ]
+        )
 
     async def music(self) -> None:
         nft, distributor, artist, other, users = self.nft, self.distributor, self.artist, self.keys[3], self.users

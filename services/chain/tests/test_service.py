@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
+from chain_shown import everything_shown, pages
 
 from chain import projections
 from chain.app import create
@@ -19,31 +19,6 @@ from tron.contracts import DCMXToken, MusicNFT
 from tron.sender import Sender
 
 pytestmark = pytest.mark.timeout(120)
-
-
-async def everything_shown(client: httpx.AsyncClient, running: Running) -> dict[str, Any]:
-    """Waits until the read models show the whole chain; returns the status."""
-    shown: dict[str, Any] = {}
-
-    async def all_read() -> bool:
-        shown.update((await client.get("/status")).json())
-        return shown["behind_solid_blocks"] == 0
-
-    await running.shown()  # they are made
-    await eventually(all_read)
-    await running.shown()
-    return shown
-
-
-async def pages(client: httpx.AsyncClient, path: str, **params: Any) -> list[dict[str, Any]]:
-    """All items of a list, page by page."""
-    items: list[dict[str, Any]] = []
-    while True:
-        answer = (await client.get(path, params=params)).json()
-        items += answer["items"]
-        if answer["next"] is None:
-            return items
-        params["cursor"] = answer["next"]
 
 
 async def test_balances_and_owners_are_the_nodes_own(chain: Running, town: Any, node: NodeClient) -> None:
@@ -68,7 +43,7 @@ async def test_balances_and_owners_are_the_nodes_own(chain: Running, town: Any, 
         one = (await client.get("/nfts/1000002")).json()
         assert (one["track_id"], one["edition"], one["owner"]) == ("1", 2, town.keys[13].address)
         assert (await client.get(f"/transactions/{one['last_tx_id']}")).json()["method"] == "buy"
-        contracts = {item["contract"]: item for item in (await client.get("/contracts")).json()}
+        contracts = {item["contract"]: item for item in (await client.get("/contracts")).json()["contracts"]}
         assert contracts["dcmx-token"]["supply"] == str(await sender.read(token.total_supply()))
         assert contracts["reward-vault"]["paused"]
         assert not contracts["dcmx-token"]["paused"]
@@ -207,5 +182,5 @@ async def test_logs_that_mean_nothing_to_the_abi_are_shown_raw(town: Any, databa
         assert known == {"RoleGranted", "RoleRevoked", "Paused", "Unpaused"}
         assert len(raw) > 150
         assert all("unknown event" in log["reason"] and log["topics"] for log in raw)
-        (contract,) = (await client.get("/contracts")).json()
+        (contract,) = (await client.get("/contracts")).json()["contracts"]
         assert contract["undecoded"] == len(raw)

@@ -96,6 +96,7 @@ def nft_moved(facts: Facts, args: Args, at: Place) -> None:
 
 def minted(facts: Facts, args: Args, at: Place) -> None:
     facts.get("nft_owners", args["tokenId"])[1:3] = args["trackId"], args["edition"]
+    facts.add("track_editions", (args["trackId"],), 1)
 
 
 def role_granted(facts: Facts, args: Args, at: Place) -> None:

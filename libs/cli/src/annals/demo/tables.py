@@ -62,7 +62,16 @@ TABLES = (
         'tx_id, kind, owner, "to", contract, method, amount_sun, call_value_sun, fee_sun, energy_used, bandwidth_used,'
         "success, result, block_number, block_hash, block_time, index_in_block",
     ),
+    Table("chain", "account_events", "blockchain_events_v1", "address, block_number, log_index"),
     Table("chain", "account_transactions", "transaction_index_v1", "address, block_number, index_in_block, tx_id"),
+    Table(
+        "chain",
+        "hourly_transactions",
+        "activity_v1",
+        "hour, transactions, failed, fee_sun, energy_used, bandwidth_used",
+    ),
+    Table("chain", "hourly_events", "activity_v1", "hour, contract, name, events"),
+    Table("chain", "daily_accounts", "activity_v1", "day, address, transactions"),
     Table(
         "chain",
         "trx_balances",
@@ -74,12 +83,15 @@ TABLES = (
     Table("chain", "token_supply", "token_balances_v1", "contract, supply, minted, burned"),
     Table("chain", "nft_owners", "nft_owners_v1", "token_id, owner, track_id, edition, last_tx_id, last_block"),
     Table("chain", "nft_counts", "nft_owners_v1", "address, tokens", "tokens <> 0"),
+    Table("chain", "tracks", "tracks_v1", "track_id, title, artist_name, artist, royalty_bps"),
+    Table("chain", "track_editions", "tracks_v1", "track_id, minted"),
     Table(
         "chain",
         "contracts",
         "contract_state_v1",
-        "contract, address, first_block, paused, events, undecoded, last_block",
+        "contract, address, first_block, paused",
     ),
+    Table("chain", "contract_counts", "contract_state_v1", "contract, events, undecoded"),
     Table("chain", "contract_roles", "contract_state_v1", "contract, role, account, tx_id"),
     Table(
         "rewards",

@@ -6,8 +6,10 @@ The demo and the fault tests hold the services' tables against this, row by row.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 
@@ -15,7 +17,7 @@ from annals.demo.facts import HANDLERS, Facts, Place, Row, canonical, role_grant
 from annals.demo.tables import TABLES
 from annals.town import topic_name
 from tron.abi import Decoded
-from tron.address import ZERO
+from tron.address import ZERO, is_address
 from tron.client import NodeClient
 from tron.contract import Contract
 from tron.deploy import Deployment
@@ -41,7 +43,7 @@ class Truth:
     def __post_init__(self) -> None:
         self._contracts = {contract.address: _Contract(contract) for contract in self.deployment.contracts()}
         for contract in self._contracts.values():
-            self.facts.put("contracts", (contract.name,), contract.address, 0, False, 0, 0, None)
+            self.facts.put("contracts", (contract.name,), contract.address, 0, False)
 
     async def read(self, client: NodeClient) -> None:
         """Take in the blocks that have been solidified since the last time."""
@@ -62,7 +64,7 @@ class Truth:
             for log in info.logs if info is not None else ():
                 if (contract := self._contracts.get(log.address)) is not None:
                     self._log(block, transaction, log, contract)
-        logs = sum(values[3] + values[4] for values in self.facts.rows["contracts"].values())
+        logs = sum(map(sum, self.facts.sums.get("contract_counts", {}).values()))
         self.heights.append((block.hash, self.transactions, logs))
 
     def _index(self, block: Block, index: int, transaction: Transaction, info: TransactionInfo | None) -> None:
@@ -77,6 +79,10 @@ class Truth:
         self.facts.put("transaction_index", (transaction.tx_id,), *about)
         for address in {transaction.owner, to} - {ZERO, None}:
             self.facts.put("account_transactions", (address, block.number, index), transaction.tx_id)
+        self.facts.add("hourly_transactions", (_hour(block),), 1, int(not outcome[0]), *cost)
+        if transaction.owner != ZERO:
+            day = datetime.fromtimestamp(block.time_ms / 1000, UTC).date().isoformat()
+            self.facts.add("daily_accounts", (day, transaction.owner), 1)
 
     def _money(self, transaction: Transaction, info: TransactionInfo | None) -> None:
         if info is not None:
@@ -96,18 +102,20 @@ class Truth:
 
     def _log(self, block: Block, transaction: Transaction, log: Log, contract: _Contract) -> None:
         decoded = contract.abi.decode_event(log.topics, log.data)
-        state = self.facts.get("contracts", contract.name)
-        state[5] = block.number
         if not isinstance(decoded, Decoded):
-            state[4] += 1
+            self.facts.add("contract_counts", (contract.name,), 0, 1)
             self.facts.put("undecoded_logs", (block.number, log.index_in_block), transaction.tx_id, contract.name)
             return
-        state[3] += 1
+        self.facts.add("contract_counts", (contract.name,), 1, 0)
+        self.facts.add("hourly_events", (_hour(block), contract.name, decoded.name), 1)
+        state = self.facts.get("contracts", contract.name)
         state[2] = _PAUSES.get(decoded.name, state[2])
         self.events[f"{contract.compiled}.{decoded.name}"] += 1
         about = (transaction.tx_id, contract.name, contract.address, decoded.name, canonical(decoded.args))
         key = (block.number, log.index_in_block)
         self.facts.put("blockchain_events", key, block.hash, block.time_ms, *about)
+        for account in set(_accounts(decoded.args)) - {ZERO}:
+            self.facts.put("account_events", (account, *key))
         if handler := HANDLERS.get((contract.name, decoded.name)) or _ROLES.get(decoded.name):
             place = Place(block.number, log.index_in_block, transaction.tx_id, block.time_ms, contract.name)
             handler(self.facts, decoded.args, place)
@@ -160,6 +168,24 @@ class _Contract:
         self.name = topic_name(contract.NAME)
         self.abi = contract.artifact().abi
         self.methods = {function.selector.hex(): function.name for function in self.abi.functions.values()}
+
+
+def _hour(block: Block) -> int:
+    return block.time_ms // 3_600_000 * 3_600_000
+
+
+def _accounts(value: Any) -> Iterator[str]:
+    """The addresses that an event names, also in lists."""
+    match value:
+        case Mapping():
+            yield from _accounts(list(value.values()))
+        case list() | tuple():
+            for item in value:
+                yield from _accounts(item)
+        case str() if value[:1] == "T" and is_address(value):
+            yield value
+        case _:
+            pass
 
 
 def _some(rows: Counter[Row]) -> str:

@@ -1,0 +1,23 @@
+"""The HTTP side: what was read from the chain, and what is to be done on it. A POST is followed to solidification."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from chain.api import history, holdings, operations, state
+from chain.fetch import Heights
+from chain.submissions import Submissions
+from service import Commands, Queries
+
+
+def routes(commands: Commands, submissions: Submissions, reads: Queries, heights: Heights) -> APIRouter:
+    """All routes of the service."""
+    router = APIRouter(tags=["chain"])
+    for part in (
+        operations.routes(commands, submissions),
+        history.routes(reads),
+        holdings.routes(reads),
+        state.routes(reads, heights),
+    ):
+        router.include_router(part)
+    return router

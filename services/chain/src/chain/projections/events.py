@@ -1,0 +1,124 @@
+"""What the contracts have logged, in the order of the chain: decoded, or raw with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from chain.domain import ZERO, ContractEvent, UndecodedLog
+from eventlog import RecordedEvent
+from projections import Projection, Rows, on
+
+metadata = sa.MetaData()
+
+
+def _place() -> list[sa.Column[object]]:
+    """Where on the chain a log stands."""
+    return [
+        sa.Column("block_number", sa.BigInteger, primary_key=True),
+        sa.Column("log_index", sa.Integer, primary_key=True),
+        sa.Column("block_hash", sa.Text, nullable=False),
+        sa.Column("block_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tx_id", sa.Text, nullable=False),
+        sa.Column("contract", sa.Text, nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+    ]
+
+
+blockchain_events = sa.Table(
+    "blockchain_events",
+    metadata,
+    *_place(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("stream", sa.Text, nullable=False),
+    sa.Column("args", JSONB, nullable=False),
+    sa.Index("blockchain_events_contract", "contract", "block_number", "log_index"),
+    sa.Index("blockchain_events_name", "name", "block_number", "log_index"),
+    sa.Index("blockchain_events_tx", "tx_id"),
+    sa.Index("blockchain_events_time", "block_time", "block_number"),
+)
+
+account_events = sa.Table(
+    "account_events",
+    metadata,
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("block_number", sa.BigInteger, primary_key=True),
+    sa.Column("log_index", sa.Integer, primary_key=True),
+)
+
+undecoded_logs = sa.Table(
+    "undecoded_logs",
+    metadata,
+    *_place(),
+    sa.Column("topics", sa.ARRAY(sa.Text), nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("data_bytes", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+
+def _where(event: ContractEvent | UndecodedLog) -> dict[str, object]:
+    source = event.source
+    return {
+        "block_number": source.block_number,
+        "log_index": source.log_index,
+        "block_hash": source.block_hash,
+        "block_time": source.block_time,
+        "tx_id": source.tx_id,
+        "contract": event.contract,
+        "address": source.contract,
+    }
+
+
+class BlockchainEvents(Projection):
+    """Every decoded event of the watched contracts, and the accounts that each names."""
+
+    name = "blockchain_events"
+    tables = (blockchain_events, account_events)
+
+    @on(ContractEvent)
+    def logged(self, event: ContractEvent, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.insert(blockchain_events, **_where(event), name=event.name, stream=recorded.stream, args=event.args)
+        source = event.source
+        for address in accounts_in(event.args.values()):
+            place = {"block_number": source.block_number, "log_index": source.log_index}
+            rows.insert(account_events, address=address, **place)
+
+
+class UndecodedLogs(Projection):
+    """Logs of watched contracts that could not be decoded, raw, with the reason."""
+
+    name = "undecoded_logs"
+    tables = (undecoded_logs,)
+
+    @on(UndecodedLog)
+    def kept(self, event: UndecodedLog, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.insert(
+            undecoded_logs,
+            **_where(event),
+            topics=list(event.topics),
+            data=event.data,
+            data_bytes=event.data_bytes,
+            reason=event.reason,
+        )
+
+
+def accounts_in(values: Iterable[Any]) -> set[str]:
+    """The addresses among arguments, but for the zero address: whoever takes part in an event is named there.
+
+    By their look, since a text that only looks like one does no harm: nobody can ask for an address that is none.
+    """
+    return {text for text in _texts(values) if len(text) == 34 and text[0] == "T" and text != ZERO and text.isalnum()}
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if type(value) is str:
+            yield value
+        elif isinstance(value, dict):
+            yield from _texts(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _texts(value)
