@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import chains
 from books import TYPES, payment
 
 import eventlog
 import messaging
 import projections
-from eventlog import EventLog
+from eventlog import EventLog, EventTypes
 from local_stack import kafka, postgres
 from local_stack.postgres import PostgresServer
 from local_stack.process import blocking
@@ -38,6 +39,7 @@ class Servers:
         self._postgres: PostgresServer | None = None
         self._kafka: str | None = None
         self._filled: dict[int, EventLog] = {}
+        self._chain: tuple[chains.Saved, str] | None = None
 
     async def postgres(self) -> PostgresServer:
         """The database server."""
@@ -54,6 +56,14 @@ class Servers:
             self._stack.push_async_callback(lambda: _apart(process.stop()))
         return self._kafka
 
+    async def chain(self) -> tuple[chains.Saved, str]:
+        """The chain that was made before, and the address of a devnet that has it."""
+        if self._chain is None:
+            saved = await chains.saved_chain(self._folder, self._lock)
+            url = await self._stack.enter_async_context(chains.node(self._folder, self._lock, saved.options))
+            self._chain = saved, url
+        return self._chain
+
     async def filled_log(self, events: int) -> EventLog:
         """A log with so many payments, made once; paths that only read it share it."""
         if events not in self._filled:
@@ -63,7 +73,7 @@ class Servers:
         return self._filled[events]
 
     @contextlib.asynccontextmanager
-    async def empty_log(self) -> AsyncIterator[EventLog]:
+    async def empty_log(self, types: EventTypes = TYPES) -> AsyncIterator[EventLog]:
         """A log in a database of its own, dropped afterwards."""
         server = await self.postgres()
         url = await asyncio.to_thread(server.create_database)
@@ -71,7 +81,7 @@ class Servers:
             for library in (eventlog, projections, messaging):
                 await pool.execute(library.install_sql())
             await pool.execute("CHECKPOINT")  # the work before is not to be written out during this one
-            yield EventLog(pool, TYPES)
+            yield EventLog(pool, types)
         await asyncio.to_thread(server.drop_database, url)
 
 
