@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import appends
 import ingestion
+import journey
 import peers
 import reads
 import streams
 
-PATHS = {path.name: path for module in (appends, reads, streams, ingestion, peers) for path in module.PATHS}
+PATHS = {path.name: path for module in (appends, reads, streams, ingestion, journey, peers) for path in module.PATHS}

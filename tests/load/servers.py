@@ -45,21 +45,25 @@ class Servers:
         """The database server."""
         if self._postgres is None:
             starting = postgres.start(self._folder, password=secrets.token_hex(16), hold=(self._lock,))
-            process, self._postgres = await _apart(starting)
-            self._stack.push_async_callback(lambda: _apart(process.stop()))
+            process, self._postgres = await apart(starting)
+            self._stack.push_async_callback(lambda: apart(process.stop()))
         return self._postgres
 
     async def kafka(self) -> str:
         """The broker's address."""
         if self._kafka is None:
-            process, self._kafka = await _apart(kafka.start(self._folder, hold=(self._lock,)))
-            self._stack.push_async_callback(lambda: _apart(process.stop()))
+            process, self._kafka = await apart(kafka.start(self._folder, hold=(self._lock,)))
+            self._stack.push_async_callback(lambda: apart(process.stop()))
         return self._kafka
 
+    async def saved_chain(self) -> chains.Saved:
+        """The chain that was made before, or is made now."""
+        return await chains.saved_chain(self._folder, self._lock)
+
     async def chain(self) -> tuple[chains.Saved, str]:
-        """The chain that was made before, and the address of a devnet that has it."""
+        """That chain, and the address of a devnet that has it."""
         if self._chain is None:
-            saved = await chains.saved_chain(self._folder, self._lock)
+            saved = await self.saved_chain()
             url = await self._stack.enter_async_context(chains.node(self._folder, self._lock, saved.options))
             self._chain = saved, url
         return self._chain
@@ -85,7 +89,7 @@ class Servers:
         await asyncio.to_thread(server.drop_database, url)
 
 
-async def _apart(work: Coroutine[Any, Any, T]) -> T:
+async def apart(work: Coroutine[Any, Any, T]) -> T:
     """In a loop of asyncio's own: uvloop, on which services and this bench run, can't start another user's process."""
     return await asyncio.to_thread(blocking, work)
 

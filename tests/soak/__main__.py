@@ -47,7 +47,10 @@ ACCOUNTS, TRACKS = 50, 4
 PAYER, PAYEE = ACCOUNTS - 1, "TQdPXyTqnA2MWPF4rKeLRVdrEh6k4gV6eC"
 PRICE_SUN = 7_000_003
 SETTLE_SECONDS = 300
-AUDIT_FAULT = {"kind": "log-limit", "results": 2_000, "face": "*"}
+AUDIT_FAULTS = (
+    {"kind": "log-limit", "results": 2_000, "face": "*"},
+    {"kind": "reset", "paths": ["jsonrpc/eth_getLogs"], "count": 1, "skip": 2, "face": "*"},
+)
 SOLID_DISTANCE = 18
 
 
@@ -163,7 +166,10 @@ async def _outcome(
     problems += await verdict.log_differs(truth, chain)
     problems += await payments.problems(chain, settled)
     head = await verdict.head_differs(directory.environment["ANNALS_KAFKA_BOOTSTRAP"], truth)
-    (await control.post("faults", json=AUDIT_FAULT)).raise_for_status()
+    for fault in AUDIT_FAULTS:
+        (await control.post("faults", json=fault)).raise_for_status()
+    directory = replace(directory, environment={**directory.environment, "CHAIN_NODE_TIMEOUT_SECONDS": "60"})
+    directory.save()  # 5,000 blocks in one answer take their time
     certificate, refused = await verdict.audited(directory, local() / directory.name)
     problems += (head or []) + refused
     events = sum(truth.events.values())
