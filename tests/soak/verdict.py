@@ -19,8 +19,6 @@ from messaging.testing import eventually, read_all
 from tron.client import NodeClient
 
 HEAD = "chain.head"
-Place = tuple[int, str, int]
-"""Number and hash of a block, and the index of a log in it."""
 
 
 async def everything_recorded(truth: Truth, node: NodeClient, chain: asyncpg.Pool, within: float) -> list[str]:
@@ -113,9 +111,12 @@ def _replayed(messages: list[tuple[str, dict[str, Any]]]) -> tuple[list[tuple[in
 
 
 async def audited(directory: Directory, folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The certificate of `annals chain audit` once `annals verify` has accepted it, and what was wrong."""
+    """The certificate of an audit against the second provider, once `annals verify` has accepted it; what was wrong."""
     certificate = folder / "certificate.json"
-    for command in (("chain", "audit", "--output", str(certificate)), ("verify", "--certificate", str(certificate))):
+    for command in (
+        ("chain", "audit", "--against", "b", "--output", str(certificate)),
+        ("verify", "--certificate", str(certificate)),
+    ):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "annals", *command, "--stack", directory.name,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
