@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import appends
 import heads
+import ingestion
+import journey
 import peers
 import reads
 import streams
 
-PATHS = {path.name: path for module in (appends, reads, streams, heads, peers) for path in module.PATHS}
+PATHS = {
+    path.name: path for module in (appends, reads, streams, heads, ingestion, journey, peers) for path in module.PATHS
+}

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import chains
 from books import TYPES, payment
 
 import eventlog
 import messaging
 import projections
-from eventlog import EventLog
+from eventlog import EventLog, EventTypes
 from local_stack import kafka, postgres
 from local_stack.postgres import PostgresServer
 from local_stack.process import blocking
@@ -38,21 +39,34 @@ class Servers:
         self._postgres: PostgresServer | None = None
         self._kafka: str | None = None
         self._filled: dict[int, EventLog] = {}
+        self._chain: tuple[chains.Saved, str] | None = None
 
     async def postgres(self) -> PostgresServer:
         """The database server."""
         if self._postgres is None:
             starting = postgres.start(self.folder, password=secrets.token_hex(16), hold=(self._lock,))
-            process, self._postgres = await _apart(starting)
-            self._stack.push_async_callback(lambda: _apart(process.stop()))
+            process, self._postgres = await apart(starting)
+            self._stack.push_async_callback(lambda: apart(process.stop()))
         return self._postgres
 
     async def kafka(self) -> str:
         """The broker's address."""
         if self._kafka is None:
-            process, self._kafka = await _apart(kafka.start(self.folder, hold=(self._lock,)))
-            self._stack.push_async_callback(lambda: _apart(process.stop()))
+            process, self._kafka = await apart(kafka.start(self.folder, hold=(self._lock,)))
+            self._stack.push_async_callback(lambda: apart(process.stop()))
         return self._kafka
+
+    async def saved_chain(self) -> chains.Saved:
+        """The chain that was made before, or is made now."""
+        return await chains.saved_chain(self.folder, self._lock)
+
+    async def chain(self) -> tuple[chains.Saved, str]:
+        """That chain, and the address of a devnet that has it."""
+        if self._chain is None:
+            saved = await self.saved_chain()
+            url = await self._stack.enter_async_context(chains.node(self.folder, self._lock, saved.options))
+            self._chain = saved, url
+        return self._chain
 
     async def filled_log(self, events: int) -> EventLog:
         """A log with so many payments, made once; paths that only read it share it."""
@@ -63,7 +77,7 @@ class Servers:
         return self._filled[events]
 
     @contextlib.asynccontextmanager
-    async def empty_log(self) -> AsyncIterator[EventLog]:
+    async def empty_log(self, types: EventTypes = TYPES) -> AsyncIterator[EventLog]:
         """A log in a database of its own, dropped afterwards."""
         server = await self.postgres()
         url = await asyncio.to_thread(server.create_database)
@@ -71,11 +85,11 @@ class Servers:
             for library in (eventlog, projections, messaging):
                 await pool.execute(library.install_sql())
             await pool.execute("CHECKPOINT")  # the work before is not to be written out during this one
-            yield EventLog(pool, TYPES)
+            yield EventLog(pool, types)
         await asyncio.to_thread(server.drop_database, url)
 
 
-async def _apart(work: Coroutine[Any, Any, T]) -> T:
+async def apart(work: Coroutine[Any, Any, T]) -> T:
     """In a loop of asyncio's own: uvloop, on which services and this bench run, can't start another user's process."""
     return await asyncio.to_thread(blocking, work)
 

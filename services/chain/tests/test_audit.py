@@ -164,6 +164,28 @@ async def test_a_second_source_that_leaves_a_log_out_certifies_nothing(
     assert "in our log only" in str((await audit(full, settings, 0, against="second")).problem)
 
 
+async def test_an_audit_asks_again_what_its_second_source_failed_to_answer(
+    full: EventLog, settings: ChainSettings, proxy: Any
+) -> None:
+    failed = 0
+
+    def fail_once(path: str, body: Any, answer: Any) -> Any:
+        nonlocal failed
+        if path == "jsonrpc" and body[2]["params"][0]["fromBlock"] != body[2]["params"][0]["toBlock"] and not failed:
+            failed += 1
+            return 500, "<html>"
+        return answer
+
+    proxy.bend = fail_once
+    outcome = await audit(full, settings, 0, against="second")
+    assert certified(outcome) == replace(
+        certified(await audit(full, settings, 0)),
+        second_source="second (json-rpc)",
+        made_at=certified(outcome).made_at,
+    )
+    assert failed == 1
+
+
 @pytest.fixture
 async def foreign(devnet: Any) -> list[Any]:
     """The solidified blocks of another chain, as a node of it tells them."""

@@ -45,13 +45,18 @@ class Town:
         durable: bool = True,
         devnet_options: Iterable[str] = (),
         settings: Mapping[str, str] | None = None,
+        deployment: Deployment | None = None,
     ) -> None:
-        """Without `services` it has all that are installed. `settings` are more variables for their environment."""
+        """Without `services` it has all that are installed. `settings` are more variables for their environment.
+
+        With `deployment` the contracts are there already, on a chain that `devnet_options` restore.
+        """
         chains = ("--data", str(local() / "chains"))
         options = ("--block-time", str(block_seconds), "--accounts", str(accounts), *chains, *devnet_options)
         self._stack = Stack(name, fresh=True, durable=durable, devnet_options=options)
         self._name = name
         self._settings = settings or {}
+        self._deployed = deployment
         self.services = tuple(services if services is not None else installed())
         self._processes: dict[str, ServerProcess] = {}
         self.directory: Directory
@@ -62,6 +67,17 @@ class Town:
 
         Raises LocalStackError; then nothing is left running.
         """
+        await self.prepare(report, plan)
+        try:
+            await asyncio.gather(*(self.start_service(name, report) for name in self.services))
+            await asyncio.gather(*(self.until_ready(name, report) for name in self.services))
+        except BaseException:
+            await self.stop()
+            raise
+        return self.directory
+
+    async def prepare(self, report: Report, plan: Plan | None = None) -> Directory:
+        """What `start` does before it starts the services."""
         try:
             addresses = await self._stack.start(report)
             async with asyncio.TaskGroup() as together:
@@ -71,14 +87,14 @@ class Town:
             self.deployment = deploying.result()
             self.directory = self._direct(addresses)
             self.directory.save()
-            await asyncio.gather(*(self.start_service(name, report) for name in self.services))
-            await asyncio.gather(*(self.until_ready(name, report) for name in self.services))
         except BaseException:
             await self.stop()
             raise
         return self.directory
 
     async def _deploy(self, addresses: Addresses, plan: Plan | None, report: Report) -> Deployment:
+        if self._deployed is not None:
+            return self._deployed
         report("contracts", "starting", "deploying five contracts")
         admin = Key.from_hex(devnet.accounts(1)[0].private_key)
         async with NodeClient(addresses.devnet_url) as client:
@@ -145,6 +161,10 @@ class Town:
     async def ended(self, name: str, timeout_seconds: float) -> int:
         """Wait until a service has ended by itself; returns its exit status. Raises TimeoutError."""
         return await self._processes[name].ended(timeout_seconds)
+
+    async def stop_service(self, name: str) -> None:
+        """End one service's process and forget it, so that nobody takes its end for a failure."""
+        await self._processes.pop(name).stop()
 
     async def restart(self, name: str) -> None:
         """Start a service, `PostgreSQL` or `Kafka` again after `kill`."""

@@ -41,7 +41,10 @@ async def fork(fault: Fault, ask: Ask, question: Question) -> Answer:
 
 
 async def clock(fault: Fault, ask: Ask, question: Question) -> Answer:
-    """The node's clock is `skew` seconds fast (or slow): it judges and proposes expiries by that."""
+    """The node's clock is `skew` seconds fast (or slow): it judges and proposes expiries by that.
+
+    What has expired by the true clock is taken by a slow one, but enters no block.
+    """
     view = replace(question.view, skew_ms=int(fault.options["skew"] * 1000))
     return await ask(replace(question, view=view))
 

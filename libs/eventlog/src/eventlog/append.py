@@ -14,7 +14,7 @@ from math import ceil
 import asyncpg
 
 from eventlog.errors import DuplicateEvent, EventLogError, InvalidEvent, WrongExpectedVersion
-from eventlog.events import NewEvent
+from eventlog.events import Metadata, NewEvent
 from eventlog.types import EventTypes
 
 ANY = -1
@@ -226,11 +226,15 @@ def _lines(append: Append, reached: dict[str, int]) -> Iterator[str]:
     """
     names = {stream: stream.translate(_ESCAPES) for stream in reached}
     seen, at = None, ""
+    known: Metadata | None = None
+    metadata = ""
     for event, (name, type_version, data) in zip(append.events, append.encoded, strict=True):
         version = reached[event.stream] = reached[event.stream] + 1
         if event.occurred_at is not seen:
             seen, at = event.occurred_at, event.occurred_at.isoformat()
-        content = f"{data}\t{event.metadata.to_json()}".replace("\\", "\\\\")  # JSON has nothing else to escape
+        if event.metadata is not known:
+            known, metadata = event.metadata, event.metadata.to_json()
+        content = f"{data}\t{metadata}".replace("\\", "\\\\")  # JSON has nothing else to escape
         yield f"{names[event.stream]}\t{version}\t{event.event_id.hex}\t{name}\t{type_version}\t{content}\t{at}\n"
 
 

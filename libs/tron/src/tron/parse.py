@@ -18,7 +18,7 @@ from tron.model import Block, InternalTransfer, Log, Transaction, TransactionInf
 Json = dict[str, Any]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_HEX = re.compile(r"(?:[0-9a-f]{2})*")
+_DIGITS = re.compile(r"[0-9a-f]*")  # in pairs: to repeat a pair would take five times as long
 
 
 class Contradiction(Exception):
@@ -44,16 +44,20 @@ def _hash(source: Json, key: str) -> str:
     return value
 
 
+def _is_hex(value: str) -> bool:
+    return len(value) % 2 == 0 and _DIGITS.fullmatch(value) is not None
+
+
 def _hex(source: Json, key: str) -> str:
     value: str = _get(source, key, str, "")
-    if not _HEX.fullmatch(value):
+    if not _is_hex(value):
         raise Contradiction(f"{key} should be hex, is {value!r:.80}")
     return value
 
 
 def text(message: str) -> str:
     """Return a message of the node in clear: some are hex of UTF-8, some (with `visible: true`) are not."""
-    return bytes.fromhex(message).decode("utf-8", "replace") if _HEX.fullmatch(message) else message
+    return bytes.fromhex(message).decode("utf-8", "replace") if _is_hex(message) else message
 
 
 def _address(source: Json, key: str) -> str | None:

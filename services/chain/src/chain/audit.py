@@ -11,8 +11,9 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from itertools import zip_longest
 from typing import Annotated, Any, ClassVar, Literal
@@ -20,17 +21,18 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
 from chain.domain import CURSOR, WATCH, BlocksIngested, ContractEvent, ContractsWatched, UndecodedLog
-from chain.fetch import Fetcher, index_proven
+from chain.fetch import RETRY, Fetcher, index_proven
 from chain.handlers import Translator
 from chain.settings import ChainSettings
 from eventlog import EventLog, merkle
-from tron.errors import NodeRefused, NotServed
+from tron.errors import NodeRefused, NodeUnavailable, NotServed
 from tron.model import BlockLog, logs_of
 from tron.providers import Node, Nodes
 from tron.rpc import MOST_BLOCKS
 
 FORMAT: Literal["annals-chain-certificate.v1"] = "annals-chain-certificate.v1"
 ROWS_AT_ONCE = 5_000
+AGAIN = replace(RETRY, on=(NodeUnavailable,))  # what a node says is not asked for again, only what it failed to say
 Height = Annotated[int, Field(ge=0, lt=2**63)]
 Recorded = tuple[str, ContractEvent | UndecodedLog]
 """A stream and an event of it."""
@@ -319,7 +321,7 @@ async def _keeps_index(node: Node, first: int, newest: int) -> bool:
 async def _by_index(node: Node, addresses: list[str], first: int, last: int) -> Found:
     for start in range(first, last + 1, MOST_BLOCKS):
         end = min(start + MOST_BLOCKS - 1, last)
-        yield end, await node.client.rpc.logs(start, end, addresses)
+        yield end, await AGAIN(partial(node.client.rpc.logs, start, end, addresses))
 
 
 async def _by_receipts(node: Node, settings: ChainSettings, addresses: list[str], first: int, last: int) -> Found:

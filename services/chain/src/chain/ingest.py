@@ -12,7 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import time_ns
 
@@ -181,22 +181,30 @@ class Ingester:
     # ---- on from there --------------------------------------------------------------------------------------------
 
     async def _advance(self, cursor: Cursor, translator: Translator) -> Cursor:
-        """Appends all solidified blocks that the log lacks, in batches; returns where it ends then."""
+        """Appends all solidified blocks that the log lacks, in batches; returns where it ends then.
+
+        While one batch is being appended, the next is read and decoded; it is not appended before that has succeeded.
+        """
         _, solid = await self._fetcher.heights()
         metrics.LAG_BLOCKS.set(max(0, solid - cursor.next + 1))
-        batch = _Batch(cursor)
-        async with aclosing(
-            self._fetcher.blocks(cursor.next, solid, translator.logged, after=cursor.last_block)
-        ) as blocks:
-            async for block, receipts, more in blocks:
-                batch.add(translator.block(block, receipts))
-                if len(batch.events) >= self._batch_events or len(batch.ingested) >= MOST_BLOCKS or not more:
-                    cursor = await self._append(batch)
-                    batch = _Batch(cursor)
-                    metrics.LAG_BLOCKS.set(max(0, solid - cursor.next + 1))
-                else:
+        read = self._fetcher.blocks(cursor.next, solid, translator.logged, after=cursor.last_block)
+        batch, appending = _Batch(cursor), None
+        try:
+            async with aclosing(read) as blocks:
+                async for block, receipts, more in blocks:
+                    batch.add(translator.block(block, receipts))
+                    if len(batch.events) >= self._batch_events or len(batch.ingested) >= MOST_BLOCKS or not more:
+                        if appending is not None:
+                            await appending
+                        appending = asyncio.create_task(self._append(batch))  # PostgreSQL works, and so do we
+                        batch = _Batch(batch.after())
+                        metrics.LAG_BLOCKS.set(max(0, solid - batch.cursor.next + 1))
                     await asyncio.sleep(0)  # a block is some milliseconds of work; others want their turn
-        return cursor
+            return cursor if appending is None else await appending
+        finally:
+            if appending is not None:  # ended, unless something failed: then the log is asked how far it is
+                appending.cancel()
+                await asyncio.gather(appending, return_exceptions=True)
 
     async def _append(self, batch: _Batch) -> Cursor:
         """Appends a batch and moves the cursor, all or nothing."""
@@ -211,7 +219,7 @@ class Ingester:
             appended = await self._log.append([*self._to_watch, *batch.events, moved], expected)
         self._failures, self._to_watch = 0, []
         batch.measure()
-        return Cursor(appended.versions[CURSOR], done.last + 1, done.last_hash)
+        return replace(batch.after(), version=appended.versions[CURSOR])
 
 
 class _Batch:
@@ -228,6 +236,10 @@ class _Batch:
         self.ingested.append(ingested)
         self.events += ingested.events
         self.last_hash = ingested.block.hash
+
+    def after(self) -> Cursor:
+        """The cursor once this is in the log."""
+        return Cursor(self.cursor.version + 1, self.ingested[-1].block.number + 1, self.last_hash)
 
     def done(self) -> BlocksIngested:
         last = self.ingested[-1]
