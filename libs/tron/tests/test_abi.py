@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tron.abi import Abi, Decoded, Raw
+from tron.abi import Abi, Decoded, Raw, decode_event
 from tron.codec import Undecodable, codec
 from tron.errors import InvalidArgument
 
@@ -65,6 +65,7 @@ def test_an_event_is_told_by_its_topic_and_its_number_of_indexed_parameters() ->
         ([], word(1), "no topic: an anonymous event"),
         (["ab" * 32], "", f"unknown event {'ab' * 32} with 0 indexed parameters"),
         ([TRANSFER, ALICE_WORD, BOB_WORD], "", "96 bytes declared, 64 there"),
+        ([TRANSFER, ALICE_WORD, BOB_WORD], word(1) + "00", "96 bytes declared, 97 there"),
         ([TRANSFER, "ff" * 32, BOB_WORD], word(1), "address with dirty padding"),
         ([TRANSFER, ALICE_WORD[:-2], BOB_WORD], word(1), "a topic is not 64 hex digits"),
         ([TRANSFER, ALICE_WORD, BOB_WORD], "zz", "non-hexadecimal"),
@@ -85,10 +86,10 @@ def test_arguments_keep_the_declared_order_when_indexed_ones_stand_between() -> 
     assert list(decoded.args.items()) == [("text", "hi"), ("kind", 3), ("flag", True)]
 
 
-def test_anonymous_events_and_unknown_types_are_refused_by_name_and_the_rest_works() -> None:
+def test_unknown_types_are_refused_by_name_and_the_rest_works() -> None:
     abi = Abi(
         [
-            event("Anon", param("address"), anonymous=True),
+            event("Five", *[param("uint8", f"p{i}", indexed=True) for i in range(5)], anonymous=True),
             event("Struct", {"name": "s", "type": "tuple"}),
             event("Odd", param("uint7")),
             event("Many", *[param("uint8", f"p{i}", indexed=True) for i in range(4)]),
@@ -96,11 +97,112 @@ def test_anonymous_events_and_unknown_types_are_refused_by_name_and_the_rest_wor
         ]
     )
     assert abi.refused == {
-        "event Anon": "anonymous",
+        "event Five": "5 indexed parameters",
         "event Struct": "a tuple without components",
         "event Odd": "unknown type 'uint7'",
         "event Many": "4 indexed parameters",
     }
+    assert len(abi.events) == 1
+
+
+NOTE = event("Note", param("bytes4", "sig", indexed=True), param("address", "who", indexed=True), param("bytes"))
+NOTE_ANONYMOUS = {**NOTE, "anonymous": True}
+
+
+def test_an_anonymous_event_is_told_by_its_indexed_count_and_by_fitting_to_the_last_byte() -> None:
+    abi = Abi([NOTE_ANONYMOUS, TRC20])
+    topics = ["deadbeef" + "00" * 28, ALICE_WORD]
+    body = word(32) + word(2) + "abcd" + "00" * 30
+    assert abi.decode_event(topics, body) == Decoded(
+        "Note", "Note(bytes4,address,bytes)", {"sig": "deadbeef", "who": ALICE, "value": "abcd"}
+    )
+    for wrong in ([topics[0]], [*topics, BOB_WORD], [topics[1], topics[1]], []):
+        assert isinstance(abi.decode_event(wrong, body), Raw)
+    for damaged in (body + "00" * 32, body[:-2], body[:-2] + "01", word(64) + "00" * 32 + body[64:]):
+        assert isinstance(abi.decode_event(topics, damaged), Raw)
+
+
+def test_an_anonymous_event_without_parameters_in_topics_is_found_by_its_data_alone() -> None:
+    abi = Abi([event("Ping", param("bool"), anonymous=True)])
+    assert abi.decode_event([], word(1)) == Decoded("Ping", "Ping(bool)", {"value": True})
+    assert isinstance(abi.decode_event([], word(2)), Raw)
+
+
+def test_of_two_anonymous_events_that_both_fit_none_is_chosen() -> None:
+    number, text = event("Number", param("uint256"), anonymous=True), event("Flag", param("bool"), anonymous=True)
+    abi = Abi([number, text, number])
+    assert abi.decode_event([], word(2)) == Decoded("Number", "Number(uint256)", {"value": 2})
+    assert abi.decode_event([], word(1)) == Raw("ambiguous: Number(uint256), Flag(bool) fit")
+    assert abi.decode_event([], "") == Raw("none of 2 events fits")
+
+
+def test_a_log_with_the_topic_of_a_named_event_is_never_an_anonymous_one() -> None:
+    four = [param("bytes32", f"p{i}", indexed=True) for i in range(3)]
+    abi = Abi([event("Any", *four, param("uint256"), anonymous=True), TRC20])
+    log = ([TRANSFER, ALICE_WORD, BOB_WORD], word(5))
+    assert abi.decode_event(*log).name == "Transfer"  # type: ignore[union-attr]
+    broken = abi.decode_event([TRANSFER, "ff" * 32, BOB_WORD], word(5))
+    assert broken == Raw("Transfer(address,address,uint256): address with dirty padding")
+    assert abi.decode_event(["ab" * 32, *log[0][1:]], word(5)).name == "Any"  # type: ignore[union-attr]
+
+
+def test_events_that_share_topic_and_count_are_told_apart_by_what_fits() -> None:
+    first = event("E", param("address", "a", indexed=True), param("uint256", "b"))
+    other = event("E", param("address", "a"), param("uint256", "b", indexed=True))
+    abi = Abi([first, other])
+    ((topic0, _),) = abi.events
+    big = "ff" * 32
+    assert abi.decode_event([topic0, ALICE_WORD], big) == Decoded(
+        "E", "E(address,uint256)", {"a": ALICE, "b": 2**256 - 1}
+    )
+    assert abi.decode_event([topic0, big], ALICE_WORD) == Decoded(
+        "E", "E(address,uint256)", {"a": ALICE, "b": 2**256 - 1}
+    )
+    assert "ambiguous" in abi.decode_event([topic0, ALICE_WORD], BOB_WORD).reason  # type: ignore[union-attr]
+
+
+def test_overloaded_events_keep_their_own_parameters() -> None:
+    abi = Abi([event("Set", param("uint8", "small")), event("Set", param("string", "text"))])
+    small, text = (entry.topic0 or "" for entry in abi.events.values())
+    decoded = [abi.decode_event([small], word(7)), abi.decode_event([text], word(32) + word(1) + "61" + "00" * 31)]
+    assert [(d.signature, d.args) for d in decoded if isinstance(d, Decoded)] == [
+        ("Set(uint8)", {"small": 7}),
+        ("Set(string)", {"text": "a"}),
+    ]
+
+
+def test_of_several_abis_the_first_that_knows_a_log_reads_it_and_names_go_before_anonymity() -> None:
+    renamed = event(
+        "Transfer", *[param("address", name, indexed=True) for name in ("payer", "payee")], param("uint256")
+    )
+    new, old = Abi([renamed, NOTE_ANONYMOUS]), Abi([TRC20, event("Old", param("uint256", indexed=True))])
+    transfer = ([TRANSFER, ALICE_WORD, BOB_WORD], word(5))
+    assert list(decode_event([new, old], *transfer).args) == ["payer", "payee", "value"]  # type: ignore[union-attr]
+    assert list(decode_event([old, new], *transfer).args) == ["from", "to", "value"]  # type: ignore[union-attr]
+    topic0 = next(key[0] for key in old.events if key[1] == 1)
+    log = ([topic0, word(3)], "")
+    assert decode_event([new, old], *log) == old.decode_event(*log)
+    assert isinstance(new.decode_event(*log), Raw)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (7, "expected an object"),
+        ({"type": "event"}, "expected a name, got None"),
+        ({"type": "event", "name": "a b"}, "expected a name, got 'a b'"),
+        ({"type": "event", "name": "E", "inputs": "x"}, "inputs: expected parameters"),
+        ({"type": "event", "name": "E", "inputs": [{"name": 5, "type": "bool"}]}, "inputs: expected parameters"),
+        ({"type": "event", "name": "E", "inputs": [{"name": "a"}]}, "not an ABI type: None"),
+        ({"type": "event", "name": "E", "inputs": [{"type": "uint8[" + "9" * 5000 + "]"}]}, "unknown type"),
+        ({"type": "event", "name": "E", "inputs": [{"type": "uint" + "8" * 5000}]}, "unknown type"),
+        ({"type": "odd", "name": "E"}, "unknown kind of entry 'odd'"),
+    ],
+)
+def test_an_entry_that_is_none_is_refused_with_the_reason_and_never_raises(entry: Any, reason: str) -> None:
+    abi = Abi([entry, TRC20])
+    ((refused),) = abi.refused.values()
+    assert reason in refused
     assert len(abi.events) == 1
 
 

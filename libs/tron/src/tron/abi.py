@@ -2,28 +2,32 @@
 
 Everything that comes from the chain is decoded without trust: what is unknown or does not fit comes back as `Raw` with
 the reason, never as an exception, so that no stranger's log can stop ingestion. An event is found by its first topic
-*and* its number of indexed parameters, because TRC-20 and TRC-721 share `Transfer(address,address,uint256)`.
+*and* its number of indexed parameters, because TRC-20 and TRC-721 share `Transfer(address,address,uint256)`. Nothing
+names an anonymous event: a log that no event with a name claims is one if exactly one of them fits it to the last byte.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tron.address import keccak256
-from tron.codec import Codec, Entry, Undecodable, UnsupportedType, codec, names_of, record
+from tron.codec import MAX_DEPTH, Codec, Entry, Undecodable, UnsupportedType, codec, names_of, record
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """A decoded event, call or error. `args` keeps the declared order; an indexed value that is no single word
-    (string, bytes, array, tuple) is the Keccak hash of it, as hex: the chain does not store more.
+    (string, bytes, array, tuple) is the Keccak hash of it, as hex: the chain does not store more. `inputs` are the
+    parameters of an event as the ABI declares them.
     """
 
     name: str
     signature: str
     args: dict[str, Any]
+    inputs: Sequence[Entry] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,33 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of the ABI. `decode` takes all topics but the first, concatenated, followed by the data, as bytes."""
+    """An event of the ABI. `topic0` is None if it is anonymous.
+
+    `layout` says which parameters stand in topics. `decode` takes the topics of the parameters, concatenated, followed
+    by the data, as bytes; it raises `Undecodable`.
+    """
 
     name: str
     signature: str
-    topic0: str
-    indexed: int
+    topic0: str | None
+    layout: tuple[bool, ...]
+    inputs: Sequence[Entry] = field(repr=False, compare=False)
     decode: Callable[[bytes], dict[str, Any]] = field(repr=False, compare=False)
+
+    @property
+    def indexed(self) -> int:
+        """How many parameters stand in topics."""
+        return sum(self.layout)
+
+    def read(self, topics: Sequence[str], data: str) -> Decoded | Raw:
+        """Decode a log of this event, given the topics of its parameters."""
+        try:
+            content = bytes.fromhex("".join(topics) + data)
+            if len(content) * 2 != 64 * len(topics) + len(data):
+                raise Undecodable("a topic is not 64 hex digits")
+            return Decoded(self.name, self.signature, self.decode(content), self.inputs)
+        except (Undecodable, ValueError) as error:
+            return Raw(f"{self.signature}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +119,10 @@ def _event(entry: Entry) -> Event:
     inputs: Sequence[Entry] = entry.get("inputs") or []
     parts = [codec(parameter) for parameter in inputs]
     names = names_of(inputs)
-    in_topics = [bool(parameter.get("indexed")) for parameter in inputs]
-    indexed = sum(in_topics)
-    if indexed > 3:
-        raise UnsupportedType(f"{indexed} indexed parameters")
+    in_topics = tuple(bool(parameter.get("indexed")) for parameter in inputs)
+    anonymous = bool(entry.get("anonymous"))
+    if sum(in_topics) > 3 + anonymous:
+        raise UnsupportedType(f"{sum(in_topics)} indexed parameters")
     rest = [part for part, is_indexed in zip(parts, in_topics, strict=True) if not is_indexed]
     signature = _canonical(entry["name"], parts)
     decode: Callable[[bytes], dict[str, Any]]
@@ -107,7 +131,8 @@ def _event(entry: Entry) -> Event:
         decode = _decode_dynamic(names, parts, in_topics, body)
     else:
         decode = _decode_static(names, parts, in_topics)
-    return Event(entry["name"], signature, keccak256(signature.encode()).hex(), indexed, decode)
+    topic0 = None if anonymous else keccak256(signature.encode()).hex()
+    return Event(entry["name"], signature, topic0, in_topics, inputs, decode)
 
 
 def _topic_reader(part: Codec) -> Callable[[bytes, int], Any]:
@@ -132,7 +157,7 @@ def _decode_static(
     size = at
 
     def decode(data: bytes) -> dict[str, Any]:
-        if len(data) < size:
+        if len(data) != size:
             raise Undecodable(f"{size} bytes declared, {len(data)} there")
         return {name: read(data, at) for name, read, at in plan}
 
@@ -148,7 +173,10 @@ def _decode_dynamic(
 
     def decode(data: bytes) -> dict[str, Any]:
         from_topics = iter([read(data, at) for read, at in topics])
-        from_data = iter(body.read(data, start)[0].values())
+        values, end = body.read(data, start)
+        if end != len(data):
+            raise Undecodable(f"{end} bytes declared, {len(data)} there")
+        from_data = iter(values.values())
         return {name: next(from_topics if i else from_data) for name, i in zip(names, in_topics, strict=True)}
 
     return decode
@@ -162,6 +190,28 @@ def _function(entry: Entry, name: str) -> Function:
     return Function(name, signature, selector, inputs, record(entry.get("outputs") or []), mutability)
 
 
+def _checked(entry: Any) -> Entry:
+    """The entry, if it has the form of one. Raises `UnsupportedType`."""
+    if not isinstance(entry, Mapping):
+        raise UnsupportedType("expected an object")
+    kind, name = str(entry.get("type", "")).lower(), entry.get("name")
+    if kind in ("event", "function", "error") and not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise UnsupportedType(f"expected a name, got {name!r:.80}")
+    for part in ("inputs", "outputs"):
+        parameters = entry.get(part) or []
+        if not isinstance(parameters, list | tuple) or not all(map(_is_parameter, parameters)):
+            raise UnsupportedType(f"{part}: expected parameters")
+    return entry
+
+
+def _is_parameter(source: Any, depth: int = 0) -> bool:
+    if not isinstance(source, Mapping) or not isinstance(source.get("name") or "", str) or depth > MAX_DEPTH:
+        return False
+    components = source.get("components") or []
+    return isinstance(components, list | tuple) and all(_is_parameter(one, depth + 1) for one in components)
+
+
+_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,199}")
 _BUILT_IN_ERRORS: tuple[Entry, ...] = (
     {"type": "error", "name": "Error", "inputs": [{"name": "message", "type": "string"}]},
     {"type": "error", "name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]},
@@ -182,21 +232,25 @@ PANICS = {
 class Abi:
     """A compiled ABI. Takes the compiler's JSON, and the re-cased one that a node's `getcontract` answers.
 
-    `refused` lists the entries that cannot be used, with the reason: anonymous events (nothing in their logs says
-    which event it is), unknown types, tuples without components.
+    `refused` lists the entries that cannot be used, with the reason: unknown types, tuples without components (as the
+    chain stores them), what is no entry at all.
     """
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[Any]) -> None:
         self.events: dict[tuple[str, int], Event] = {}
+        self.alike: dict[tuple[str, int], list[Event]] = {}
+        """Those that have topic and count of one in `events`, but other parameters in the topics."""
+        self.anonymous: dict[int, list[Event]] = {}  # by indexed count, which is the number of topics
         self.functions: dict[str, Function] = {}  # by signature
         self.errors: dict[bytes, Function] = {}
         self.constructor = _function({}, "")
         self.refused: dict[str, str] = {}
         for entry in (*_BUILT_IN_ERRORS, *entries):
             try:
-                self._add(entry)
+                self._add(_checked(entry))
             except UnsupportedType as error:
-                self.refused[f"{entry.get('type')} {entry.get('name')}"] = str(error)
+                what = f"{entry.get('type')} {entry.get('name')}" if isinstance(entry, Mapping) else f"{entry!r:.80}"
+                self.refused[what] = str(error)
         self._by_selector = {function.selector: function for function in self.functions.values()}
         self._by_name: dict[str, list[Function]] = {}
         for function in self.functions.values():
@@ -205,11 +259,8 @@ class Abi:
     def _add(self, entry: Entry) -> None:
         name = entry.get("name") or ""
         match str(entry.get("type", "")).lower():
-            case "event" if entry.get("anonymous"):
-                raise UnsupportedType("anonymous")
             case "event":
-                event = _event(entry)
-                self.events.setdefault((event.topic0, event.indexed), event)
+                self._add_event(_event(entry))
             case "error":
                 error = _function(entry, name)
                 self.errors[error.selector] = error
@@ -223,6 +274,16 @@ class Abi:
             case other:
                 raise UnsupportedType(f"unknown kind of entry {other!r}")
 
+    def _add_event(self, event: Event) -> None:
+        """The first of two events that read the same logs in the same way is the one that counts."""
+        if event.topic0 is None:
+            same = self.anonymous.setdefault(event.indexed, [])
+        else:
+            first = self.events.setdefault((event.topic0, event.indexed), event)
+            same = self.alike.setdefault((event.topic0, event.indexed), []) if event != first else [event]
+        if event not in same:
+            same.append(event)
+
     def function(self, name: str) -> Function:
         """Return a function by its signature, or by its name where that is unambiguous. Raises `KeyError`."""
         if name in self.functions:
@@ -234,18 +295,19 @@ class Abi:
 
     def decode_event(self, topics: Sequence[str], data: str) -> Decoded | Raw:
         """Decode a log of hex topics (64 digits each, no 0x) and hex data. Never raises on anything a node sends."""
+        return decode_event((self,), topics, data)
+
+    def named(self, topics: Sequence[str], data: str) -> Decoded | Raw | None:
+        """As `decode_event`, but None where no event with a name claims the log."""
         if not topics:
-            return Raw("no topic: an anonymous event")
-        event = self.events.get((topics[0], len(topics) - 1))
+            return None
+        key = (topics[0], len(topics) - 1)
+        event = self.events.get(key)
         if event is None:
-            return Raw(f"unknown event {topics[0]} with {len(topics) - 1} indexed parameters")
-        try:
-            content = bytes.fromhex("".join(topics[1:]) + data)
-            if len(content) * 2 != 64 * event.indexed + len(data):
-                raise Undecodable("a topic is not 64 hex digits")
-            return Decoded(event.name, event.signature, event.decode(content))
-        except (Undecodable, ValueError) as error:
-            return Raw(f"{event.signature}: {error}")
+            return None
+        if key not in self.alike:
+            return event.read(topics[1:], data)
+        return _only([event, *self.alike[key]], topics[1:], data)
 
     def decode_call(self, data: str) -> Decoded | Raw:
         """Decode a transaction's call data (hex): the function's name and arguments. Never raises."""
@@ -284,3 +346,37 @@ class Abi:
                 return f"{name}({', '.join(f'{key}={value}' for key, value in args.items())})"
             case Raw(reason=reason):
                 return f"reverted without a known reason ({reason})"
+
+
+def decode_event(abis: Sequence[Abi], topics: Sequence[str], data: str) -> Decoded | Raw:
+    """Decode a log by several ABIs of one contract, the first that knows how; see `Abi.decode_event`.
+
+    An event with a name goes before any anonymous one, of whichever ABI.
+    """
+    refusal: Raw | None = None
+    for abi in abis:
+        result = abi.named(topics, data)
+        if isinstance(result, Decoded):
+            return result
+        refusal = refusal or result
+    if refusal is not None:
+        return refusal
+    if unnamed := [event for abi in abis for event in abi.anonymous.get(len(topics), ())]:
+        return _only(unnamed, topics, data)
+    if not topics:
+        return Raw("no topic: an anonymous event")
+    return Raw(f"unknown event {topics[0]} with {len(topics) - 1} indexed parameters")
+
+
+def _only(events: Iterable[Event], topics: Sequence[str], data: str) -> Decoded | Raw:
+    """What the one event that fits says; of several that fit, each could be meant."""
+    results = [event.read(topics, data) for event in events]
+    fitting: list[Decoded] = []
+    for result in results:
+        if isinstance(result, Decoded) and result not in fitting:
+            fitting.append(result)
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        return Raw(f"ambiguous: {', '.join(result.signature for result in fitting)} fit")
+    return results[0] if len(results) == 1 else Raw(f"none of {len(results)} events fits")

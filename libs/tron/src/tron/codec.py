@@ -1,9 +1,9 @@
 """One codec per ABI type, compiled once: how to read a value from bytes and how to write one.
 
 Source of the format: the Solidity contract ABI specification. Reading is strict, because the bytes come from
-strangers: padding must be zero, lengths must fit the data, and the parts of a dynamic value may not overlap. That
-last rule bounds the work by the size of the data; without it, nested arrays whose offsets all point at one place
-expand a kilobyte into gigabytes.
+strangers: padding must be zero, lengths must fit the data, and the parts of a dynamic value must stand one after the
+other, as every compiler writes them. That last rule bounds the work by the size of the data; without it, nested arrays
+whose offsets all point at one place expand a kilobyte into gigabytes.
 
 Values: ints as int, addresses as base58check, bytes as hex without 0x, arrays as lists, tuples as dicts. Text that is
 not UTF-8, and NUL, become U+FFFD, so that every string can be stored as JSON in PostgreSQL.
@@ -24,10 +24,10 @@ Entry = Mapping[str, Any]
 """One parameter of the JSON ABI: `name`, `type`, and for tuples `components`."""
 
 _EXACT = Context(prec=100, traps=[InvalidOperation])
-_MAX_DEPTH = 16
+MAX_DEPTH = 16
 _MAX_STATIC_BYTES = 1 << 20
-_ARRAY = re.compile(r"(.+)\[(\d*)\]")
-_NUMBER = re.compile(r"(u?int|bytes|u?fixed)(\d+)?(?:x(\d+))?")
+_ARRAY = re.compile(r"(.+)\[([0-9]{0,9})\]")
+_NUMBER = re.compile(r"(u?int|bytes|u?fixed)([0-9]{1,3})?(?:x([0-9]{1,2}))?")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
 
 
@@ -64,7 +64,7 @@ def refuse(path: str, expected: str, got: object) -> InvalidArgument:
 def codec(parameter: Entry, depth: int = 0) -> Codec:
     """Compile the codec of one JSON ABI parameter. Raises `UnsupportedType`."""
     kind = parameter.get("type")
-    if not isinstance(kind, str) or depth > _MAX_DEPTH:
+    if not isinstance(kind, str) or depth > MAX_DEPTH:
         raise UnsupportedType(f"not an ABI type: {kind!r}")
     if array := _ARRAY.fullmatch(kind):
         element = codec({**parameter, "type": array[1]}, depth + 1)
@@ -262,8 +262,8 @@ def _read_parts(data: bytes, start: int, parts: Sequence[Codec]) -> tuple[list[A
     for part in parts:
         if part.dynamic:
             tail = start + int.from_bytes(data[at : at + 32], "big")
-            if not end <= tail <= len(data):
-                raise Undecodable("offset outside the data or into another part")
+            if tail != end:
+                raise Undecodable("offset outside the data or into another part, or a gap before it")
             value, end = part.read(data, tail)
         else:
             value = part.read(data, at)
