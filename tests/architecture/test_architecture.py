@@ -297,8 +297,8 @@ def test_the_lock_pins_everything_with_hashes_and_no_addresses() -> None:
 
 def test_the_contracts_that_are_deployed_are_those_that_the_chain_service_watches() -> None:
     deployment = importlib.import_module("annals.deployment")
-    handlers = importlib.import_module("chain.handlers")
-    assert deployment.NAMES == handlers.ARTIFACTS
+    decoding = importlib.import_module("chain.decoding")
+    assert deployment.NAMES == decoding.ARTIFACTS
 
 
 def test_the_lock_of_npm_pins_everything_with_hashes_and_no_addresses() -> None:

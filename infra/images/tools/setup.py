@@ -13,7 +13,7 @@ import asyncpg
 
 import devnet
 from annals.services import installed
-from chain.handlers import ARTIFACTS
+from chain.decoding import ARTIFACTS
 from local_stack.postgres import PostgresServer
 from tron.client import NodeClient
 from tron.deploy import deploy

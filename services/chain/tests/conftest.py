@@ -19,7 +19,7 @@ import messaging
 import projections as projections_library
 from chain import domain
 from chain.app import create
-from chain.handlers import ARTIFACTS
+from chain.decoding import ARTIFACTS
 from eventlog import EventLog, EventTypes, Watermark
 from local_stack import devnet as devnet_server
 from local_stack.process import blocking

@@ -1,4 +1,4 @@
-"""Solidified events of the five contracts, one topic per contract, keyed by contract and entity.
+"""Solidified events of the five contracts, one topic per contract, keyed by contract and entity; and of others.
 
 Nothing here is ever retracted: a message is published once its block is solidified. Names and units are those of the
 Solidity events in `contracts/solidity`; identifiers and amounts of 256 bits travel as strings.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -303,3 +304,22 @@ class RootAnchored(ChainMessage, type="chain.compliance-registry.RootAnchored.v1
     log_id: Hash
     segment: int = Field(ge=0, lt=2**64)
     root: Hash
+
+
+# Contracts whose meaning is not known here: as their ABIs say
+
+
+class EventLogged(ChainMessage, type="chain.events.EventLogged.v1"):
+    """An event of a contract that was added to a running service; or a raw log of any contract, decoded later.
+
+    The messages of a contract come in the chain's order, but for two kinds: what it logged before it was watched comes
+    while that is read, with a key of its own (`<contract>/past`), and what is `late` when an ABI tells it. `source`
+    says where each belongs.
+    """
+
+    contract: str = Field(description="its name in the chain service", max_length=100)
+    name: str = Field(description="as in the ABI", max_length=200)
+    args: dict[str, Any] = Field(
+        description="by name in snake case; integers of more than 64 bits as decimal strings, bytes as hex"
+    )
+    late: bool = Field(False, description="kept raw at first, decoded by an ABI that came later")

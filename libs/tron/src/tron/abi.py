@@ -205,7 +205,10 @@ def _checked(entry: Any) -> Entry:
 
 
 def _is_parameter(source: Any, depth: int = 0) -> bool:
-    if not isinstance(source, Mapping) or not isinstance(source.get("name") or "", str) or depth > MAX_DEPTH:
+    if not isinstance(source, Mapping) or depth > MAX_DEPTH:
+        return False
+    name = source.get("name") or ""
+    if not isinstance(name, str) or (name and not _NAME.fullmatch(name)):
         return False
     components = source.get("components") or []
     return isinstance(components, list | tuple) and all(_is_parameter(one, depth + 1) for one in components)
@@ -252,6 +255,7 @@ class Abi:
                 what = f"{entry.get('type')} {entry.get('name')}" if isinstance(entry, Mapping) else f"{entry!r:.80}"
                 self.refused[what] = str(error)
         self._by_selector = {function.selector: function for function in self.functions.values()}
+        self._methods = {selector.hex(): function.name for selector, function in self._by_selector.items()}
         self._by_name: dict[str, list[Function]] = {}
         for function in self.functions.values():
             self._by_name.setdefault(function.name, []).append(function)
@@ -292,6 +296,10 @@ class Abi:
         if len(found) != 1:
             raise KeyError(f"{name}: {[f.signature for f in found]}" if found else f"no function {name}")
         return found[0]
+
+    def method(self, selector: str) -> str | None:
+        """Return the name of the function with a selector (8 hex digits); None if there is none."""
+        return self._methods.get(selector)
 
     def decode_event(self, topics: Sequence[str], data: str) -> Decoded | Raw:
         """Decode a log of hex topics (64 digits each, no 0x) and hex data. Never raises on anything a node sends."""

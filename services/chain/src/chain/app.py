@@ -8,6 +8,8 @@ from chain.funds import Funds
 from chain.head import HeadFollower, HeadLog
 from chain.ingest import Ingester
 from chain.keyring import keyring
+from chain.past.backfill import Backfill
+from chain.past.redecode import Redecoder
 from chain.payloads import Payloads
 from chain.sender import OperationSender
 from chain.settings import ChainSettings
@@ -44,6 +46,14 @@ def create(settings: ChainSettings) -> Service:
         batch_events=settings.batch_events,
         poll_seconds=settings.poll_seconds,
     )
+    # What is asked for too late: the past of contracts that were added, raw logs of which an ABI came later.
+    backfill = Backfill(
+        log,
+        Fetcher(nodes, settings.index, past=True),
+        batch_events=settings.batch_events,
+        poll_seconds=settings.poll_seconds,
+    )
+    redecoder = Redecoder(log, poll_seconds=settings.poll_seconds)
     runner = Runner(pool, log, watermark, projections.ALL)
     kafka = settings.kafka_options()
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
@@ -83,7 +93,7 @@ def create(settings: ChainSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("chain"),
-        workers=[watermark, ingester, runner, sealer, relay, head, head_relay, *sending],
+        workers=[watermark, ingester, backfill, redecoder, runner, sealer, relay, head, head_relay, *sending],
         checks=[
             kafka_check(settings, topics=[topic.name for topic in (*publish.TOPICS, COMMANDS)]),
             nodes_check(nodes, heights),

@@ -20,9 +20,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
-from chain.domain import CURSOR, WATCH, BlocksIngested, ContractEvent, ContractsWatched, UndecodedLog
+from chain.decoding import Recorded
+from chain.domain import CURSOR, WATCH, BlocksIngested, ContractEvent, UndecodedLog
+from chain.domain.watch import watch
 from chain.fetch import RETRY, Fetcher, index_proven
 from chain.handlers import Translator
+from chain.past.progress import pasts
 from chain.settings import ChainSettings
 from eventlog import EventLog, merkle
 from tron.errors import NodeRefused, NodeUnavailable, NotServed
@@ -34,8 +37,6 @@ FORMAT: Literal["annals-chain-certificate.v1"] = "annals-chain-certificate.v1"
 ROWS_AT_ONCE = 5_000
 AGAIN = replace(RETRY, on=(NodeUnavailable,))  # what a node says is not asked for again, only what it failed to say
 Height = Annotated[int, Field(ge=0, lt=2**63)]
-Recorded = tuple[str, ContractEvent | UndecodedLog]
-"""A stream and an event of it."""
 OnProgress = Callable[[int, int], None]
 """Is told how many blocks of how many were compared."""
 
@@ -261,15 +262,19 @@ class _Ours:
         return last if found is None else int(found)
 
     async def watched(self, last: int) -> tuple[Translator, dict[str, int]]:
-        """What reads logs as ingestion does, and since which block each contract is watched."""
-        contracts: dict[str, str] = {}
-        since: dict[str, int] = {}
-        for recorded in await self._log.read_stream(WATCH, conn=self._connection):
-            event: ContractsWatched = recorded.event
-            if event.first_block <= last:
-                contracts |= event.contracts
-                since |= dict.fromkeys(event.contracts, event.first_block)
-        return Translator(contracts, "logged"), since
+        """What reads logs as ingestion does, and since which block each contract's logs are all there.
+
+        A past that is still being read does not count yet.
+        """
+        read = {past.contract.name: past for past in await pasts(self._log, self._connection)}
+        state = watch(entry.event for entry in await self._log.read_stream(WATCH, conn=self._connection))
+        since = {
+            name: read[name].since if name in read else contract.since
+            for name, contract in state.contracts.items()
+            if contract.since is not None
+        }
+        since = {name: block for name, block in since.items() if block <= last}
+        return Translator({name: state.contracts[name] for name in since}, None), since
 
     async def logs(self, first: int, upto: int, since: dict[str, int], most: int | None = None) -> list[Recorded]:
         """The next logs of the contracts, in order, up to a block, or `most` of them."""

@@ -37,6 +37,9 @@ from tron.rpc import MOST_BLOCKS as MOST_BLOCKS_BY_INDEX
 RANGES_AHEAD = 4
 """Ranges of blocks read or being read beyond the one that is consumed: with `TARGET_TRANSACTIONS` it bounds memory."""
 TARGET_TRANSACTIONS = 2_000
+PAST_REQUESTS = 4
+MOST_REQUESTS = 10_000
+"""Requests that wait for their turn at the nodes, which decide themselves how many they bear."""
 MOST_BLOCKS = 100
 WITNESSES = 20
 """The last blocks of a range, one of which must have a log for the index to be proven by."""
@@ -65,11 +68,17 @@ class _Range:
 
 
 class Fetcher:
-    """Reads solidified blocks of whichever node is best."""
+    """Reads solidified blocks of whichever node is best.
 
-    def __init__(self, nodes: Nodes, index: Index = "agreed") -> None:
+    With `past`, it reads beside another one, which is at the head: nodes are not held against what it reads, and only
+    a few of its requests at once stand before the other's.
+    """
+
+    def __init__(self, nodes: Nodes, index: Index = "agreed", *, past: bool = False) -> None:
         self.nodes = nodes
         self._index = index
+        self._past = past
+        self._turns = asyncio.Semaphore(PAST_REQUESTS if past else MOST_REQUESTS)
         self._blocks_per_range = 10
         self._index_from = 0.0
 
@@ -114,7 +123,8 @@ class Fetcher:
                 read = await self._following(before, await ahead[0], logged)
                 ahead.popleft()
                 before = read.found[-1][0].number, read.found[-1][0].hash
-                self.nodes.proven(*before)
+                if not self._past:
+                    self.nodes.proven(*before)
                 for index, (block, receipts) in enumerate(read.found):
                     more = index + 1 < len(read.found) or (bool(ahead) and ahead[0].done())
                     yield block, receipts, more
@@ -221,7 +231,12 @@ class Fetcher:
 
     async def _ask(self, question: Question[T]) -> T:
         """Asks the best node, and asks again a few times when the answer fails or cannot be true."""
-        return await RETRY(lambda: self.nodes.ask(question))
+
+        async def ask() -> T:
+            async with self._turns:
+                return await self.nodes.ask(question)
+
+        return await RETRY(ask)
 
 
 async def _nothing(node: NodeClient) -> None:

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from pydantic import ValidationError
 
 from chain import domain
-from contracts import Message, message_class
+from chain.decoding import LogReader, Recorded
+from chain.domain.watch import Watched
 from contracts.chain import Source
 from eventlog import Metadata, NewEvent, derived_id
-from tron.abi import Abi, Decoded
-from tron.contract import artifact
 from tron.model import Block, BlockLog, Log, Transaction, TransactionInfo
-
-ARTIFACTS = {
-    "dcmx-token": "DCMXToken",
-    "music-nft": "MusicNFT",
-    "royalty-distributor": "RoyaltyDistributor",
-    "reward-vault": "RewardVault",
-    "compliance-registry": "ComplianceRegistry",
-}
-"""Our names of the contracts and the compiler's."""
 
 TOPICS = ("chain.commands",)
 """What other services tell us: `submissions.py` makes operations of it."""
 
-MAX_DECODED_BYTES = 100_000
-"""Longer log data is kept raw: JSON can be six times as long, and an event must fit into a Kafka record."""
-MAX_RAW_DIGITS = 400_000
-
-RENAMED = {"from": "from_address"}
-"""Argument names that the messages spell differently, because Python reserves them."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
-_WIDE = re.compile(r"u?int(72|8[08]|96|1\d\d|2\d\d)?(\[\d*\])*")  # more than 64 bits; `uint` alone is 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +33,17 @@ class Ingested:
 class Translator:
     """Turns blocks into events, given the watched contracts (name -> address) and whose transactions are recorded.
 
-    Those that `accounts` sign are recorded in any case.
+    Those that `accounts` sign are recorded in any case; with None none is.
     """
 
     def __init__(
-        self, contracts: Mapping[str, str], transactions: domain.Scope, accounts: Collection[str] = ()
+        self,
+        contracts: Mapping[str, str | Watched],
+        transactions: domain.Scope | None,
+        accounts: Collection[str] = (),
     ) -> None:
-        self._contracts = {address: _Contract(name) for name, address in contracts.items()}
+        watched = [of if isinstance(of, Watched) else Watched(name, of, 0) for name, of in contracts.items()]
+        self._contracts = {one.address: LogReader(one.name, one.abis, one.since or 0) for one in watched}
         self._accounts = frozenset(accounts)
         self._transactions = transactions
 
@@ -72,7 +53,7 @@ class Translator:
 
         What an account has signed need not log anything, so with `accounts` each block must be.
         """
-        return self._contracts.keys() if self._transactions == "logged" and not self._accounts else None
+        return self._contracts.keys() if self._transactions in ("logged", None) and not self._accounts else None
 
     @property
     def names(self) -> dict[str, str]:
@@ -84,7 +65,7 @@ class Translator:
         """The addresses of the watched contracts."""
         return list(self._contracts)
 
-    def log(self, found: BlockLog) -> tuple[str, domain.ContractEvent | domain.UndecodedLog]:
+    def log(self, found: BlockLog) -> Recorded:
         """The event of one log of a watched contract, and its stream; the block's time is not known here."""
         source = Source.model_construct(
             contract=found.log.address,
@@ -107,7 +88,7 @@ class Translator:
         transactions = logs = 0
         for index, (transaction, info) in enumerate(zip(block.transactions, receipts, strict=True)):
             metadata = Metadata(causation_id=transaction.tx_id)
-            if self._transactions == "all" or self._touches(transaction, info):
+            if self._transactions == "all" or (self._transactions and self._touches(transaction, info)):
                 events += self._transaction(block, time, index, transaction, info, metadata)
                 transactions += 1
             for log in info.logs if info is not None else ():
@@ -151,7 +132,7 @@ class Translator:
             owner=transaction.owner,
             to=transaction.to or target,
             contract=called.name if called is not None else None,
-            method=called.methods.get(transaction.data[:8]) if called is not None else None,
+            method=called.method(transaction.data, block.number) if called is not None else None,
             amount_sun=transaction.amount_sun,
             call_value_sun=transaction.call_value_sun,
             fee_sun=info.fee_sun if info is not None else 0,
@@ -172,55 +153,6 @@ class Translator:
             yield NewEvent(stream, more, time, derived_id(f"tx/{transaction.tx_id}/{start}", time), metadata)
 
 
-class _Contract:
-    """A watched contract: its ABI, prepared to read logs and to name the functions called."""
-
-    def __init__(self, name: str) -> None:
-        compiled = artifact(ARTIFACTS[name])
-        self.name = name
-        self._abi: Abi = compiled.abi
-        self.methods = {function.selector.hex(): function.name for function in compiled.abi.functions.values()}
-        self._arguments = {
-            entry["name"]: [_argument(parameter) for parameter in entry["inputs"]]
-            for entry in compiled.entries
-            if entry["type"] == "event"
-        }
-
-    def read(self, log: Log, source: Source) -> tuple[str, domain.ContractEvent | domain.UndecodedLog]:
-        """The event of a log and its stream."""
-        if len(log.data) > 2 * MAX_DECODED_BYTES:
-            return self._raw(log, source, f"{len(log.data) // 2} bytes of data, more than {MAX_DECODED_BYTES}")
-        decoded = self._abi.decode_event(log.topics, log.data)
-        if not isinstance(decoded, Decoded):
-            return self._raw(log, source, decoded.reason)
-        args = {
-            name: str(value) if wide is str else [str(item) for item in value] if wide is list else value
-            for (name, wide), value in zip(self._arguments[decoded.name], decoded.args.values(), strict=True)
-        }
-        event = domain.ContractEvent(self.name, decoded.name, args, source)
-        try:
-            public_message(event)  # what the others can't take must not stop the relay later
-        except ValidationError as error:
-            problem = error.errors(include_input=False)[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            return self._raw(log, source, f"{decoded.signature} does not fit its message: {where}: {problem['msg']}")
-        return domain.event_stream(self.name, decoded.name, args), event
-
-    def _raw(self, log: Log, source: Source, reason: str) -> tuple[str, domain.UndecodedLog]:
-        data = log.data[:MAX_RAW_DIGITS]
-        event = domain.UndecodedLog(self.name, log.topics, data, len(log.data) // 2, reason[:500], source)
-        return domain.undecoded_stream(self.name), event
-
-
-def public_message(event: domain.ContractEvent) -> Message | None:
-    """The public message of a contract's event; None for those that have none. Raises ValidationError if it misfits."""
-    cls = message_class(f"chain.{event.contract}.{event.name}.v1")
-    if cls is None:
-        return None
-    fields = {RENAMED.get(name, name): value for name, value in event.args.items()}
-    return cls.model_validate({**fields, "source": event.source})
-
-
 def _source(block: Block, time: datetime, transaction: Transaction, log: Log) -> Source:
     # Every part was checked when it was read from the node: the address by its checksum, the hashes by their form.
     return Source.model_construct(
@@ -231,14 +163,6 @@ def _source(block: Block, time: datetime, transaction: Transaction, log: Log) ->
         tx_id=transaction.tx_id,
         log_index=log.index_in_block,
     )
-
-
-def _argument(parameter: Mapping[str, Any]) -> tuple[str, Callable[..., Any] | None]:
-    """Name in snake case, and how its values are written: `str` for wide integers, `list` for lists of them."""
-    name = _CAPITAL.sub("_", parameter["name"]).lower()
-    if not _WIDE.fullmatch(parameter["type"]):
-        return name, None
-    return name, list if parameter["type"].endswith("]") else str
 
 
 def _summed(info: TransactionInfo) -> tuple[domain.InternalTransfer, ...]:

@@ -18,6 +18,7 @@ from time import time_ns
 
 from chain import metrics
 from chain.domain import CURSOR, WATCH, BlocksIngested, ContractEvent, ContractsWatched, Scope, UndecodedLog
+from chain.domain.watch import Watch, evolve, watch
 from chain.fetch import Fetcher
 from chain.handlers import Ingested, Translator
 from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id, tracing
@@ -106,7 +107,9 @@ class Ingester:
                     translator = await self._watch(cursor)
                     await self._verify(cursor)
                 before, cursor = cursor, await self._advance(cursor, translator)
-                if cursor == before:
+                if await self._asked():
+                    cursor = None
+                elif cursor == before:
                     await asyncio.sleep(self._poll_seconds)
             except WrongExpectedVersion as error:
                 metrics.FENCED.inc()
@@ -133,37 +136,44 @@ class Ingester:
         return Cursor(recorded.version, done.last + 1, done.last_hash)
 
     async def _watch(self, cursor: Cursor) -> Translator:
-        """What to record: all that the log says, and what the settings add.
+        """What to record: all that the log says, with what people have asked for, and what the settings add.
 
         The addition is recorded with the first blocks that it holds for. Alone it could be followed by blocks of a
         rival that doesn't know of it yet, and the log would claim to hold what it doesn't.
         """
-        recorded = await self._log.read_stream(WATCH)
-        watched: dict[str, str] = {}
-        accounts: set[str] = set()
-        for event in (entry.event for entry in recorded):
-            watched |= event.contracts
-            accounts.update(event.accounts)
-            if event.transactions != self._transactions:
-                raise WatchConflict(
-                    f"transactions: the log was begun with {event.transactions}, "
-                    f"the settings say {self._transactions}; start another log (an empty database)"
-                )
+        state = watch(recorded.event for recorded in await self._log.read_stream(WATCH))
+        self._refuse_conflicts(state)
+        new = {name: address for name, address in self._contracts.items() if name not in state.contracts}
+        asked = {name: one.address for name, one in state.contracts.items() if one.since is None}
+        accounts = self._accounts - state.accounts if self._transactions != "all" else frozenset[str]()
+        self._to_watch, self._watch_version = [], state.version
+        if new or accounts or not state.version or any(one.waits for one in state.contracts.values()):
+            log.info("watching", contracts=new | asked, transactions=self._transactions, first_block=cursor.next)
+            event = ContractsWatched(new | asked, self._transactions, cursor.next, tuple(sorted(accounts)))
+            self._to_watch = [NewEvent(WATCH, event, datetime.now(UTC))]
+            state = evolve(state, event)
+        return Translator(state.in_force, self._transactions, state.accounts)
+
+    def _refuse_conflicts(self, state: Watch) -> None:
+        if other := state.scopes - {self._transactions}:
+            raise WatchConflict(
+                f"transactions: the log was begun with {', '.join(other)}, "
+                f"the settings say {self._transactions}; start another log (an empty database)"
+            )
         for name, address in self._contracts.items():
-            if watched.get(name, address) != address:
+            known = state.contracts.get(name)
+            if known is not None and known.address != address:
                 raise WatchConflict(
-                    f"{name}: the log has the events of {watched[name]}, the settings say {address}; "
+                    f"{name}: the log has the events of {known.address}, the settings say {address}; "
                     "start another log (an empty database)"
                 )
-        new = {name: address for name, address in self._contracts.items() if name not in watched}
-        new_accounts = self._accounts - accounts if self._transactions != "all" else frozenset[str]()
-        if new or new_accounts or not recorded:
-            log.info("watching", contracts=new, transactions=self._transactions, first_block=cursor.next)
-            event = ContractsWatched(new, self._transactions, cursor.next, tuple(sorted(new_accounts)))
-            self._to_watch, self._watch_version = [NewEvent(WATCH, event, datetime.now(UTC))], len(recorded)
-        else:
-            self._to_watch = []
-        return Translator(watched | new, self._transactions, accounts | new_accounts)
+            if known is None and (other_name := state.at(address)) is not None:
+                raise WatchConflict(f"{name}: {address} is watched already, as {other_name.name}")
+
+    async def _asked(self) -> bool:
+        """Whether somebody has asked for more to be watched since the last look."""
+        version = await self._log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", WATCH)
+        return (version or 0) != self._watch_version
 
     async def _verify(self, cursor: Cursor) -> None:
         """A node must hold the last block that the log has; while all lag, they are waited for."""
@@ -199,6 +209,8 @@ class Ingester:
                         appending = asyncio.create_task(self._append(batch))  # PostgreSQL works, and so do we
                         batch = _Batch(batch.after())
                         metrics.LAG_BLOCKS.set(max(0, solid - batch.cursor.next + 1))
+                        if await self._asked():
+                            break
                     await asyncio.sleep(0)  # a block is some milliseconds of work; others want their turn
             return cursor if appending is None else await appending
         finally:
@@ -218,6 +230,7 @@ class Ingester:
         with tracing.span("ingest blocks", began_ns=batch.began_ns, attributes=blocks):  # here a trace begins
             appended = await self._log.append([*self._to_watch, *batch.events, moved], expected)
         self._failures, self._to_watch = 0, []
+        self._watch_version = appended.versions.get(WATCH, self._watch_version)
         batch.measure()
         return replace(batch.after(), version=appended.versions[CURSOR])
 

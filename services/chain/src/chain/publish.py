@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from chain.domain import CONTRACTS, ContractEvent
+from chain.decoding import public_message
+from chain.domain import CONTRACTS, ContractEvent, LogDecoded
 from chain.domain import operation as op
-from chain.handlers import public_message
 from contracts import Message, operations
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
 
-OF_THE_LOG = (*(TopicSpec(f"chain.{contract}") for contract in CONTRACTS), TopicSpec("chain.operations"))
+OF_THE_LOG = (
+    *(TopicSpec(f"chain.{contract}") for contract in CONTRACTS),
+    TopicSpec("chain.events"),
+    TopicSpec("chain.operations"),
+)
 HEAD = TopicSpec("chain.head", partitions=1, config={"retention.ms": str(7 * 86_400_000)})
 """Provisional blocks, from a log of their own."""
 
@@ -19,7 +23,7 @@ TOPICS = (*OF_THE_LOG, HEAD)
 def publish(recorded: RecordedEvent) -> Publication | None:
     """The public message of an event; None for administration, raw logs, transactions, the cursor, steps in between."""
     event = recorded.event
-    message = public_message(event) if isinstance(event, ContractEvent) else _of_operation(recorded)
+    message = public_message(event) if isinstance(event, ContractEvent | LogDecoded) else _of_operation(recorded)
     return Publication(message.topic, message) if message is not None else None
 
 

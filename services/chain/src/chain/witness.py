@@ -105,8 +105,8 @@ class Witness:
         if owner in self._first_blocks:
             return self._first_blocks[owner]
         for recorded in await self._log.read_stream(WATCH):
-            watched: ContractsWatched = recorded.event
-            if watched.transactions == "all" or owner in watched.accounts:
+            watched = recorded.event
+            if isinstance(watched, ContractsWatched) and (watched.transactions == "all" or owner in watched.accounts):
                 return self._first_blocks.setdefault(owner, watched.first_block)
         return None
 

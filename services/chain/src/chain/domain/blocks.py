@@ -53,6 +53,20 @@ class UndecodedLog:
     source: Source
 
 
+@dataclass(frozen=True, slots=True)
+class LogDecoded:
+    """An `UndecodedLog`, decoded by an ABI that came later; `raw` is that event's id.
+
+    It stands behind the raw log, in the order in which it became known and not in the chain's, which `source` tells.
+    """
+
+    contract: str
+    name: str
+    args: dict[str, Any]
+    source: Source
+    raw: str
+
+
 # ---- transactions: what they moved and cost ---------------------------------------------------------------------
 
 
@@ -106,7 +120,7 @@ CURSOR = "cursor"
 """The stream whose last event is the cursor. Every append names its version, so that two ingesters can't both win."""
 
 WATCH = "watch"
-"""The stream that says what is recorded, and from which block on."""
+"""The stream that says what is recorded, and from which block on; `watch.py` reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +204,16 @@ _ENTITIES: Mapping[str, Mapping[str, str]] = {
 """Which entity an event concerns: its stream, its order, its key on Kafka. What isn't here is administration."""
 
 CONTRACTS = tuple(_ENTITIES)
-"""The names of the contracts that can be watched."""
+"""The names of the contracts whose meaning is known. Others can be watched, too; each is one entity."""
 
 
 def event_stream(contract: str, name: str, args: Args) -> str:
-    """The stream of a contract's event: `music-nft/token/7`. Roles, pauses and the like: `music-nft/admin`."""
+    """The stream of a contract's event: `music-nft/token/7`. Roles, pauses and the like: `music-nft/admin`.
+
+    Those of a contract that is not among CONTRACTS are in `<contract>/events`.
+    """
+    if contract not in _ENTITIES:
+        return f"{contract}/events"
     entity = _ENTITIES[contract].get(name)
     if entity is None:
         return f"{contract}/admin"
@@ -203,7 +222,13 @@ def event_stream(contract: str, name: str, args: Args) -> str:
     return f"{contract}/{entity.format_map(args)}"
 
 
+def past_stream(contract: str) -> str:
+    """The stream of what a contract logged before it was watched: read later, and in order by itself."""
+    return f"{contract}/past"
+
+
 def undecoded_stream(contract: str) -> str:
+    """The stream of a contract's raw logs, and of what they say once an ABI tells."""
     return f"{contract}/undecoded"
 
 

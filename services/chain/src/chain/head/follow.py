@@ -11,8 +11,9 @@ from itertools import pairwise
 from time import monotonic, time
 
 from chain import metrics
+from chain.decoding import public_message
 from chain.domain import WATCH, ContractEvent, ContractsWatched
-from chain.handlers import Ingested, Translator, public_message
+from chain.handlers import Ingested, Translator
 from chain.head.branch import Branch, Window, read_branch
 from chain.head.log import Entry, HeadLog, HeadMoved, Told
 from contracts.head import BlockAdded, BlockRetracted, ProvisionalEvent

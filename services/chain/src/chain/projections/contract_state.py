@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 
-from chain.domain import CONTRACTS, ContractEvent, ContractsWatched, UndecodedLog
+from chain.domain import CONTRACTS, ContractEvent, ContractsWatched, LogDecoded, UndecodedLog
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
 
@@ -165,3 +165,7 @@ class ContractState(Projection):
     @on(UndecodedLog)
     def undecoded(self, event: UndecodedLog, recorded: RecordedEvent, rows: Rows) -> None:
         rows.increment(contract_counts, {"contract": event.contract}, events=0, undecoded=1)
+
+    @on(LogDecoded)
+    def decoded(self, event: LogDecoded, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.increment(contract_counts, {"contract": event.contract}, events=1, undecoded=-1)

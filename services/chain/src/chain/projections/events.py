@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chain.domain import ZERO, ContractEvent, UndecodedLog
+from chain.domain import ZERO, ContractEvent, LogDecoded, UndecodedLog
 from eventlog import RecordedEvent
 from projections import Projection, Rows, on
 
@@ -60,7 +60,7 @@ undecoded_logs = sa.Table(
 )
 
 
-def _where(event: ContractEvent | UndecodedLog) -> dict[str, object]:
+def _where(event: ContractEvent | LogDecoded | UndecodedLog) -> dict[str, object]:
     source = event.source
     return {
         "block_number": source.block_number,
@@ -81,6 +81,13 @@ class BlockchainEvents(Projection):
 
     @on(ContractEvent)
     def logged(self, event: ContractEvent, recorded: RecordedEvent, rows: Rows) -> None:
+        self._show(event, recorded, rows)
+
+    @on(LogDecoded)
+    def decoded(self, event: LogDecoded, recorded: RecordedEvent, rows: Rows) -> None:
+        self._show(event, recorded, rows)
+
+    def _show(self, event: ContractEvent | LogDecoded, recorded: RecordedEvent, rows: Rows) -> None:
         rows.insert(blockchain_events, **_where(event), name=event.name, stream=recorded.stream, args=event.args)
         source = event.source
         for address in accounts_in(event.args.values()):
@@ -89,7 +96,7 @@ class BlockchainEvents(Projection):
 
 
 class UndecodedLogs(Projection):
-    """Logs of watched contracts that could not be decoded, raw, with the reason."""
+    """Logs of watched contracts that can not be decoded, raw, with the reason."""
 
     name = "undecoded_logs"
     tables = (undecoded_logs,)
@@ -104,6 +111,11 @@ class UndecodedLogs(Projection):
             data_bytes=event.data_bytes,
             reason=event.reason,
         )
+
+    @on(LogDecoded)
+    def decoded(self, event: LogDecoded, recorded: RecordedEvent, rows: Rows) -> None:
+        place = {"block_number": event.source.block_number, "log_index": event.source.log_index}
+        rows.delete(undecoded_logs, place)
 
 
 def accounts_in(values: Iterable[Any]) -> set[str]:

@@ -1,0 +1,134 @@
+"""The worker that reads what a contract logged before it was watched, beside the live stream.
+
+Each past has a cursor of its own, a stream `cursor/<contract>`, that moves in the append that holds what was read: the
+same rule, and for the same reasons, as the ingester's. It ends where the live watch began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import aclosing
+
+from chain import metrics
+from chain.domain import CURSOR, BlocksBackfilled, ContractEvent
+from chain.domain.watch import past_cursor
+from chain.fetch import Fetcher
+from chain.handlers import Ingested, Translator
+from chain.past.progress import Past, hash_in_log, pasts
+from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id
+from messaging.leader import leadership
+from service import get_logger
+from tron.errors import NodeDisagrees, NodeError
+
+MOST_BLOCKS = 1_000
+LONGEST_PAUSE_SECONDS = 30.0
+log = get_logger("chain.backfill")
+
+
+class Backfill:
+    """Reads one past after the other until there is none; a worker.
+
+    Only logs are recorded: the transactions of that time were recorded then, as far as they were wanted. Any number of
+    instances may run. A node that fails or lies is asked again, with growing pauses.
+    """
+
+    name = "backfill"
+
+    def __init__(
+        self, event_log: EventLog, fetcher: Fetcher, *, batch_events: int = 2_000, poll_seconds: float = 0.5
+    ) -> None:
+        self._log = event_log
+        self._fetcher = fetcher
+        self._batch_events = batch_events
+        self._poll_seconds = poll_seconds
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        async with leadership(self._log.pool, f"chain:{self.name}") as lock, asyncio.TaskGroup() as group:
+            group.create_task(lock.watch())
+            group.create_task(self.backfill())
+
+    async def backfill(self) -> None:
+        """Runs until cancelled, without asking whether another one does: the cursors' versions keep that harmless."""
+        while True:
+            try:
+                unread = [past for past in await pasts(self._log) if not past.done]
+                if unread:
+                    await self._read(unread[0])
+                else:
+                    await asyncio.sleep(self._poll_seconds)
+            except WrongExpectedVersion as error:
+                metrics.FENCED.inc()
+                log.warning("another one was faster, reading the cursor again", reason=str(error))
+            except NodeError as error:
+                self._failures += 1
+                longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(self._failures, 10))
+                pause = random.uniform(longest / 2, longest)  # noqa: S311  # jitter needs no secrecy
+                log.warning("no usable answer from the node", reason=str(error), next_try_seconds=round(pause, 1))
+                await asyncio.sleep(pause)
+
+    async def _read(self, past: Past) -> None:
+        """Reads a past to its end."""
+        contract = past.contract
+        log.info("reading the past", contract=contract.name, first=past.next, last=contract.past[-1])
+        await self._hold()
+        translator = Translator({contract.name: contract}, None)
+        blocks = self._fetcher.blocks(past.next, contract.past[-1], translator.logged, after=past.last_block)
+        batch: list[Ingested] = []
+        async with aclosing(blocks):
+            async for block, receipts, more in blocks:
+                batch.append(translator.block(block, receipts))
+                if sum(one.logs for one in batch) >= self._batch_events or len(batch) >= MOST_BLOCKS or not more:
+                    past = await self._append(past, batch)
+                    batch = []
+                else:
+                    await asyncio.sleep(0)  # a block is some milliseconds of work; others want their turn
+
+    async def _hold(self) -> None:
+        """Asks only nodes that hold what the log has, also where another instance ingests."""
+        version = await self._log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", CURSOR)
+        (recorded,) = await self._log.read_stream(CURSOR, version - 1, limit=1)
+        proven = self._fetcher.nodes.proven_block
+        if proven is None or proven[0] < recorded.event.last:
+            await self._fetcher.hold(recorded.event.last, recorded.event.last_hash)
+
+    async def _append(self, past: Past, batch: list[Ingested]) -> Past:
+        """Appends a batch and moves the cursor, all or nothing. Raises NodeDisagrees for blocks that are not ours."""
+        last, name = batch[-1], past.contract.name
+        await self._compare(past.next, batch)
+        done = BlocksBackfilled(
+            contract=name,
+            first=past.next,
+            last=last.block.number,
+            last_hash=last.block.hash,
+            last_time=last.time,
+            blocks=last.block.number - past.next + 1,
+            events=sum(one.logs for one in batch),
+        )
+        event_id = derived_id(f"past/{name}/{done.first}/{done.last_hash}", done.last_time)
+        moved = NewEvent(past_cursor(name), done, done.last_time, event_id)
+        events = [event for one in batch for event in one.events]
+        appended = await self._log.append([*events, moved], {past_cursor(name): past.version})
+        self._failures = 0
+        _measure(past, done, events)
+        return Past(past.contract, appended.versions[past_cursor(name)], done.last + 1, done.last_hash)
+
+    async def _compare(self, first: int, batch: list[Ingested]) -> None:
+        """The live stream has passed these blocks, and knows the hash of one here and there; the last one's always."""
+        read = {one.block.number: one.block.hash for one in batch}
+        for number, block_hash in (await hash_in_log(self._log, first, batch[-1].block.number)).items():
+            if read.get(number, block_hash) != block_hash:
+                self._fetcher.nodes.suspect_all()
+                problem = f"block {number} is {read[number]} there, {block_hash} in the log"
+                raise NodeDisagrees("a node", "walletsolidity/getblockbylimitnext", problem)
+
+
+def _measure(past: Past, done: BlocksBackfilled, events: list[NewEvent]) -> None:
+    name = past.contract.name
+    metrics.BACKFILLED.labels(name).set(done.last)
+    metrics.BACKFILL_LEFT.labels(name).set(past.contract.past.stop - 1 - done.last)
+    decoded = sum(isinstance(new.event, ContractEvent) for new in events)
+    metrics.EVENTS.labels(name).inc(decoded)
+    metrics.UNDECODED.labels(name).inc(done.events - decoded)
