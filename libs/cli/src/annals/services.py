@@ -65,6 +65,11 @@ class Installed:
         """Its module `audit`, for a service that records what it reads from elsewhere."""
         return self._part("audit")
 
+    @property
+    def adding(self) -> Any:
+        """Its module `past.adding`, for a service that is told what to record while it runs."""
+        return self._part("past.adding")
+
     def settings(self) -> ServiceSettings:
         """Its settings, from the environment."""
         found: ServiceSettings = settings_class(self.create)()
