@@ -22,7 +22,7 @@ from chain.fetch import Fetcher, Index
 from chain.ingest import Ingester
 from chain.past.adding import add, register, status
 from chain.past.backfill import Backfill
-from chain.past.progress import pasts
+from chain.past.progress import Watching, pasts
 from chain.past.redecode import Redecoder
 from chain.projections import BlockchainEvents, ContractState, UndecodedLogs
 from chain.settings import ChainSettings
@@ -313,7 +313,7 @@ async def test_kills_at_each_append_of_the_past_lose_and_double_nothing(
     town.mine(1)
     await killed("before", 2)
     await killed("after", 1)
-    (past,) = await pasts(log)
+    (past,) = await pasts(log, await Watching(log).now())
     assert not past.done
     async with serving(log, town, batch_events=1):
         await caught_up(log, town)

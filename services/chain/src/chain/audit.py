@@ -266,8 +266,8 @@ class _Ours:
 
         A past that is still being read does not count yet.
         """
-        read = {past.contract.name: past for past in await pasts(self._log, self._connection)}
         state = watch(entry.event for entry in await self._log.read_stream(WATCH, conn=self._connection))
+        read = {past.contract.name: past for past in await pasts(self._log, state, self._connection)}
         since = {
             name: read[name].since if name in read else contract.since
             for name, contract in state.contracts.items()

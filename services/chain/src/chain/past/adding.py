@@ -136,7 +136,7 @@ async def register(
 async def status(log: EventLog) -> list[ContractStatus]:
     """Every watched contract, with how far its past was read."""
     state = await _state(log)
-    read = {past.contract.name: past for past in await pasts(log)}
+    read = {past.contract.name: past for past in await pasts(log, state)}
     return [await _status(log, contract, read.get(name)) for name, contract in state.contracts.items()]
 
 

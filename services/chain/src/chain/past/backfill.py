@@ -15,7 +15,7 @@ from chain.domain import CURSOR, BlocksBackfilled, ContractEvent
 from chain.domain.watch import past_cursor
 from chain.fetch import Fetcher
 from chain.handlers import Ingested, Translator
-from chain.past.progress import Past, hash_in_log, pasts
+from chain.past.progress import Past, Watching, hash_in_log, pasts
 from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id
 from messaging.leader import leadership
 from service import get_logger
@@ -42,6 +42,7 @@ class Backfill:
         self._fetcher = fetcher
         self._batch_events = batch_events
         self._poll_seconds = poll_seconds
+        self._watching = Watching(event_log)
         self._failures = 0
 
     async def run(self) -> None:
@@ -54,7 +55,7 @@ class Backfill:
         """Runs until cancelled, without asking whether another one does: the cursors' versions keep that harmless."""
         while True:
             try:
-                unread = [past for past in await pasts(self._log) if not past.done]
+                unread = [past for past in await pasts(self._log, await self._watching.now()) if not past.done]
                 if unread:
                     await self._read(unread[0])
                 else:

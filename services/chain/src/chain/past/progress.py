@@ -1,4 +1,4 @@
-"""How far the past of each contract was read."""
+"""What is watched, and how far the past of each contract was read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.domain import CURSOR, WATCH, BlocksBackfilled
-from chain.domain.watch import Watched, past_cursor, watch
+from chain.domain.watch import Watch, Watched, past_cursor, watch
 from eventlog import EventLog
 
 
@@ -36,9 +36,23 @@ class Past:
         return None if self.last_hash is None else (self.next - 1, self.last_hash)
 
 
-async def pasts(log: EventLog, conn: Any = None) -> list[Past]:
+class Watching:
+    """The stream `watch`, read again only once it has grown."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._state = Watch()
+
+    async def now(self) -> Watch:
+        """What is watched now."""
+        version = await self._log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", WATCH)
+        if version is not None and version != self._state.version:
+            self._state = watch(recorded.event for recorded in await self._log.read_stream(WATCH))
+        return self._state
+
+
+async def pasts(log: EventLog, state: Watch, conn: Any = None) -> list[Past]:
     """The past of each contract that has one, in the order in which they were added."""
-    state = watch(recorded.event for recorded in await log.read_stream(WATCH, conn=conn))
     return [await _past(log, contract, conn) for contract in state.contracts.values() if contract.past]
 
 

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 
 from chain import metrics
 from chain.decoding import LogReader
-from chain.domain import WATCH, LogDecoded, UndecodedLog, undecoded_stream
-from chain.domain.watch import LogsReviewed, Watched, review_cursor, watch
+from chain.domain import LogDecoded, UndecodedLog, undecoded_stream
+from chain.domain.watch import LogsReviewed, Watched, review_cursor
+from chain.past.progress import Watching
 from eventlog import EventLog, Metadata, NewEvent, RecordedEvent, WrongExpectedVersion, derived_id
 from messaging.leader import leadership
 from service import get_logger
@@ -33,6 +34,7 @@ class Redecoder:
         self._log = event_log
         self._poll_seconds = poll_seconds
         self._raw_at_once = raw_at_once
+        self._watching = Watching(event_log)
         self._seen: dict[str, tuple[int, int]] = {}  # by contract: number of ABIs, version of the raw logs' stream
 
     async def run(self) -> None:
@@ -45,7 +47,7 @@ class Redecoder:
         """Runs until cancelled, without asking whether another one does: the review's version keeps that harmless."""
         while True:
             try:
-                state = watch(recorded.event for recorded in await self._log.read_stream(WATCH))
+                state = await self._watching.now()
                 reviewed = [await self._review(one) for one in state.in_force.values() if _was_given_more(one)]
                 if not any(reviewed):
                     await asyncio.sleep(self._poll_seconds)
@@ -95,6 +97,8 @@ async def decodable(
 ) -> tuple[list[RecordedEvent], list[NewEvent]]:
     """Some of the raw logs behind a version, and what they say that was not said before."""
     page = await log.read_stream(undecoded_stream(contract.name), after, limit)
+    if not page:
+        return [], []
     reader = LogReader(contract.name, [abi for abi in contract.abis if abi.since is not None])
     found = {new.event_id: new for recorded in page if (new := _event(reader, recorded)) is not None}
     sql = "SELECT event_id FROM events WHERE event_id = ANY($1)"
