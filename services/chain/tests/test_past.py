@@ -35,7 +35,6 @@ from tron.creation import contract_address
 from tron.providers import Nodes, Provider
 from tron.sender import Sender
 
-pytestmark = pytest.mark.timeout(240)
 ROUNDS = 6
 FIRST, SECOND = json.dumps(FIRST_ABI), json.dumps({"abi": SECOND_ABI})
 KINDS = ["ContractEvent", "ContractEvent", "UndecodedLog", "UndecodedLog"]
@@ -295,7 +294,8 @@ async def test_raw_logs_are_decoded_when_an_abi_comes_that_knows_them_and_every_
     assert (state["events"], state["undecoded"]) == (len(events), len(rest))
 
 
-async def test_kills_at_each_append_of_the_past_lose_and_double_nothing(
+@pytest.mark.endurance
+async def test_kills_before_and_after_an_append_of_the_past_lose_and_double_nothing(
     town: Any, echo: Echo, log: EventLog, settings: ChainSettings, database: str
 ) -> None:
     async def killed(moment: str, number: int) -> None:
