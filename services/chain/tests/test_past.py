@@ -32,6 +32,7 @@ from messaging.testing import eventually, running
 from projections import Runner
 from tron.client import NodeClient
 from tron.creation import contract_address
+from tron.errors import NodeDisagrees
 from tron.providers import Nodes, Provider
 from tron.sender import Sender
 
@@ -236,6 +237,28 @@ async def test_rivals_that_ignore_the_locks_still_record_everything_once(
     assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
     assert await logs_of_the_log(log, echo) == await logs_of_the_node(town, echo)
     await certified(log, settings)
+
+
+async def test_a_past_of_other_blocks_than_the_log_knows_is_not_recorded(
+    town: Any, echo: Echo, log: EventLog, settings: ChainSettings
+) -> None:
+    await begun(log, town)
+    await add(log, settings, echo.address, FIRST, "echo", 0)
+    async with Nodes([Provider("node", town.url)]) as nodes:
+        async with running(Ingester(log, Fetcher(nodes), {}, transactions="logged", poll_seconds=0.05)):
+            await noted(log, town)
+        async with log.pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")  # events cannot be changed else
+            await connection.execute(
+                """UPDATE events SET data = jsonb_set(data, '{last_hash}', to_jsonb(repeat('0', 64)))
+                   WHERE stream = 'cursor' AND version = 1"""
+            )
+        (past,) = await pasts(log, await Watching(log).now())
+        with pytest.raises(NodeDisagrees, match=f"{'0' * 64} in the log"):
+            await Backfill(log, Fetcher(nodes, past=True))._read(past)
+    (after,) = await pasts(log, await Watching(log).now())
+    (begins,) = await log.read_stream("cursor", limit=1)
+    assert after.next <= begins.event.last
 
 
 # ---- an ABI -------------------------------------------------------------------------------------------------------
