@@ -275,7 +275,7 @@ async def shown(log: EventLog) -> tuple[list[Any], list[Any], list[Any]]:
 
     async with running(watermark, Runner(log.pool, log, watermark, models)):
         await eventually(there, within=60)
-    tables = zip(models, ("blockchain_events", "undecoded_logs", "contracts"), strict=True)
+    tables = zip(models, ("blockchain_events", "undecoded_logs", "contract_counts"), strict=True)
     events, raw, contracts = [await log.pool.fetch(f"SELECT * FROM {model.schema}.{table}") for model, table in tables]
     return events, raw, contracts
 
