@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ import asyncpg
 import httpx
 import pytest
 
-from chain.handlers import ARTIFACTS
+from chain.decoding import ARTIFACTS
+from chain.domain import WATCH, ContractsWatched
+from chain.domain.watch import AbiRegistered
 from chain.head import HeadFollower, HeadLog, install_sql
 from chain.head.branch import MOST_BLOCKS
 from chain.publish import HEAD, publish_head
 from contracts.head import BlockAdded, BlockRetracted
-from eventlog import EventLog
+from eventlog import EventLog, NewEvent
 from local_stack import devnet as devnet_server
 from local_stack.process import blocking
 from messaging import Relay, cloudevents
@@ -110,6 +113,37 @@ async def test_an_empty_head_log_begins_at_the_newest_block_and_tells_each_one_a
     assert [event.stream for event in last.events] == [f"dcmx-token/account/{stage.keys[0].address}"] * 3
     assert [event.message().type for event in last.events] == ["chain.dcmx-token.Transfer.v1"] * 3
     assert [(event.message().source.block_hash, event.data["value"]) for event in last.events] == [(last.hash, "7")] * 3  # type: ignore[attr-defined]
+
+
+TRANSFER = {
+    "type": "event",
+    "name": "Transfer",
+    "inputs": [
+        {"name": "from", "type": "address", "indexed": True},
+        {"name": "to", "type": "address", "indexed": True},
+        {"name": "value", "type": "uint256", "indexed": False},
+    ],
+}
+
+
+async def test_a_contract_that_is_added_while_it_runs_is_told_by_the_abi_it_came_with(
+    log: EventLog, nodes: Nodes, stage: Stage
+) -> None:
+    coin, now = stage.contracts["dcmx-token"], datetime.now(UTC)
+    async with running(HeadFollower(HeadLog(log), log, nodes, "", {}, poll_seconds=0.02)):
+        await caught_up(log.pool, stage)
+        for asked in (AbiRegistered("coin", coin, [TRANSFER], 0, None), ContractsWatched({"coin": coin}, "all", 0)):
+            await stage.pay(1)
+            await stage.mine(1)
+            await caught_up(log.pool, stage)
+            await log.append([NewEvent(WATCH, asked, now)])
+        await stage.pay(1)
+        await stage.mine(1)
+        await caught_up(log.pool, stage)
+    *before, last = [message for message in await entries(log.pool) if isinstance(message, BlockAdded)]
+    assert [message.events for message in before] == [()] * 3
+    assert [(event.type, event.stream) for event in last.events] == [("chain.events.EventLogged.v1", "coin/events")]
+    assert last.events[0].data["args"]["value"] == "7"
 
 
 async def test_many_blocks_since_the_last_look_are_all_told_in_steps(log: EventLog, nodes: Nodes, stage: Stage) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
 from time import monotonic, time
 
 from chain import metrics
 from chain.decoding import public_message
-from chain.domain import WATCH, ContractEvent, ContractsWatched
+from chain.domain import WATCH, ContractEvent
+from chain.domain.watch import Watch, Watched, evolve
 from chain.handlers import Ingested, Translator
 from chain.head.branch import Branch, Window, read_branch
 from chain.head.log import Entry, HeadLog, HeadMoved, Told
@@ -70,8 +71,8 @@ class HeadFollower:
         self._pace = Pace(poll_seconds)
         self._leads = False
         self._window = Window(0, (), -1)
-        self._translator = Translator(contracts, "logged")
-        self._watch_version = 0
+        self._watch = Watch()
+        self._translator = self._reading()
         self._tip_time = time()
         self._doubts = 0
         self._failures = 0
@@ -172,13 +173,14 @@ class HeadFollower:
 
     async def _look_at_what_is_watched(self) -> None:
         """Contracts that were added to the main log while it runs are told as well."""
-        recorded = await self._main.read_stream(WATCH, self._watch_version)
-        if recorded:
-            watched: dict[str, str] = dict(self._translator.names)
-            for event in (entry.event for entry in recorded):
-                watched |= event.contracts if isinstance(event, ContractsWatched) else {}
-            self._translator = Translator(watched | dict(self._contracts), "logged")
-            self._watch_version = recorded[-1].version
+        if recorded := await self._main.read_stream(WATCH, self._watch.version):
+            self._watch = reduce(evolve, (entry.event for entry in recorded), self._watch)
+            self._translator = self._reading()
+
+    def _reading(self) -> Translator:
+        """The settings' contracts are told before the main log has begun."""
+        settings = {name: Watched(name, address, since=0) for name, address in self._contracts.items()}
+        return Translator(settings | self._watch.in_force, None)
 
     async def _additions(self, branch: Branch) -> list[Entry]:
         messages: list[Entry] = []
