@@ -14,6 +14,7 @@ import pytest
 from devnet import snapshot
 from devnet.archive import Stored
 from devnet.chain import Chain
+from devnet.executor import Refused
 from devnet.keys import accounts, recover
 from devnet.load import Load, Order, transfers
 from devnet.settings import Settings
@@ -232,3 +233,22 @@ def test_the_command_refuses_a_chain_that_is_not_there(chains: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert "no chain is saved as 'nobody'" in ended.stderr
+
+
+def test_what_has_expired_by_the_blocks_times_enters_none_however_often_they_are_replaced() -> None:
+    now = 1_800_000_000_000
+    chain = Chain(Settings(block_time=3.0, accounts=5), clock=lambda: now)
+    for _ in range(8):
+        now += 3_000
+        chain.mine()
+    for _ in range(5):
+        chain.reorganise(4, keep=True)
+    ahead = chain.tip.timestamp
+    assert ahead >= now + 15_000
+    late, good = (transfers(accounts(5))[0].sign(chain.tip.id, ahead + more, now) for more in (0, 1))
+    with pytest.raises(Refused, match="expired"):
+        chain.broadcast(late, signed_here=True)
+    chain.broadcast(good, signed_here=True)
+    chain.advance(60)  # on purpose, for clients that have the real time
+    chain.mine()
+    chain.broadcast(transfers(accounts(5))[1].sign(chain.tip.id, ahead + 30_000, now), signed_here=True)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -105,3 +112,38 @@ async def fails(check: Check, because: str) -> bool:
     except RuntimeError as error:
         return because in str(error)
     return False
+
+
+class Nursery:
+    """Starts processes that tell the head, and ends each as a power cut would."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """A process runs inside the block."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        child = await self._said()
+        yield
+        os.kill(child, signal.SIGKILL)
+        assert await self._said() == -signal.SIGKILL, "it ended by itself"
+
+    async def _said(self) -> int:
+        assert self._process.stdout is not None
+        return int(await self._process.stdout.readline())
+
+
+@asynccontextmanager
+async def nursery(*arguments: str) -> AsyncIterator[Nursery]:
+    worker = str(Path(__file__).with_name("head_worker.py"))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, worker, *arguments, stdin=pipe, stdout=pipe, start_new_session=True
+    )
+    try:
+        yield Nursery(process)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # with a child that a failure has left
+        await process.communicate()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -37,7 +35,7 @@ from tron.providers import Nodes, Provider
 sys.path.append(str(Path(__file__).parent))  # for chain_bank and head_stage
 
 from chain_bank import listening
-from head_stage import PATIENCE, Stage, caught_up, entries, fails, replayed, retracted, told
+from head_stage import PATIENCE, Stage, caught_up, entries, fails, nursery, replayed, retracted, told
 
 pytestmark = pytest.mark.timeout(240)
 NOW = "/wallet/getnowblock"
@@ -325,41 +323,6 @@ async def test_followers_that_ignore_the_lock_tell_everything_once(log: EventLog
         rival.cancel()
     ends = await asyncio.gather(*rivals, return_exceptions=True)
     assert all(isinstance(end, asyncio.CancelledError) for end in ends)
-
-
-class Nursery:
-    """Starts processes that tell the head, and ends each as a power cut would."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """A process runs inside the block."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
-        child = await self._said()
-        yield
-        os.kill(child, signal.SIGKILL)
-        assert await self._said() == -signal.SIGKILL, "it ended by itself"
-
-    async def _said(self) -> int:
-        assert self._process.stdout is not None
-        return int(await self._process.stdout.readline())
-
-
-@asynccontextmanager
-async def nursery(*arguments: str) -> AsyncIterator[Nursery]:
-    worker = str(Path(__file__).with_name("head_worker.py"))
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, worker, *arguments, stdin=pipe, stdout=pipe, start_new_session=True
-    )
-    try:
-        yield Nursery(process)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # with a child that a failure has left
-        await process.communicate()
 
 
 async def test_kills_at_random_moments_while_the_chain_reorganises_lose_and_double_nothing(

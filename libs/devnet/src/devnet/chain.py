@@ -65,6 +65,7 @@ class Chain:
         self.block_time = settings.block_time
         self._clock = clock
         self._offset_ms = 0
+        self._moved_ms = 0  # of it, what was moved on purpose
         self._fork = 0
         first = genesis(settings)
         self.chain_id = int.from_bytes(first.id[-4:], "big")
@@ -84,7 +85,8 @@ class Chain:
             self._allocate()
         else:
             self.blocks, self.places = saved.blocks, saved.places
-            self._offset_ms, self._fork = saved.offset_ms, saved.fork
+            self._offset_ms = self._moved_ms = saved.offset_ms
+            self._fork = saved.fork
             self.state.load(saved.state)
         self._undo = self.state.begin()
 
@@ -202,8 +204,12 @@ class Chain:
             self._execute(transaction)
 
     def client_time_ms(self) -> int:
-        """Returns the time that clients are expected to have: the chain's without what `advance` added."""
-        return self.now_ms() - self._offset_ms + self._view.skew_ms
+        """Returns the time by which expiries are judged: the chain's without what was moved on purpose.
+
+        So clients that have the real time can go on after that. As long as nothing was moved, no block holds a
+        transaction that had expired by the time of the block before, as on a real network.
+        """
+        return self.now_ms() - self._moved_ms + self._view.skew_ms
 
     def _check_signatures(self, transaction: Transaction) -> None:
         def refuse(reason: str) -> Refused:
@@ -301,7 +307,9 @@ class Chain:
         self.pending = {}
         self._open_timestamp = None
         self._undo = self.state.begin()
-        self._offset_ms = max(self._offset_ms, timestamp - self._clock())  # blocks made early move the clock
+        early = max(0, timestamp - self._clock() - self._offset_ms)
+        self._offset_ms += early  # blocks made early move the clock
+        self._moved_ms += early if self.block_time is not None else 0  # on demand a slot is a millisecond
         self._settle(number - max(self.settings.solid_distance, self.settings.forced_depth))
         return block
 
@@ -321,6 +329,7 @@ class Chain:
     def advance(self, seconds: int) -> None:
         """Moves the chain's clock forward; transactions that clients time by the real clock stay valid."""
         self._offset_ms += seconds * 1000
+        self._moved_ms += seconds * 1000
 
     def reorganise(self, depth: int, keep: bool, force: bool = False) -> list[Block]:
         """Replaces the newest `depth` blocks by `depth + 1` others and returns those.
@@ -338,7 +347,7 @@ class Chain:
             most, what = unsolid, "the unsolidified blocks"
         if not 1 <= depth <= most:
             raise ValueError(f"depth: expected 1 to {most} ({what}), got {depth}")
-        gone = self.blocks[-depth:]
+        gone, moved_ms = self.blocks[-depth:], self._moved_ms
         waiting = list(self.pending.values())
         self.state.rollback([self._undo, *(block.undo for block in reversed(gone) if block.undo is not None)])
         self._undo = self.state.undo
@@ -359,4 +368,5 @@ class Chain:
         for _ in range(depth + 1):  # they take the slots of the blocks that are gone, and the next
             self._open(self.tip.timestamp + self._slot_ms())
             blocks.append(self.mine())
+        self._moved_ms = moved_ms  # that there is one block more is the network's doing
         return blocks
