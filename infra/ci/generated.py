@@ -51,7 +51,8 @@ def on_topics(topics: set[str]) -> list[type[Message]]:
 
 def asyncapi_text(service: str) -> str:
     """Returns the AsyncAPI document of what a service sends and receives; `chain` receives nothing from Kafka."""
-    topics: Sequence[TopicSpec] = importlib.import_module(f"{service}.publish").TOPICS
+    publish = importlib.import_module(f"{service}.publish")
+    topics: Sequence[TopicSpec] = (*publish.TOPICS, *getattr(publish, "BESIDE_THE_LOG", ()))
     heard: Sequence[str] = getattr(importlib.import_module(f"{service}.handlers"), "TOPICS", ())
     document = asyncapi(service, on_topics({topic.name for topic in topics}), on_topics(set(heard)))
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -48,7 +48,7 @@ async def told(servers: Servers) -> list[float]:
     """Seconds from each block to its message."""
     kafka, server = await servers.kafka(), await servers.postgres()
     own = [progress_topic(HEAD.name), *(topic("chain") for topic in (progress_topic, log_topic, seals_topic))]
-    await delete_topics(kafka, *(topic.name for topic in (*TOPICS, COMMANDS, *own)))  # another log's
+    await delete_topics(kafka, *(topic.name for topic in (*TOPICS, HEAD, COMMANDS, *own)))  # another log's
     database = await asyncio.to_thread(server.create_database)
     try:
         async with _network(servers) as (url, at):

@@ -8,7 +8,7 @@ from chain_shown import everything_shown, pages
 from chain import projections
 from chain.app import create
 from chain.domain import EVENTS, ZERO
-from chain.publish import OF_THE_LOG
+from chain.publish import TOPICS
 from eventlog import EventLog, EventTypes, Watermark
 from messaging.testing import delete_topics, eventually, read_all
 from projections import rebuild
@@ -103,7 +103,7 @@ async def test_each_topic_holds_every_public_event_once_and_in_order(chain: Runn
 
     async def told() -> bool:
         found: dict[str, list[str]] = {}
-        for topic in OF_THE_LOG:
+        for topic in TOPICS:
             for record in await read_all(kafka, topic.name):
                 assert record.key is not None
                 assert topic.name == f"chain.{record.key.decode().split('/')[0]}"

@@ -11,7 +11,7 @@ from chain import domain
 from chain.decoding import ARTIFACTS, MAX_DECODED_BYTES, MAX_RAW_DIGITS, public_message
 from chain.domain import ContractEvent, TransactionSolidified, UndecodedLog
 from chain.handlers import Translator
-from chain.publish import OF_THE_LOG
+from chain.publish import TOPICS
 from contracts import message_types
 from contracts.testing import address, hash_of
 from eventlog import MAX_EVENT_BYTES, EventTypes
@@ -66,7 +66,7 @@ def test_every_event_of_every_contract_has_a_stream_and_those_with_a_message_fit
     of_contracts = tuple(f"chain.{contract}." for contract in ARTIFACTS)
     assert with_message == {name for name in message_types() if name.startswith(of_contracts)}
     published = {name.rsplit(".", 2)[0] for name in with_message}
-    assert {topic.name for topic in OF_THE_LOG} == published | {"chain.operations", "chain.events"}
+    assert {topic.name for topic in TOPICS} == published | {"chain.operations", "chain.events"}
 
 
 def encoded(types: list[str]) -> str:

@@ -57,7 +57,7 @@ def create(settings: ChainSettings) -> Service:
     runner = Runner(pool, log, watermark, projections.ALL)
     kafka = settings.kafka_options()
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=(*publish.OF_THE_LOG, COMMANDS))
+    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=(*publish.TOPICS, COMMANDS))
 
     # The newest blocks, provisionally: a log of their own, since this one can take nothing back.
     head_log = HeadLog(log)
@@ -95,7 +95,9 @@ def create(settings: ChainSettings) -> Service:
         migrations=find_migrations("chain"),
         workers=[watermark, ingester, backfill, redecoder, runner, sealer, relay, head, head_relay, *sending],
         checks=[
-            kafka_check(settings, topics=[topic.name for topic in (*publish.TOPICS, COMMANDS)]),
+            kafka_check(
+                settings, topics=[topic.name for topic in (*publish.TOPICS, *publish.BESIDE_THE_LOG, COMMANDS)]
+            ),
             nodes_check(nodes, heights),
             head.check(),
             *([sender.check(), funds.check()] if signers else []),

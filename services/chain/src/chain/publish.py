@@ -9,7 +9,7 @@ from contracts import Message, operations
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
 
-OF_THE_LOG = (
+TOPICS = (
     *(TopicSpec(f"chain.{contract}") for contract in CONTRACTS),
     TopicSpec("chain.events"),
     TopicSpec("chain.operations"),
@@ -17,7 +17,7 @@ OF_THE_LOG = (
 HEAD = TopicSpec("chain.head", partitions=1, config={"retention.ms": str(7 * 86_400_000)})
 """Provisional blocks, from a log of their own."""
 
-TOPICS = (*OF_THE_LOG, HEAD)
+BESIDE_THE_LOG = (HEAD,)
 
 
 def publish(recorded: RecordedEvent) -> Publication | None:
