@@ -186,7 +186,8 @@ async def test_lists_are_filtered_by_everything_they_can_be_asked_for(chain: Run
             contract=contract,
             success=False,
         )
-        late = (at(events[0]["block_time"]) + timedelta(seconds=1)).isoformat()
+        last = max(at(everything[0]["block_time"]) for everything in (events, transactions))
+        late = (last + timedelta(seconds=1)).isoformat()
         assert await pages(client, "/events", since=late) == await pages(client, "/transactions", since=late) == []
         assert await pages(client, "/events", until="1970-01-01") == []
         await the_counts_are(client, events, transactions)
