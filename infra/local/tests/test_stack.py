@@ -20,6 +20,8 @@ from local_stack.paths import local
 from local_stack.process import LocalStackError
 from local_stack.stack import Addresses, Stack
 
+pytestmark = pytest.mark.endurance
+
 NAME = f"check-{os.getpid()}"
 
 

@@ -14,6 +14,8 @@ from contracts.chain import Pool, Source
 from contracts.rewards import RewardPaid, VoteRecorded
 from messaging.testing import NOW, delete_topics, send
 
+pytestmark = pytest.mark.endurance
+
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 HASH = "0x" + "ab" * 32
 

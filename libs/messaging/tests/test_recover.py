@@ -23,6 +23,8 @@ from messaging.progress import read_progress
 from messaging.reading import Step
 from messaging.testing import NOW, TYPES, Counted, CountedMessage, count, eventually, headers, publish_to, running
 
+pytestmark = pytest.mark.endurance
+
 ROWS = f"SELECT {', '.join(restore.COLUMNS)} FROM events ORDER BY position"
 NewDatabase = Callable[..., Awaitable[str]]
 

@@ -33,6 +33,8 @@ from messaging.progress import read_progress
 from messaging.stored import decode
 from messaging.testing import TYPES, CountedMessage, count, delete_topics, eventually, publish_to, read_all, running
 
+pytestmark = pytest.mark.endurance
+
 Spawn = Callable[..., Any]
 
 

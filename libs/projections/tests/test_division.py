@@ -46,6 +46,8 @@ from projections.follow import deliver
 from projections.generation import Generation
 from projections.partitions import Partition, divide
 
+pytestmark = pytest.mark.endurance
+
 WORKER = Path(__file__).with_name("worker_process.py")
 
 

@@ -16,6 +16,8 @@ from bank_sample import Balances, Highest, Statements, caught_up, credited, even
 from eventlog import EventLog, Watermark
 from projections import RebuildRunning, Rebuilt, Runner, audit, rebuild, rebuild_keys
 
+pytestmark = pytest.mark.endurance
+
 WORKER = Path(__file__).with_name("worker_process.py")
 
 

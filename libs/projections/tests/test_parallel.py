@@ -29,6 +29,8 @@ from projections.errors import Fenced
 from projections.generation import Generation, Suffix
 from projections.partitions import Partition, divide, unite
 
+pytestmark = pytest.mark.endurance
+
 EVENTS = 12_000
 SLOWLY = 200  # events a second: a worker that has applied its first batch is still there when a test is ready for it
 WORKER = Path(__file__).with_name("worker_process.py")

@@ -18,6 +18,8 @@ from service import migrate
 from service.main import settings_class
 from service.process import _bind
 
+pytestmark = pytest.mark.endurance
+
 Start = Callable[..., AbstractAsyncContextManager[Any]]
 Command = Callable[..., Any]
 

@@ -31,6 +31,8 @@ from tron.sender import Sender
 from tron.transaction import Signed
 from tron.verify import Verdict, code_at, difference, immutables, verify, without_metadata
 
+pytestmark = pytest.mark.endurance
+
 PROGRAM = Path(__file__).parent / "killed_deployment.py"
 ONE_POOL = Plan(pools={1: Pool(1_000 * TOKEN, 10 * TOKEN)})
 STEPS = 11

@@ -18,7 +18,7 @@ from messaging.testing import eventually, running
 from tron.model import logs_of
 from tron.providers import Nodes, Provider
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
 INFOS = "walletsolidity/gettransactioninfobyblocknum"
 Bend = Callable[[str, Any, Any], Any]
 Rows = list[tuple[object, ...]]

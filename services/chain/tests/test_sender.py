@@ -33,7 +33,7 @@ from tron.providers import AnyNode, Nodes, Provider
 from tron.sender import Sender
 from tron.signers import LocalSigner
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
 
 QUICK = Limits(expiry_seconds=5.0, attempts=2, pauses=(0.1, 0.2, 0.4))
 SLOW = Limits(expiry_seconds=60.0, pauses=(0.1, 0.2, 0.4))

@@ -25,7 +25,7 @@ from tron.contracts import DCMXToken
 from tron.keys import Key
 from tron.sender import Sender
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
 
 WORKER = Path(__file__).with_name("sender_worker.py")
 STEPS = [
