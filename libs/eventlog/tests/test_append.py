@@ -170,6 +170,14 @@ async def test_events_of_some_types_can_be_selected_and_pages_follow_each_other(
     assert [e.stream for e in await log.read_streams({"a": 9, "b": 0, "none": 0})] == ["a", "b"]
 
 
+async def test_a_stream_tells_its_version_and_its_last_event(log: EventLog) -> None:
+    assert (await log.version("s"), await log.last("s")) == (0, None)
+    await log.append([credited("s", 1), credited("other", 2), credited("s", 3)])
+    last = await log.last("s")
+    assert last is not None
+    assert (await log.version("s"), last.version, last.event) == (2, 2, credited("s", 3).event)
+
+
 async def test_shares_deal_the_streams_and_keep_their_order(log: EventLog) -> None:
     last = (await log.append([credited(f"s{i % 20}", i) for i in range(100)])).position
     shares = [await log.read(0, last, share=Share(index, 3), types=["Credited"]) for index in range(3)]

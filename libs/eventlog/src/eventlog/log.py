@@ -131,6 +131,17 @@ class EventLog:
         sql = f"SELECT {_COLUMNS} FROM events WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3"  # noqa: S608 - constant columns
         return self._recorded(await (conn or self.pool).fetch(sql, stream, after_version, limit))
 
+    async def version(self, stream: str, conn: asyncpg.Connection | None = None) -> int:
+        """The version of a stream's last event; 0 when it has none."""
+        found = await (conn or self.pool).fetchval("SELECT version FROM streams WHERE stream = $1", stream)
+        return int(found or 0)
+
+    async def last(self, stream: str, conn: asyncpg.Connection | None = None) -> RecordedEvent | None:
+        """The last event of a stream; None when it has none."""
+        sql = f"SELECT {_COLUMNS} FROM events WHERE stream = $1 ORDER BY version DESC LIMIT 1"  # noqa: S608 - constant columns
+        found = self._recorded(await (conn or self.pool).fetch(sql, stream))
+        return found[0] if found else None
+
     async def read_streams(
         self, after_versions: Mapping[str, int], conn: asyncpg.Connection | None = None
     ) -> list[RecordedEvent]:

@@ -8,7 +8,6 @@ again, so that the preferred node comes back by itself.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -29,6 +28,7 @@ from tron.errors import (
 from tron.model import Block, TransactionInfo
 from tron.pace import Budget, Pace
 from tron.parse import Json
+from tron.retry import back_off
 
 MEMORY = 0.1
 """How much of the health score one answer makes: the last 20 or so count."""
@@ -133,8 +133,8 @@ class Node:
             return  # our own doing; or one of a crowd, which counts once
         self.score -= self.score * MEMORY * (3 if isinstance(error, NodeLied) else 1)
         first = next(seconds for kind, seconds in FIRST_REST_SECONDS if isinstance(error, kind))
-        longest = min(LONGEST_REST_SECONDS, first * 2.0 ** min(self._failures, 10) / max(self.score, 0.1))
-        self._rests_until = monotonic() + random.uniform(longest / 2, longest)  # noqa: S311  # jitter
+        rest = back_off(self._failures, first / max(self.score, 0.1), LONGEST_REST_SECONDS)
+        self._rests_until = monotonic() + rest
         self._failures += 1
         self.admitted = self.admitted and self._failures < 3
 

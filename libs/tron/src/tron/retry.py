@@ -13,6 +13,12 @@ from tron.errors import NodeUnavailable, RateLimited
 T = TypeVar("T")
 
 
+def back_off(failures: int, first: float, longest: float) -> float:
+    """Return the seconds to pause after so many failures in a row: half to all of `first`, doubled with each."""
+    bound = min(longest, first * 2.0 ** min(failures, 10))
+    return random.uniform(bound / 2, bound)  # noqa: S311  # jitter needs no secrecy
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often and how patiently to try again after `on` (the pauses are seconds, drawn from 0 to a growing bound).

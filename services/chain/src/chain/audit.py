@@ -241,11 +241,10 @@ class _Ours:
     async def covers(self, first: int, last: int | None) -> int:
         """The last block to look at. Raises LookupError unless the log has read all of them."""
         done = await self._log.read_stream(CURSOR, conn=self._connection, limit=1)
-        version = await self._connection.fetchval("SELECT version FROM streams WHERE stream = $1", CURSOR)
-        if not done:
+        ended = await self._log.last(CURSOR, self._connection)
+        if ended is None:
             raise LookupError("the log has read no blocks yet")
         begun: BlocksIngested = done[0].event
-        (ended,) = await self._log.read_stream(CURSOR, version - 1, conn=self._connection, limit=1)
         upto = ended.event.last if last is None else last
         if not begun.first <= first <= upto <= ended.event.last:
             raise LookupError(

@@ -8,7 +8,6 @@ ingesters that read the same blocks one is refused. A session advisory lock lets
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import aclosing
@@ -25,6 +24,7 @@ from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id, traci
 from messaging.leader import leadership, while_leading
 from service import get_logger
 from tron.errors import NodeDisagrees, NodeError
+from tron.retry import back_off
 
 MOST_BLOCKS = 1_000
 LONGEST_PAUSE_SECONDS = 30.0
@@ -117,8 +117,7 @@ class Ingester:
                 cursor = None
             except NodeError as error:
                 self._failures += 1
-                longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(self._failures, 10))
-                pause = random.uniform(longest / 2, longest)  # noqa: S311  # jitter needs no secrecy
+                pause = back_off(self._failures, 0.25, LONGEST_PAUSE_SECONDS)
                 log.warning("no usable answer from the node", reason=str(error), next_try_seconds=round(pause, 1))
                 await asyncio.sleep(pause)
                 cursor = None  # what was appended before the failure has moved it
@@ -127,10 +126,9 @@ class Ingester:
 
     async def cursor(self) -> Cursor:
         """The cursor as the log has it."""
-        version = await self._log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", CURSOR)
-        if version is None:
+        recorded = await self._log.last(CURSOR)
+        if recorded is None:
             return Cursor(0, self._start_block)
-        (recorded,) = await self._log.read_stream(CURSOR, version - 1, limit=1)
         done: BlocksIngested = recorded.event
         metrics.INGESTED.set(done.last)
         return Cursor(recorded.version, done.last + 1, done.last_hash)
@@ -172,8 +170,7 @@ class Ingester:
 
     async def _asked(self) -> bool:
         """Whether somebody has asked for more to be watched since the last look."""
-        version = await self._log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", WATCH)
-        return (version or 0) != self._watch_version
+        return await self._log.version(WATCH) != self._watch_version
 
     async def _verify(self, cursor: Cursor) -> None:
         """A node must hold the last block that the log has; while all lag, they are waited for."""
@@ -223,9 +220,9 @@ class Ingester:
         done = batch.done()
         event_id = derived_id(f"blocks/{done.first}/{done.last_hash}", done.last_time)
         moved = NewEvent(CURSOR, done, done.last_time, event_id)
-        expected = {CURSOR: batch.cursor.version} | dict.fromkeys(
-            [WATCH] if self._to_watch else [], self._watch_version
-        )
+        expected = {CURSOR: batch.cursor.version}
+        if self._to_watch:
+            expected[WATCH] = self._watch_version
         blocks = {"annals.blocks": done.blocks, "annals.block.first": done.first, "annals.block.last": done.last}
         with tracing.span("ingest blocks", began_ns=batch.began_ns, attributes=blocks):  # here a trace begins
             appended = await self._log.append([*self._to_watch, *batch.events, moved], expected)

@@ -24,7 +24,7 @@ from chain.payloads import Payloads
 from chain.signing import Hopeless, Limits, Signing, as_signed
 from chain.witness import Head, Reached, Witness
 from eventlog import DuplicateEvent, EventLog, Executor, Intent, NewEvent, Watermark
-from messaging.leader import leadership
+from messaging.leader import leadership, while_leading
 from service import get_logger
 from service.health import Check
 from tron.breaker import CircuitBreaker
@@ -108,9 +108,7 @@ class OperationSender:
         async with leadership(self._log.pool, f"chain:{self.name}") as lock:
             metrics.SENDER_LEADER.set(1)
             try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(lock.watch())
-                    group.create_task(self.send())
+                await while_leading(lock, self.send())
             finally:
                 metrics.SENDER_LEADER.set(0)
 

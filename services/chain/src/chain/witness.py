@@ -78,7 +78,7 @@ class Witness:
         for owner in owners:
             stream = transaction_stream(owner)
             if stream not in self._versions:
-                self._versions[stream] = await self._version(stream, None)
+                self._versions[stream] = await self._log.version(stream)
         found = []
         for recorded in await self._log.read_streams(dict(self._versions)):
             self._versions[recorded.stream] = recorded.version
@@ -111,15 +111,13 @@ class Witness:
         return None
 
     async def _reached(self) -> Reached | None:
-        version = await self._version(CURSOR, None)
-        if version == 0:
+        recorded = await self._log.last(CURSOR)
+        if recorded is None:
             return None
-        (recorded,) = await self._log.read_stream(CURSOR, version - 1, limit=1)
         done: BlocksIngested = recorded.event
         return Reached(done.last, done.last_time)
 
-    async def _version(self, stream: str, before: int | None) -> int:
-        """The version a stream has, or had before a position."""
-        sql = """SELECT version FROM events WHERE stream = $1 AND ($2::bigint IS NULL OR position < $2)
-                 ORDER BY version DESC LIMIT 1"""
+    async def _version(self, stream: str, before: int) -> int:
+        """The version that a stream had before a position."""
+        sql = "SELECT version FROM events WHERE stream = $1 AND position < $2 ORDER BY version DESC LIMIT 1"
         return int(await self._log.pool.fetchval(sql, stream, before) or 0)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial, reduce
+from functools import partial
 from itertools import pairwise
 from time import monotonic, time
 
 from chain import metrics
 from chain.decoding import public_message
-from chain.domain import WATCH, ContractEvent
-from chain.domain.watch import Watch, Watched, evolve
+from chain.domain import ContractEvent
+from chain.domain.watch import Watch
 from chain.handlers import Ingested, Translator
 from chain.head.branch import Branch, Window, read_branch
 from chain.head.log import Entry, HeadLog, HeadMoved, Told
+from chain.past.progress import Watching
 from contracts.head import BlockAdded, BlockRetracted, ProvisionalEvent
 from eventlog import EventLog
 from messaging.connection import Kafka
@@ -27,6 +27,7 @@ from messaging.topics import progress_topic
 from service import Check, get_logger
 from tron.errors import NodeBehind, NodeDisagrees, NodeError
 from tron.providers import Nodes
+from tron.retry import back_off
 
 TOPIC = "chain.head"
 LOOKS = 3
@@ -64,15 +65,15 @@ class HeadFollower:
         poll_seconds: float = 0.5,
     ) -> None:
         self._log = head_log
-        self._main = event_log
         self._nodes = nodes
         self._kafka = kafka
         self._contracts = contracts
         self._pace = Pace(poll_seconds)
         self._leads = False
         self._window = Window(0, (), -1)
-        self._watch = Watch()
-        self._translator = self._reading()
+        self._watching = Watching(event_log)
+        self._watched = Watch()
+        self._translator = Translator(contracts, None)  # those are told before the main log has begun
         self._tip_time = time()
         self._doubts = 0
         self._failures = 0
@@ -173,14 +174,10 @@ class HeadFollower:
 
     async def _look_at_what_is_watched(self) -> None:
         """Contracts that were added to the main log while it runs are told as well."""
-        if recorded := await self._main.read_stream(WATCH, self._watch.version):
-            self._watch = reduce(evolve, (entry.event for entry in recorded), self._watch)
-            self._translator = self._reading()
-
-    def _reading(self) -> Translator:
-        """The settings' contracts are told before the main log has begun."""
-        settings = {name: Watched(name, address, since=0) for name, address in self._contracts.items()}
-        return Translator(settings | self._watch.in_force, None)
+        watched = await self._watching.now()
+        if watched is not self._watched:
+            self._watched = watched
+            self._translator = Translator({**self._contracts, **watched.in_force}, None)
 
     async def _additions(self, branch: Branch) -> list[Entry]:
         messages: list[Entry] = []
@@ -202,8 +199,7 @@ class HeadFollower:
                 log.critical("every node contradicts what was solidified, nothing more is told", reason=str(error))
             self._stuck = True
             return STUCK_PAUSE_SECONDS
-        longest = min(LONGEST_PAUSE_SECONDS, 2 * LEAST_PAUSE_SECONDS * 2 ** min(self._failures, 10))
-        pause = random.uniform(longest / 2, longest)  # noqa: S311  # jitter needs no secrecy
+        pause = back_off(self._failures, 2 * LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         if self._failures >= LOOKS:
             log.warning("no usable answer about the head", reason=str(error), next_try_seconds=round(pause, 1))
         return pause

@@ -7,7 +7,6 @@ same rule, and for the same reasons, as the ingester's. It ends where the live w
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import aclosing
 
 from chain import metrics
@@ -17,9 +16,10 @@ from chain.fetch import Fetcher
 from chain.handlers import Ingested, Translator
 from chain.past.progress import Past, Watching, hash_in_log, pasts
 from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id
-from messaging.leader import leadership
+from messaging.leader import leadership, while_leading
 from service import get_logger
 from tron.errors import NodeDisagrees, NodeError
+from tron.retry import back_off
 
 MOST_BLOCKS = 1_000
 LONGEST_PAUSE_SECONDS = 30.0
@@ -47,9 +47,8 @@ class Backfill:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        async with leadership(self._log.pool, f"chain:{self.name}") as lock, asyncio.TaskGroup() as group:
-            group.create_task(lock.watch())
-            group.create_task(self.backfill())
+        async with leadership(self._log.pool, f"chain:{self.name}") as lock:
+            await while_leading(lock, self.backfill())
 
     async def backfill(self) -> None:
         """Runs until cancelled, without asking whether another one does: the cursors' versions keep that harmless."""
@@ -65,8 +64,7 @@ class Backfill:
                 log.warning("another one was faster, reading the cursor again", reason=str(error))
             except NodeError as error:
                 self._failures += 1
-                longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(self._failures, 10))
-                pause = random.uniform(longest / 2, longest)  # noqa: S311  # jitter needs no secrecy
+                pause = back_off(self._failures, 0.25, LONGEST_PAUSE_SECONDS)
                 log.warning("no usable answer from the node", reason=str(error), next_try_seconds=round(pause, 1))
                 await asyncio.sleep(pause)
 
@@ -89,8 +87,8 @@ class Backfill:
 
     async def _hold(self) -> None:
         """Asks only nodes that hold what the log has, also where another instance ingests."""
-        version = await self._log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", CURSOR)
-        (recorded,) = await self._log.read_stream(CURSOR, version - 1, limit=1)
+        recorded = await self._log.last(CURSOR)
+        assert recorded is not None, "a watch begins with the first blocks that were read"
         proven = self._fetcher.nodes.proven_block
         if proven is None or proven[0] < recorded.event.last:
             await self._fetcher.hold(recorded.event.last, recorded.event.last_hash)

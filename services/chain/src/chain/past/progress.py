@@ -45,8 +45,7 @@ class Watching:
 
     async def now(self) -> Watch:
         """What is watched now."""
-        version = await self._log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", WATCH)
-        if version is not None and version != self._state.version:
+        if await self._log.version(WATCH) != self._state.version:
             self._state = watch(recorded.event for recorded in await self._log.read_stream(WATCH))
         return self._state
 
@@ -57,18 +56,16 @@ async def pasts(log: EventLog, state: Watch, conn: Any = None) -> list[Past]:
 
 
 async def _past(log: EventLog, contract: Watched, conn: Any) -> Past:
-    stream = past_cursor(contract.name)
-    version = await (conn or log.pool).fetchval("SELECT version FROM streams WHERE stream = $1", stream)
-    if version is None:
+    recorded = await log.last(past_cursor(contract.name), conn)
+    if recorded is None:
         return Past(contract, 0, contract.past.start)
-    (recorded,) = await log.read_stream(stream, version - 1, limit=1, conn=conn)
     done: BlocksBackfilled = recorded.event
     return Past(contract, recorded.version, done.last + 1, done.last_hash)
 
 
 async def hash_in_log(log: EventLog, first: int, last: int) -> dict[int, str]:
     """The hashes that the log has of some of the blocks `first` to `last`: of those with which an append ended."""
-    version = await log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", CURSOR) or 0
+    version = await log.version(CURSOR)
     low, high = 0, version  # the first version whose blocks end at `first` or later is above `low`
     while low < high:
         middle = (low + high) // 2

@@ -15,7 +15,7 @@ from chain.domain import LogDecoded, UndecodedLog, undecoded_stream
 from chain.domain.watch import LogsReviewed, Watched, review_cursor
 from chain.past.progress import Watching
 from eventlog import EventLog, Metadata, NewEvent, RecordedEvent, WrongExpectedVersion, derived_id
-from messaging.leader import leadership
+from messaging.leader import leadership, while_leading
 from service import get_logger
 
 RAW_AT_ONCE = 500
@@ -39,9 +39,8 @@ class Redecoder:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        async with leadership(self._log.pool, f"chain:{self.name}") as lock, asyncio.TaskGroup() as group:
-            group.create_task(lock.watch())
-            group.create_task(self.redecode())
+        async with leadership(self._log.pool, f"chain:{self.name}") as lock:
+            await while_leading(lock, self.redecode())
 
     async def redecode(self) -> None:
         """Runs until cancelled, without asking whether another one does: the review's version keeps that harmless."""
@@ -84,11 +83,9 @@ def _was_given_more(contract: Watched) -> bool:
 
 async def last_review(log: EventLog, contract: Watched) -> tuple[int, LogsReviewed]:
     """The version of the review's stream and its last event."""
-    stream = review_cursor(contract.name)
-    version = await log.pool.fetchval("SELECT version FROM streams WHERE stream = $1", stream)
-    if version is None:
+    recorded = await log.last(review_cursor(contract.name))
+    if recorded is None:
         return 0, LogsReviewed(contract.name, 0, 0, 0)
-    (recorded,) = await log.read_stream(stream, version - 1, limit=1)
     return recorded.version, recorded.event
 
 
