@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
 
-from local_stack.process import free_port
 from local_stack.proxy import Proxy
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -23,7 +23,7 @@ async def proxy() -> AsyncIterator[Proxy]:
         writer.close()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    async with server, Proxy(free_port(), server.sockets[0].getsockname()[1]) as proxy:
+    async with server, Proxy(0, server.sockets[0].getsockname()[1]) as proxy:
         yield proxy
 
 
@@ -76,3 +76,21 @@ async def test_a_closed_port_refuses_until_it_is_opened_again(proxy: Proxy) -> N
     connection = await connect(proxy)
     assert await echoed(connection) == b"hello\n"
     connection[1].close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_connection_that_comes_while_the_port_closes_is_served_or_refused_never_left_open(
+    proxy: Proxy, turns: int
+) -> None:
+    waiting = asyncio.create_task(connect(proxy))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    proxy.refuse()
+    try:
+        connection = await waiting
+        assert await echoed(connection) in {b"hello\n", b""}
+        connection[1].close()
+    except ConnectionError:
+        pass
+    await proxy.stop()
+    gc.collect()  # warns of what was left open
