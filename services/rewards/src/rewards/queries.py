@@ -7,18 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rewards.projections import (
-    ListeningRewards,
-    PoolStatus,
-    RewardClaims,
-    RewardTotals,
-    Votes,
-    listening_rewards,
-    pools,
-    reward_claims,
-    reward_totals,
-    track_votes,
-)
+from rewards.projections.claims import RewardClaims, reward_claims
+from rewards.projections.listening import ListeningRewards, listening_rewards
+from rewards.projections.pools import PoolStatus, pools
+from rewards.projections.totals import RewardTotals, reward_totals
+from rewards.projections.votes import Votes, track_votes
 
 Query = sa.Select[Any]
 

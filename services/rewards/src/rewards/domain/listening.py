@@ -1,7 +1,4 @@
-"""What the rewards service knows and decides: pools, claims, listening, votes. Pure: no clock, no ids, no I/O.
-
-Amounts are in 10^-18 DCMX. Users are opaque subject ids or public wallet addresses.
-"""
+"""Listening: what users have heard, and what it earns."""
 
 from __future__ import annotations
 
@@ -11,55 +8,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import assert_never
 
-from contracts.chain import Pool, Source
-from contracts.values import Address, Amount, Hash
+from contracts.values import Amount
 from eventlog import Decider
-
-# ---- pools: what RewardVault holds and allows -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PoolFunded:
-    pool: Pool
-    funder: Address
-    amount: Amount
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class PoolConfigured:
-    pool: Pool
-    daily_limit: Amount
-    active: bool
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSwept:
-    pool: Pool
-    to: Address
-    amount: Amount
-    source: Source
-
-
-# ---- claims: what RewardVault has paid --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimPaid:
-    claim_id: Hash
-    pool: Pool
-    claimant: Address
-    amount: Amount
-    day: int  # days since 1970-01-01 UTC, the boundary that the daily limit used
-    source: Source
-
-
-class ConflictingClaim(Exception):
-    """A claim id that was paid before came again with other contents: RewardVault rules this out."""
-
-
-# ---- listening: what users have heard ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,42 +74,6 @@ class Listening:
     rewarded: Sequence[tuple[str, datetime, int]] = ()  # track, ended at, amount
 
 
-# ---- votes: one per user and track, changeable ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CastVote:
-    user: str
-    track_id: str
-    like: bool
-
-
-@dataclass(frozen=True, slots=True)
-class VoteCast:
-    user: str
-    track_id: str
-    like: bool
-    replaces: bool | None  # the vote before, if there was one
-
-
-# ---- deciders ---------------------------------------------------------------------------------------------------
-
-PoolEvent = PoolFunded | PoolConfigured | PoolSwept
-
-
-def record_pool(fact: PoolEvent, _: None) -> list[PoolEvent]:
-    """The chain has decided already; a pool only keeps what happened."""
-    return [fact]
-
-
-def record_claim(fact: ClaimPaid, paid: ClaimPaid | None) -> list[ClaimPaid]:
-    if paid is None:
-        return [fact]
-    if paid == fact:
-        return []
-    raise ConflictingClaim(f"claim {fact.claim_id}: expected {paid}, got {fact}")
-
-
 def record_listen(command: RecordListen, state: Listening) -> list[ListenRewarded | ListenNotRewarded]:
     if command.listen_id in state.known:
         return []
@@ -206,25 +120,6 @@ def heard(state: Listening, event: ListenRewarded | ListenNotRewarded) -> Listen
             assert_never(never)
 
 
-def cast_vote(command: CastVote, current: bool | None) -> list[VoteCast]:
-    if command.like == current:
-        return []
-    return [VoteCast(command.user, command.track_id, command.like, replaces=current)]
-
-
-pool: Decider[PoolEvent, None, PoolEvent] = Decider(None, record_pool, lambda state, _: state)
-claim: Decider[ClaimPaid, ClaimPaid | None, ClaimPaid] = Decider(None, record_claim, lambda _, paid: paid)
 listening: Decider[RecordListen, Listening, ListenRewarded | ListenNotRewarded] = Decider(
     Listening(), record_listen, heard
 )
-vote: Decider[CastVote, bool | None, VoteCast] = Decider(None, cast_vote, lambda _, cast: cast.like)
-
-EVENTS: dict[str, type] = {
-    "PoolFunded.v1": PoolFunded,
-    "PoolConfigured.v1": PoolConfigured,
-    "PoolSwept.v1": PoolSwept,
-    "ClaimPaid.v1": ClaimPaid,
-    "ListenRewarded.v1": ListenRewarded,
-    "ListenNotRewarded.v1": ListenNotRewarded,
-    "VoteCast.v1": VoteCast,
-}
