@@ -33,7 +33,7 @@ SERVERS = {"PostgreSQL": 5, "Kafka": 3}
 CUTS = 8
 SHUTDOWN_SECONDS = 25
 ENDED_WELL = (0, -signal.SIGTERM & 0xFF)  # the signal itself, before the service had begun to listen for it
-PAUSE_SECONDS = 2.5
+PAUSE_SECONDS = 5  # each round's audit computes everything anew, so what there is must not grow too fast
 QUIET = Console(quiet=True)
 
 

@@ -27,6 +27,7 @@ from eventlog.testing import EXAMPLE_TYPES, credited
 from messaging import ensure, stored
 from messaging.producer import TransactionalProducer
 from messaging.seals import SealPublisher
+from messaging.testing import readable
 from messaging.topics import log_topic, seals_topic
 from service import ServiceSettings
 
@@ -86,6 +87,7 @@ def log(database: str, kafka: str, monkeypatch: pytest.MonkeyPatch) -> Log:
         await producer.commit()
         await SealPublisher(kafka, pool, name).publish(producer, upto=40)
         await producer.stop()
+        await readable(kafka, f"{name}.relay")
 
     made.do(fill)
     return made

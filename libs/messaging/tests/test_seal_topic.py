@@ -17,7 +17,7 @@ from messaging import LogBehindTopics, LogResealed, Malformed, Relay, TopicSpec,
 from messaging.producer import TransactionalProducer
 from messaging.seals import SealPublisher, read_published
 from messaging.stored import decode
-from messaging.testing import count, eventually, publish_to, read_all, running, send_raw
+from messaging.testing import count, eventually, publish_to, read_all, readable, running, send_raw
 from messaging.topics import seals_topic
 
 Spawn = Callable[..., Any]
@@ -48,6 +48,7 @@ async def publish(kafka: str, pool: asyncpg.Pool | None, name: str, upto: int = 
         await publisher.publish(producer, upto)
     finally:
         await producer.stop()
+    await readable(kafka, f"{name}.relay")
 
 
 async def superuser(pool: asyncpg.Pool, statement: str) -> None:

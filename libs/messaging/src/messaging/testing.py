@@ -20,6 +20,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from contracts import Message
 from eventlog import EventLog, EventTypes, NewEvent, RecordedEvent
 from messaging.connection import Kafka, options
+from messaging.errors import is_transient
+from messaging.producer import TransactionalProducer
 from messaging.received import Received
 from messaging.relay import Publication
 from messaging.topics import TopicSpec, ensure
@@ -72,12 +74,31 @@ class Worker(Protocol):
 
 @contextlib.asynccontextmanager
 async def running(*workers: Worker) -> AsyncIterator[None]:
-    """Runs workers inside the block; one that fails ends the block with its error."""
+    """Runs workers inside the block: again after a transient error, as a service does; any other ends the block."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(worker.run()) for worker in workers]
+        tasks = [group.create_task(_kept_running(worker)) for worker in workers]
         yield
         for task in tasks:
             task.cancel()
+
+
+async def _kept_running(worker: Worker) -> None:
+    while True:
+        try:
+            return await worker.run()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def readable(kafka: Kafka, transactional_id: str) -> None:
+    """Waits until readers see this id's last transaction: Kafka marks it in the partitions after it has answered."""
+    producer = TransactionalProducer(kafka, transactional_id)
+    try:
+        await producer.start()
+    finally:
+        await producer.stop()
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], within: float = 60.0) -> None:
