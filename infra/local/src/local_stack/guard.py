@@ -42,7 +42,6 @@ def main() -> int:
         spec["command"],
         stdin=subprocess.DEVNULL,
         cwd=spec["cwd"],
-        env=spec["env"],
         preexec_fn=die_with_the_guard,  # this process has one thread; set after the change of user, which clears it
         **identity,
     )

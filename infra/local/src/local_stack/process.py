@@ -140,7 +140,6 @@ class ServerProcess:
         spec = {
             "command": [str(part) for part in command],
             "cwd": "/",
-            "env": {**os.environ, **env} if env else dict(os.environ),
             "stop_signal": int(stop_signal),
             "grace": grace_seconds,
             "uid": account.uid if account else None,
@@ -153,6 +152,7 @@ class ServerProcess:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},  # never as an argument: all users of the machine can read those
                 start_new_session=True,  # a Ctrl-C in the terminal reaches the owner alone, who stops all in order
                 pass_fds=tuple(hold),
             )
