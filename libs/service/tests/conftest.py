@@ -167,22 +167,45 @@ def keys() -> tuple[str, str]:
     return PRIVATE, PUBLIC
 
 
-@pytest.fixture
-async def served(database: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The tiny service on a real socket, but inside the test's process: for everything but starting and stopping."""
+class Here:
+    """The tiny service on a real socket, but inside the test's process: for everything but starting and crashing."""
+
+    def __init__(self, client: httpx.AsyncClient, stop: asyncio.Event, serving: asyncio.Task[None]) -> None:
+        self.client = client
+        self._stop = stop
+        self._serving = serving
+
+    async def stopped(self) -> None:
+        self._stop.set()
+        await self._serving
+
+
+@asynccontextmanager
+async def serving_here(database: str, **settings: object) -> AsyncIterator[Here]:
     # structlog's default draws tracebacks in colour, which takes seconds
     structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
     await migrate("tiny", MIGRATIONS, database)
-    settings = tiny_app.TinySettings(
-        database_url=database, http_port=0, jwt_public_key=PUBLIC, http_body_bytes=10_000, http_requests=20
-    )
+    given = tiny_app.TinySettings(database_url=database, http_port=0, jwt_public_key=PUBLIC, **settings)
     stop, url = asyncio.Event(), asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(tiny_app.create(settings).serve(stop, url.set_result))
+    serving = asyncio.create_task(tiny_app.create(given).serve(stop, url.set_result))
     async with httpx.AsyncClient(base_url=await url, timeout=60) as client:
-        yield client
-    stop.set()
-    await serving
+        here = Here(client, stop, serving)
+        yield here
+    await here.stopped()
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def serve() -> Callable[..., AbstractAsyncContextManager[Here]]:
+    """`async with serve(database, http_streams=3) as here:` serves within the test's process; `here.client` asks."""
+    return serving_here
+
+
+@pytest.fixture
+async def served(database: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the tiny service, served within the test's process."""
+    async with serving_here(database, http_body_bytes=10_000, http_requests=20) as here:
+        yield here.client
 
 
 @pytest.fixture

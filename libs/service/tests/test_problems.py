@@ -221,6 +221,7 @@ async def test_the_openapi_document_shows_problems_security_and_operations(serve
     assert write["security"] == [{"HTTPBearer": []}]
     assert "application/problem+json" in write["responses"]["4XX"]["content"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
+    assert "text/event-stream" in document["paths"]["/notes/events"]["get"]["responses"]["200"]["content"]
     assert {"/health", "/ready"} <= set(document["paths"])
 
 

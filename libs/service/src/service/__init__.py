@@ -15,6 +15,7 @@ from service.problems import Problem
 from service.process import Service
 from service.queries import Queries, not_found
 from service.settings import ServiceSettings, env_example
+from service.streams import EventStream, LastEventId, StreamEvent, followed
 from service.trace import current_traceparent
 from service.web import create_api
 from service.workers import Worker
@@ -25,7 +26,9 @@ __all__ = [
     "Check",
     "Commands",
     "CurrentCaller",
+    "EventStream",
     "IdempotencyKey",
+    "LastEventId",
     "Page",
     "PageRequest",
     "Paging",
@@ -34,6 +37,7 @@ __all__ = [
     "Recorded",
     "Service",
     "ServiceSettings",
+    "StreamEvent",
     "Token",
     "Verifier",
     "Worker",
@@ -46,6 +50,7 @@ __all__ = [
     "current_traceparent",
     "env_example",
     "find_migrations",
+    "followed",
     "get_logger",
     "grant_runtime",
     "is_transient",

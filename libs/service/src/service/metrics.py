@@ -13,6 +13,7 @@ HTTP_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 HTTP_IN_FLIGHT = Gauge("annals_http_requests_in_flight", "Requests being served.")
+HTTP_STREAMS = Gauge("annals_http_streams", "Event streams that are open.")
 PROBLEMS = Counter("annals_problems_total", "Requests answered with problem+json.", ["type", "status"])
 WORKER_UP = Gauge("annals_worker_up", "1 while the worker runs, 0 while it waits to be restarted.", ["worker"])
 WORKER_RESTARTS = Counter("annals_worker_restarts_total", "Restarts of a worker after a transient error.", ["worker"])

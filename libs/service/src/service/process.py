@@ -156,6 +156,7 @@ class Service:
         seconds = self.settings.shutdown_seconds
         deadline = monotonic() + seconds
         log.info("stopping", at_most_seconds=seconds)
+        self.api.state.streams.end()
         server.should_exit = True
         # uvicorn cuts requests after half of the time; a moment more for it to notice.
         await asyncio.wait({http}, timeout=seconds / 2 + 1)

@@ -58,6 +58,10 @@ class ServiceSettings(BaseSettings):
     http_body_bytes: int = Field(1_048_576, ge=0, description="Largest request body.")
     http_requests: int = Field(200, ge=1, description="Most requests served at once; more are answered 503.")
     http_request_seconds: float = Field(30, gt=0, description="Longest time until a response starts.")
+    http_streams: int = Field(500, ge=1, description="Most event streams open at once; more are answered 503.")
+    http_streams_each: int = Field(10, ge=1, description="Most event streams of one caller; more are answered 429.")
+    http_stream_seconds: float = Field(900, gt=0, description="An event stream ends after so long; clients come back.")
+    http_heartbeat_seconds: float = Field(15, gt=0, description="A sign of life on an event stream without events.")
     jwt_public_key: str = Field(
         "",
         description="Ed25519 public key that tokens are verified with: PEM, or its 32 bytes in base64; several "

@@ -21,6 +21,8 @@ from service.logs import get_logger
 from service.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
 from service.problems import MEDIA_TYPE, Problem, ProblemDocument, http_problem, install_problems, problem_response
 from service.settings import ServiceSettings
+from service.streams import MEDIA_TYPE as EVENT_STREAM
+from service.streams import OpenStreams
 from service.trace import Trace, request_trace
 
 _PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
@@ -47,6 +49,7 @@ def create_api(
         responses={"4XX": {**problem, "model": ProblemDocument}, "5XX": {**problem, "model": ProblemDocument}},
     )
     api.state.verifier = Verifier.from_settings(settings)
+    api.state.streams = OpenStreams(settings)
     install_problems(api)
     for router in routers:
         api.include_router(router)
@@ -93,14 +96,25 @@ class _Requests:
         scope["annals.trace_id"] = trace.trace_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace.trace_id)
-        status = 0
+        status, counted = 0, True
 
         async def sent(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                answer = MutableHeaders(scope=message)
+                answer["x-request-id"] = request_id
+                if answer.get("content-type", "").startswith(EVENT_STREAM):
+                    answered()  # it stays open, and is counted among its like
             await send(message)
+
+        def answered() -> None:
+            nonlocal counted
+            if counted:
+                counted = False
+                self._in_flight -= 1
+                HTTP_IN_FLIGHT.dec()
+                _measure(scope, trace, status, perf_counter() - started)
 
         async def served(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -123,9 +137,7 @@ class _Requests:
                 raise
             await problem_response(Request(scope), _unexpected(error))(scope, receive, sent)
         finally:
-            self._in_flight -= 1
-            HTTP_IN_FLIGHT.dec()
-            _measure(scope, trace, status, perf_counter() - started)
+            answered()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         if self._in_flight > self._settings.http_requests and scope["path"] not in OPERATIONAL:

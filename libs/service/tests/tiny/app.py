@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Annotated, Literal
 
 import asyncpg
@@ -15,12 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service import (
     After,
     Caller,
+    CurrentCaller,
+    EventStream,
     IdempotencyKey,
+    LastEventId,
     Page,
     Paging,
     Problem,
     Service,
     ServiceSettings,
+    StreamEvent,
     Token,
     await_position,
     connect_pool,
@@ -75,6 +80,19 @@ class Counter:
                     raise
 
 
+async def notes_after(pool: asyncpg.Pool, last: int) -> AsyncGenerator[StreamEvent, None]:
+    """Each note; `end` is the last one, at `break` the database goes away."""
+    while True:
+        for number, words in await pool.fetch("SELECT id, text FROM notes WHERE id > $1 ORDER BY id", last):
+            last = number
+            if words == "break":
+                raise ConnectionError("the database went away")
+            yield StreamEvent(number, "note", Note(text=words))
+            if words == "end":
+                return
+        await asyncio.sleep(0.02)
+
+
 def routes(pool: asyncpg.Pool, queries: AsyncEngine, counter: Counter) -> APIRouter:
     router = APIRouter()
 
@@ -116,6 +134,10 @@ def routes(pool: asyncpg.Pool, queries: AsyncEngine, counter: Counter) -> APIRou
             await connection.execute("INSERT INTO notes (key, author, text) VALUES (gen_random_uuid(), 'slow', 'slow')")
             await asyncio.sleep(seconds)
         return "done"
+
+    @router.get("/notes/events", response_class=EventStream)
+    async def follow(caller: CurrentCaller, last_event_id: LastEventId = 0) -> EventStream:
+        return EventStream(notes_after(pool, last_event_id), caller)
 
     @router.get("/boom")
     async def boom() -> str:
