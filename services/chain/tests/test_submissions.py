@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ from contracts import operations
 from eventlog import EventLog, EventTypes, Watermark
 from messaging.testing import delete_topics, eventually, read_all, send
 from projections import rebuild
-from service.testing import Running, serving
+from service.testing import Running, events_of, serving
 from tron.client import NodeClient
 from tron.contracts import DCMXToken
 from tron.errors import InvalidArgument
@@ -93,6 +94,42 @@ async def test_an_operation_is_asked_for_by_api_and_followed_to_its_solidified_b
         assert (await client.get(f"/transactions/{operation_id(5)}")).status_code == 404
     async with NodeClient(bank.url) as node:
         assert await Sender(node).read(DCMXToken(bank.contracts["dcmx-token"]).balance_of(to)) == 10**19
+
+
+async def test_each_step_of_an_operation_is_told_as_it_happens_and_again_from_any_step_on(
+    sending: Running, bank: Bank
+) -> None:
+    async with sending.client("rewards", "service") as client, sending.client("ada", "user") as user:
+        name = (await post(client, transfer(Key.random().address, "1"))).json()["operation_id"]
+        path = f"/operations/{name}/events"
+        async with asyncio.timeout(60):
+            told = [event async for event in events_of(client, path)]
+        assert [number for number, _, _ in told] == list(range(1, len(told) + 1))
+        names = [status for _, status, _ in told]
+        assert (names[:2], names[-1]) == (["intended", "signed"], "solidified")
+        assert {"broadcast", "solidified"} <= set(names)
+        assert all(step["status"] == status and step["operation_id"] == name for _, status, step in told)
+        last = told[-1][2]
+        assert (last["block_number"] > 0, last["attempts"], last["problem"]) == (True, 1, None)
+        assert {step["tx_id"] for _, _, step in told[1:]} == {last["tx_id"]}
+
+        assert [event async for event in events_of(client, path, 2)] == told[2:]
+        assert (await client.get(path, headers={"last-event-id": str(len(told))})).status_code == 204
+        assert (await client.get(f"/operations/{operation_id(5)}/events")).status_code == 404
+        assert (await user.get(path)).status_code == 403
+
+        wrong = operations.PayTrx(operation_id=operation_id(7), sender="nobody", to=AT, amount_sun=1)
+        await send(sending.service.settings.kafka_bootstrap, (wrong.operation_id, wrong))
+        path = f"/operations/{wrong.operation_id}/events"
+
+        async def known() -> bool:
+            return (await client.get(path, headers={"last-event-id": "9"})).status_code == 204
+
+        await eventually(known)
+        assert [(name, step["problem"]) async for _, name, step in events_of(client, path)] == [
+            ("intended", None),
+            ("failed", "invalid"),
+        ]
 
 
 WRONG = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -70,3 +71,20 @@ async def serving(create: Callable[[S], Service], database: str, kafka: str, **s
     finally:
         stop.set()
         await process
+
+
+async def events_of(
+    client: httpx.AsyncClient, path: str, last_event_id: int = 0
+) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
+    """The events of an event stream as they come, until it ends: id, name, data. Raises HTTPStatusError."""
+    headers = {"last-event-id": str(last_event_id)}
+    async with client.stream("GET", path, headers=headers) as response:
+        response.raise_for_status()
+        fields: dict[str, str] = {}
+        async for line in response.aiter_lines():
+            name, _, value = line.partition(": ")
+            fields[name] = value
+            if not line and "data" in fields:
+                yield int(fields["id"]), fields["event"], json.loads(fields["data"])
+            if not line:
+                fields = {}

@@ -86,7 +86,7 @@ def create(settings: ChainSettings) -> Service:
     sending: list[Worker] = [sender, funds, consumer] if signers else []
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
-    routes = api.routes(commands, submissions, reads, heights)
+    routes = api.routes(commands, submissions, log, watermark, reads, heights)
     return Service(
         settings,
         create_api(settings, routes, title="Annals chain", version="0.1.0"),

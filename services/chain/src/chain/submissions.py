@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from chain.domain import operation as op
 from chain.payloads import Payloads
 from contracts import operations
+from contracts.values import Address, Amount
 from eventlog import Intent, Metadata
 from messaging import Received, TopicSpec
 from tron.errors import InvalidArgument
@@ -16,6 +20,38 @@ COMMANDS = TopicSpec("chain.commands")
 """Keyed by the operation, or by whatever stream of its own a service sends from: not by the sending key. The network
 orders nothing among an account's transactions, so an order of commands would promise what it can't keep, and one
 command that fails would hold up all payments of its key."""
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ContractCall(Strict):
+    """A function of one of our contracts: mint, buy, claim, record an acceptance, request a deletion."""
+
+    kind: Literal["call"]
+    contract: Name
+    method: Name = Field(description="in snake case: buy_edition")
+    args: dict[str, Any] = Field({}, description="by name in snake case; integers as numbers or decimal strings")
+    value_sun: Amount = 0
+
+
+class TrxPayment(Strict):
+    kind: Literal["trx"]
+    to: Address
+    amount_sun: Amount
+
+
+class TokenPayment(Strict):
+    """A transfer of any TRC-20 token, in its smallest unit."""
+
+    kind: Literal["trc20"]
+    token: Address
+    to: Address
+    amount: Amount
 
 
 class Submissions:
@@ -42,7 +78,7 @@ class Submissions:
         if not isinstance(command := received.message, operations.ChainCommand):
             return []
         at = received.time or datetime.now(UTC)
-        wish = op.OperationIntended(command.operation_id, command.sender, _payload(command), received.source)
+        wish = op.OperationIntended(command.operation_id, command.sender, payload_of(command), received.source)
         try:
             self.verify(wish.sender, wish.payload)
         except InvalidArgument as error:
@@ -50,16 +86,17 @@ class Submissions:
         return [_intent(op.Intend(wish), at, Metadata())]
 
 
-def _payload(command: operations.ChainCommand) -> op.Payload:
-    match command:
-        case operations.CallContract():
-            return op.ContractCall(command.contract, command.method, command.args, command.value_sun)
-        case operations.PayTrx():
-            return op.TrxPayment(command.to, command.amount_sun)
-        case operations.PayToken():
-            return op.TokenPayment(command.token, command.to, command.amount)
+def payload_of(asked: ContractCall | TrxPayment | TokenPayment | operations.ChainCommand) -> op.Payload:
+    """What is asked for, in our own words."""
+    match asked:
+        case ContractCall() | operations.CallContract():
+            return op.ContractCall(asked.contract, asked.method, asked.args, asked.value_sun)
+        case TrxPayment() | operations.PayTrx():
+            return op.TrxPayment(asked.to, asked.amount_sun)
+        case TokenPayment() | operations.PayToken():
+            return op.TokenPayment(asked.token, asked.to, asked.amount)
         case _:
-            raise TypeError(f"{type(command).__name__}: expected a command of this release")
+            raise TypeError(f"{type(asked).__name__}: expected a command of this release")
 
 
 def _intent(command: op.Intend, at: datetime, metadata: Metadata) -> Intent:

@@ -7,14 +7,17 @@ from fastapi import APIRouter
 from chain.api import history, holdings, operations, state
 from chain.fetch import Heights
 from chain.submissions import Submissions
+from eventlog import EventLog, Watermark
 from service import Commands, Queries
 
 
-def routes(commands: Commands, submissions: Submissions, reads: Queries, heights: Heights) -> APIRouter:
+def routes(
+    commands: Commands, submissions: Submissions, log: EventLog, watermark: Watermark, reads: Queries, heights: Heights
+) -> APIRouter:
     """All routes of the service."""
     router = APIRouter(tags=["chain"])
     for part in (
-        operations.routes(commands, submissions),
+        operations.routes(commands, submissions, log, watermark),
         history.routes(reads),
         holdings.routes(reads),
         state.routes(reads, heights),

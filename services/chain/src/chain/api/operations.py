@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
 from chain import queries
-from chain.api.parameters import Name, Service
+from chain.api.parameters import Service
 from chain.domain import operation as op
 from chain.progress import Operations
-from chain.submissions import Submissions
+from chain.submissions import ContractCall, Strict, Submissions, TokenPayment, TrxPayment, payload_of
 from contracts.operations import SenderName
-from contracts.values import Address, Amount
-from service import After, Caller, Commands, IdempotencyKey, Problem, Queries, Recorded, metadata_of
+from contracts.values import Amount
+from eventlog import EventLog, RecordedEvent, Watermark
+from service import (
+    After,
+    Caller,
+    Commands,
+    EventStream,
+    IdempotencyKey,
+    LastEventId,
+    Problem,
+    Queries,
+    Recorded,
+    StreamEvent,
+    followed,
+    metadata_of,
+    not_found,
+)
 from tron.errors import InvalidArgument
 
 NAMESPACE = UUID("5f1c3f0e-0d51-4c1f-9c0a-6a3b1f4d7e21")
 """Of the ids of operations that were asked for here: each follows from the caller and its Idempotency-Key."""
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ContractCall(Strict):
-    """A function of one of our contracts: mint, buy, claim, record an acceptance, request a deletion."""
-
-    kind: Literal["call"]
-    contract: Name
-    method: Name = Field(description="in snake case: buy_edition")
-    args: dict[str, Any] = Field({}, description="by name in snake case; integers as numbers or decimal strings")
-    value_sun: Amount = 0
-
-
-class TrxPayment(Strict):
-    kind: Literal["trx"]
-    to: Address
-    amount_sun: Amount
-
-
-class TokenPayment(Strict):
-    """A transfer of any TRC-20 token, in its smallest unit."""
-
-    kind: Literal["trc20"]
-    token: Address
-    to: Address
-    amount: Amount
+Status = Annotated[
+    Literal["intended", "signed", "broadcast", "included", "solidified", "failed", "expired"],
+    Field(description="the last three are final; only `solidified` was done"),
+]
 
 
 class Submission(Strict):
@@ -71,9 +64,7 @@ class Operation(BaseModel):
     payload: dict[str, Any]
     requested_by: str
     requested_at: datetime
-    status: Literal["intended", "signed", "broadcast", "included", "solidified", "failed", "expired"] = Field(
-        description="the last three are final; only `solidified` was done"
-    )
+    status: Status
     changed_at: datetime
     attempts: int
     tx_id: str | None = Field(description="of the last attempt")
@@ -85,14 +76,28 @@ class Operation(BaseModel):
     reason: str | None
 
 
-def routes(commands: Commands, submissions: Submissions) -> APIRouter:
-    """The command; what became of it is shown beside the transactions."""
+class Step(BaseModel):
+    """A step of an operation; `id` of its event is the step's number."""
+
+    operation_id: str
+    status: Status
+    at: datetime
+    attempts: int
+    tx_id: str | None = Field(description="of the last attempt")
+    block_number: int | None
+    block_hash: str | None
+    problem: str | None = Field(description="network, resources, duplicate, expired, invalid, energy or execution")
+    reason: str | None
+
+
+def routes(commands: Commands, submissions: Submissions, log: EventLog, watermark: Watermark) -> APIRouter:
+    """The command, and what becomes of it; how far it is now is shown beside the transactions."""
     router = APIRouter()
 
     @router.post("/transactions", status_code=202, summary="Do something on the chain, once")
     async def submit(body: Submission, caller: Service, key: IdempotencyKey) -> Submitted:
         operation_id = str(uuid5(NAMESPACE, key))
-        wish = op.OperationIntended(operation_id, body.sender, _payload(body.payload), f"/{caller.subject}")
+        wish = op.OperationIntended(operation_id, body.sender, payload_of(body.payload), f"/{caller.subject}")
         try:
             recorded = await commands.execute([submissions.asked(wish, datetime.now(UTC), metadata_of(caller, key))])
         except InvalidArgument as error:
@@ -102,7 +107,59 @@ def routes(commands: Commands, submissions: Submissions) -> APIRouter:
             raise Problem(409, "operation-conflict", "The operation was asked for before.", detail) from None
         return Submitted(operation_id=operation_id, **recorded.model_dump())
 
+    @router.get(
+        "/operations/{operation_id}/events",
+        summary="Each step of an operation as it happens, until it is final",
+        response_class=EventStream,
+        responses={204: {"description": "The operation is final, and the caller has been told so."}},
+    )
+    async def follow(operation_id: UUID, caller: Service, last_event_id: LastEventId = 0) -> Response:
+        """Server-Sent Events, each named like the status it led to."""
+        last = await log.last(op.operation_stream(str(operation_id)))
+        if last is None:
+            raise not_found("operation", str(operation_id))
+        if last.version <= last_event_id and isinstance(last.event, op.FINAL_EVENTS):
+            return Response(status_code=204)  # by the standard a client then stays away
+        return EventStream(steps(log, watermark, str(operation_id), last_event_id), caller)
+
     return router
+
+
+async def steps(
+    log: EventLog, watermark: Watermark, operation_id: str, after: int
+) -> AsyncGenerator[StreamEvent, None]:
+    """The steps of an operation above number `after`, as they happen; ends with the final one."""
+    state = op.operation.initial
+    async for recorded in followed(log, watermark, op.operation_stream(operation_id)):
+        state = op.evolve(state, recorded.event)
+        if recorded.version > after:
+            yield StreamEvent(recorded.version, state.status, _step(operation_id, state, recorded))
+        if state.status in op.FINAL:
+            return
+
+
+def _step(operation_id: str, state: op.Operation, recorded: RecordedEvent) -> Step:
+    block, problem, reason = state.block, None, None
+    match event := recorded.event:
+        case op.OperationSolidified():
+            block = event.block_number, event.block_hash
+        case op.TransactionLapsed() | op.TransactionFailed() | op.OperationFailed():
+            problem, reason = event.kind, event.reason
+        case op.OperationExpired():
+            reason = event.reason
+        case _:
+            pass
+    return Step(
+        operation_id=operation_id,
+        status=state.status,
+        at=recorded.occurred_at,
+        attempts=state.attempts,
+        tx_id=None if isinstance(event, op.OperationIntended) else event.tx_id,
+        block_number=block[0] if block else None,
+        block_hash=block[1] if block else None,
+        problem=problem,
+        reason=reason,
+    )
 
 
 async def shown(reads: Queries, operation_id: UUID, caller: Caller, after: After) -> Operation:
@@ -112,13 +169,3 @@ async def shown(reads: Queries, operation_id: UUID, caller: Caller, after: After
     await reads.caught_up(after, Operations)
     name = str(operation_id)
     return Operation(**await reads.one(queries.operation(name), "operation", name))
-
-
-def _payload(body: ContractCall | TrxPayment | TokenPayment) -> op.Payload:
-    match body:
-        case ContractCall():
-            return op.ContractCall(body.contract, body.method, body.args, body.value_sun)
-        case TrxPayment():
-            return op.TrxPayment(body.to, body.amount_sun)
-        case TokenPayment():
-            return op.TokenPayment(body.token, body.to, body.amount)

@@ -191,6 +191,9 @@ Event = (
     | OperationExpired
 )
 
+FINAL_EVENTS = (OperationSolidified, OperationFailed, OperationExpired)
+"""Nothing follows one of these."""
+
 # ---- commands ---------------------------------------------------------------------------------------------------
 
 
