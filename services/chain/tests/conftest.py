@@ -37,6 +37,7 @@ from tron.transaction import Payload, Transfer
 sys.path.append(str(Path(__file__).parent))  # for chain_bank
 
 from chain_bank import Bank, listening
+from head_stage import Stage
 
 FEE_LIMIT = 200_000_000
 FAR = 4_000_000_000  # a deadline in Unix seconds
@@ -331,3 +332,33 @@ async def chain(town: Town, database: str, kafka: str) -> AsyncIterator[Running]
     await delete_topics(kafka)
     async with serving(create, database, kafka, node_url=town.url, contracts=json.dumps(town.contracts)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str], list[Key]]]:
+    folder = tmp_path_factory.mktemp("head")
+    options = ["--block-time", "0.05", "--solid-distance", "20"]
+    process, url = blocking(devnet_server.start(folder, options=options))
+    try:
+        keys = [Key.from_hex(one["private_key"]) for one in httpx.get(f"{url}/devnet/accounts").json()]
+
+        async def deployed() -> dict[str, str]:
+            async with NodeClient(url) as node:
+                at = await deploy(node, keys[0], Plan(artists=[keys[1].address], verifier=keys[2].address, pools={}))
+            names = {compiled: name for name, compiled in ARTIFACTS.items()}
+            return {names[contract.NAME]: contract.address for contract in at.contracts()}
+
+        yield url, blocking(deployed()), keys
+    finally:
+        blocking(process.stop())
+
+
+@pytest.fixture
+async def stage(network: tuple[str, dict[str, str], list[Key]]) -> AsyncIterator[Stage]:
+    """Standing still, without faults, with blocks enough to be reorganised."""
+    async with httpx.AsyncClient(timeout=30) as client, NodeClient(network[0]) as node:
+        stage = Stage(*network, client, node)
+        (await client.delete(f"{stage.url}/devnet/faults")).raise_for_status()
+        await stage.control("block-time", seconds=None)
+        await stage.mine(21)
+        yield stage

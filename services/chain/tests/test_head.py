@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,6 @@ import asyncpg
 import httpx
 import pytest
 
-from chain.decoding import ARTIFACTS
 from chain.domain import WATCH, ContractsWatched
 from chain.domain.watch import AbiRegistered
 from chain.head import HeadFollower, HeadLog, install_sql
@@ -23,13 +22,8 @@ from chain.head.branch import MOST_BLOCKS
 from chain.publish import HEAD, publish_head
 from contracts.head import BlockAdded, BlockRetracted
 from eventlog import EventLog, NewEvent
-from local_stack import devnet as devnet_server
-from local_stack.process import blocking
 from messaging import Relay, cloudevents
 from messaging.testing import delete_topics, eventually, read_all, running
-from tron.client import NodeClient
-from tron.deploy import Plan, deploy
-from tron.keys import Key
 from tron.providers import Nodes, Provider
 
 sys.path.append(str(Path(__file__).parent))  # for chain_bank and head_stage
@@ -39,36 +33,6 @@ from head_stage import PATIENCE, Stage, caught_up, entries, fails, nursery, repl
 
 pytestmark = pytest.mark.timeout(240)
 NOW = "/wallet/getnowblock"
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str], list[Key]]]:
-    folder = tmp_path_factory.mktemp("head")
-    options = ["--block-time", "0.05", "--solid-distance", "20"]
-    process, url = blocking(devnet_server.start(folder, options=options))
-    try:
-        keys = [Key.from_hex(one["private_key"]) for one in httpx.get(f"{url}/devnet/accounts").json()]
-
-        async def deployed() -> dict[str, str]:
-            async with NodeClient(url) as node:
-                at = await deploy(node, keys[0], Plan(artists=[keys[1].address], verifier=keys[2].address, pools={}))
-            names = {compiled: name for name, compiled in ARTIFACTS.items()}
-            return {names[contract.NAME]: contract.address for contract in at.contracts()}
-
-        yield url, blocking(deployed()), keys
-    finally:
-        blocking(process.stop())
-
-
-@pytest.fixture
-async def stage(network: tuple[str, dict[str, str], list[Key]]) -> AsyncIterator[Stage]:
-    """Standing still, without faults, with blocks enough to be reorganised."""
-    async with httpx.AsyncClient(timeout=30) as client, NodeClient(network[0]) as node:
-        stage = Stage(*network, client, node)
-        (await client.delete(f"{stage.url}/devnet/faults")).raise_for_status()
-        await stage.control("block-time", seconds=None)
-        await stage.mine(21)
-        yield stage
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -45,7 +45,7 @@ class Reading:
 
     async def records(
         self, partition: TopicPartition, start: int | None = None
-    ) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
+    ) -> AsyncGenerator[list[ConsumerRecord[bytes, bytes]], None]:
         """Yields the partition's records in order, from offset `start` (or its beginning) to its extent's end."""
         extent = self.extents[partition]
         position = extent.beginning if start is None else max(start, extent.beginning)

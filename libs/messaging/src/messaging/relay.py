@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -80,6 +80,9 @@ class Relay:
     it is asked again. The topics it `publishes` to are created or verified first. With `copy` every stored event also
     goes verbatim to `<service>.log`, in the same transaction; with `seals` those of the log are published, too.
 
+    A feed that can be brought up to date from what it has published says how, by `catch_up`: it is called when Kafka
+    knows events that the feed does not, and raises LogBehindTopics when it can't. Nobody publishes meanwhile.
+
     Any number of instances may run: one leads, the others stand by and take over within five seconds. `run` raises
     LogBehindTopics when Kafka knows events or seals that the log does not, LogResealed when the log has other seals
     than those published, EventTooLarge, and whatever `publish` raises; when Kafka or PostgreSQL cannot be reached it
@@ -98,6 +101,7 @@ class Relay:
         copy: bool = True,
         seals: bool = True,
         max_events: int = MAX_EVENTS,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.name = f"relay:{service}"
         self._publishes = publishes
@@ -109,6 +113,7 @@ class Relay:
         self._copy = copy
         self._seals = seals
         self._max_events = max_events
+        self._catch_up = catch_up
         self._progress_topic = topics.progress_topic(service).name
         self._log_topic = topics.log_topic(service).name
         self._reached = 0
@@ -151,8 +156,14 @@ class Relay:
                 lag.remove(self._service)  # whoever leads next says it
 
     async def _publish_on(self, producer: TransactionalProducer) -> None:
-        async with asyncio.timeout(START_SECONDS):
-            log_id, seals = await self._start(producer)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                log_id, seals = await self._start(producer)
+        except LogBehindTopics:
+            if self._catch_up is None:
+                raise
+            await self._catch_up()  # takes as long as it takes
+            return  # and begins anew
         logger.info("relay of %s leads, from position %d", self._service, self._reached)
         metrics.relay_leader.labels(self._service).set(1)
         await first_to_end(self._follow(producer, log_id, seals), self._measure())

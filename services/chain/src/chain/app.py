@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from chain import api, domain, metrics, projections, publish
 from chain.fetch import Fetcher, Heights, nodes_check
 from chain.funds import Funds
-from chain.head import HeadFollower, HeadLog
+from chain.head import HeadFollower, HeadLog, read_back
 from chain.ingest import Ingester
 from chain.keyring import keyring
 from chain.past.backfill import Backfill
@@ -64,7 +66,15 @@ def create(settings: ChainSettings) -> Service:
     head = HeadFollower(head_log, log, nodes, kafka, settings.watched, settings.poll_seconds)
     topic = publish.HEAD
     head_relay = Relay(
-        head_log, head_log, kafka, topic.name, publish.publish_head, publishes=[topic], copy=False, seals=False
+        head_log,
+        head_log,
+        kafka,
+        topic.name,
+        publish.publish_head,
+        publishes=[topic],
+        copy=False,
+        seals=False,
+        catch_up=partial(read_back, head_log, kafka, topic.name),
     )
 
     # What is sent is journalled in the log and settled by what the ingester reads; without keys nothing is sent, and

@@ -141,7 +141,7 @@ class HeadFollower:
             return told
         await self._look_at_what_is_watched()
         messages = [*retractions(window, branch), *await self._additions(branch)]
-        position = await self._log.append(told.position, messages)
+        last = await self._log.append(told, messages)
         self._doubts = 0
         if gone:
             metrics.REORGANISED.observe(gone)
@@ -150,7 +150,7 @@ class HeadFollower:
         self._tip_time, self._compared_at = branch.blocks[-1].time_ms / 1000, monotonic()
         self._window = window.onto(branch)
         self._behind = branch.head - self._window.tip
-        return Told(position, self._window)
+        return Told(*last, self._window)
 
     async def _best(self, window: Window) -> Branch:
         """What the best node shows; another one is asked where ours seems gone or nothing has come for long."""

@@ -8,11 +8,12 @@ feed and its own horizon: the relay publishes it as it does the main log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
+from typing import Any
 from uuid import UUID, uuid5
 
 import asyncpg
@@ -40,12 +41,27 @@ _APPEND = """
                     $9::timestamptz[]) WITH ORDINALITY
              AS entry(event_id, type, number, hash, data, part, solidified, occurred_at, nth)
         WHERE $1 = (SELECT coalesce(max(position), 0) FROM head_entries)
+              AND $10 IS NOT DISTINCT FROM (SELECT event_id FROM head_entries WHERE position = $1)
         RETURNING position)
     SELECT max(position) FROM added"""
+_PUT_BACK = """
+    INSERT INTO head_entries (event_id, type, number, hash, data, part, solidified, occurred_at, position)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::jsonb[], $6::int[], $7::bigint[],
+                         $8::timestamptz[], $9::bigint[])"""
 _COLUMNS = "position, event_id, type, data, occurred_at, recorded_at"
 
 
 Entry = BlockAdded | BlockRetracted
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An entry as the topic has it."""
+
+    position: int
+    event_id: UUID
+    message: Entry
+    occurred_at: datetime
 
 
 class HeadMoved(Exception):
@@ -54,9 +70,10 @@ class HeadMoved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the head log has come to: its last position, and the newest blocks that stand."""
+    """What the head log has come to: its last entry (0 and None: there is none), and the newest blocks that stand."""
 
     position: int
+    event_id: UUID | None
     window: Window
 
 
@@ -76,6 +93,7 @@ class HeadLog:
         hashes: dict[int, str] = {}
         retracted, solidified = 0, -1
         last = position = await self._last()
+        last_id = await self.event_id_at(last)
         while position > 0 and len(hashes) < WINDOW_BLOCKS:
             rows = await self.pool.fetch(
                 """SELECT position, number, hash, part, solidified FROM head_entries
@@ -95,25 +113,38 @@ class HeadLog:
                 elif len(hashes) < WINDOW_BLOCKS:
                     hashes[row["number"]] = row["hash"]
             position = rows[-1]["position"] - 1 if rows else 0
-        return Told(
-            last, Window(min(hashes, default=0), tuple(hashes[number] for number in sorted(hashes)), solidified)
-        )
+        newest = Window(min(hashes, default=0), tuple(hashes[number] for number in sorted(hashes)), solidified)
+        return Told(last, last_id, newest)
 
-    async def append(self, after: int, messages: Sequence[Entry]) -> int:
-        """Appends messages behind position `after`, all or none; returns the last position. Raises HeadMoved."""
-        rows = [
-            (uuid7(), name, message.number, message.hash, data, *_of_block(message))
-            for message, (name, _, data) in zip(messages, TYPES.encode_all(messages), strict=True)
-        ]
+    async def append(self, told: Told, messages: Sequence[Entry]) -> tuple[int, UUID]:
+        """Appends messages behind what was told, all or none; returns position and id of the last. Raises HeadMoved."""
+        rows = _rows([(uuid7(), message, _happened(message)) for message in messages])
         try:
-            last = await self.pool.fetchval(_APPEND, after, *zip(*rows, strict=True))
+            last = await self.pool.fetchval(_APPEND, told.position, *zip(*rows, strict=True), told.event_id)
         except asyncpg.UniqueViolationError as error:
-            raise HeadMoved(f"head log: expected position {after} to be the last, another writer went on") from error
+            raise HeadMoved(f"head log: {_expected(told)}, another writer went on") from error
         if last is None:
-            raise HeadMoved(f"head log: expected position {after} to be the last, found {await self._last()}")
-        self.position = max(self.position, last)
+            raise HeadMoved(f"head log: {_expected(told)}, found position {await self._last()}")
         self._grown.set()
-        return int(last)
+        return int(last), rows[-1][0]
+
+    async def put_back(self, published: AsyncIterator[Sequence[Published]]) -> None:
+        """Makes the log what was published, from the first of these entries on; below it, nothing else is missing.
+
+        One transaction. Whoever was about to append finds that the log has moved.
+        """
+        async with self.pool.acquire() as conn, conn.transaction():
+            await conn.execute("LOCK TABLE head_entries IN SHARE ROW EXCLUSIVE MODE")
+            begun = False
+            async for entries in published:
+                if not begun:
+                    first, begun = entries[0].position, True
+                    kept = await conn.fetchval("SELECT max(position) FROM head_entries WHERE position < $1", first)
+                    await conn.execute(
+                        "DELETE FROM head_entries WHERE position >= $1", first if kept == first - 1 else 0
+                    )  # with a gap between, what is below would not link
+                rows = _rows([(entry.event_id, entry.message, entry.occurred_at) for entry in entries])
+                await conn.execute(_PUT_BACK, *zip(*rows, strict=True), [entry.position for entry in entries])
 
     async def forget(self, published: int, solidified: int, days: int = KEPT_DAYS) -> int:
         """Deletes what is older than `days`, solidified and published up to there; returns how many entries."""
@@ -167,23 +198,40 @@ class HeadLog:
         """Waits until there is an entry above `position`, at most `timeout` seconds; returns the last position."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                while self.position <= position:
+                while True:
                     self._grown.clear()
+                    self.position = await self._last()  # asked anew: a log that was restored may have grown shorter
+                    if self.position > position:
+                        break
                     with suppress(TimeoutError):
                         async with asyncio.timeout(POLL_SECONDS):
                             await self._grown.wait()
-                    self.position = await self._last()
         return self.position
 
     async def _last(self) -> int:
         return int(await self.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries"))
 
 
-def _of_block(message: Entry) -> tuple[int | None, int | None, datetime]:
-    """Part, solidified height and time: of a block, its own; a retraction happens when it is told."""
-    if isinstance(message, BlockAdded):
-        return message.part, message.solidified, message.time
-    return None, None, datetime.now(UTC)
+def _rows(entries: Sequence[tuple[UUID, Entry, datetime]]) -> list[tuple[Any, ...]]:
+    """Of each entry its id, type, number, hash, data; of an added block part and solidified height; its time."""
+    encoded = TYPES.encode_all([message for _, message, _ in entries])
+    return [
+        (event_id, name, message.number, message.hash, data, *_of_block(message), occurred_at)
+        for (event_id, message, occurred_at), (name, _, data) in zip(entries, encoded, strict=True)
+    ]
+
+
+def _of_block(message: Entry) -> tuple[int | None, int | None]:
+    return (message.part, message.solidified) if isinstance(message, BlockAdded) else (None, None)
+
+
+def _happened(message: Entry) -> datetime:
+    """A block's own time; a retraction happens when it is told."""
+    return message.time if isinstance(message, BlockAdded) else datetime.now(UTC)
+
+
+def _expected(told: Told) -> str:
+    return f"expected entry {told.event_id} at position {told.position} to be the last"
 
 
 def install_sql() -> str:
