@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import signal
 import time
@@ -175,18 +176,26 @@ async def restarted(watermark: Watermark) -> None:
             await asyncio.sleep(0.2)
 
 
-async def test_a_fenced_relay_steps_down_and_goes_on_where_the_topics_are(
-    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+async def test_a_fenced_relay_steps_down_says_so_in_one_line_and_goes_on_where_the_topics_are(
+    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said: list[str] = []  # as texts: whoever keeps the error keeps all that it has touched
+    monkeypatch.setattr("messaging.relay.logger.warning", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr("messaging.producer.logger.warning", lambda text, *values: said.append(text % values))
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context["message"]))
     async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
         await count(log, "counter/1", 1, 10)
         await eventually(lambda: published(kafka, topic, 10))
         rival = TransactionalProducer(kafka, f"{name}.relay")  # fences as a zombie's successor would
         await rival.start()
         await rival.stop()
-        await count(log, "counter/1", 11, 20)
-        await eventually(lambda: published(kafka, topic, 20))
-    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 21))}
+        for stream in range(1, 9):  # a batch for each partition
+            await count(log, f"counter/{stream}", 11, 20)
+        await eventually(lambda: published(kafka, topic, 90))
+    assert numbers_by_key(await read_all(kafka, topic))["counter/1"] == list(range(1, 21))
+    gc.collect()  # asyncio speaks of an error that nobody has heard when its future goes
+    assert all("steps down" in line for line in said), said
+    assert any("ProducerFenced" in line for line in said)
 
 
 async def test_what_an_aborted_transaction_held_is_neither_read_nor_lost(

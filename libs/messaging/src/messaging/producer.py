@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -108,10 +111,13 @@ class TransactionalProducer:
         """Aborts an open transaction if that is quickly done, and closes the connection."""
         for future in self._sent:
             future.cancel()
+        _heard(self._sent)
         try:
             if self._in_transaction:
-                async with asyncio.timeout(5):
-                    await self._producer.abort_transaction()
+                # An assertion is how aiokafka says that its sender has failed, which was said.
+                with suppress(AssertionError):
+                    async with asyncio.timeout(5):
+                        await self._producer.abort_transaction()
         except Exception as error:  # the successor's start aborts it, or Kafka does after its time-out
             logger.warning("relay: open transaction not aborted: %r", error)
         try:
@@ -119,9 +125,20 @@ class TransactionalProducer:
                 await closed(self._producer)
         except Exception as error:
             logger.warning("relay: producer not stopped cleanly: %r", error)
+        # What aiokafka fails with its sender, for nobody in particular: asyncio would print each, with a traceback.
+        accumulator, manager = self._producer._message_accumulator, self._producer._txn_manager
+        batches = chain(*accumulator._batches.values(), accumulator._pending_batches)
+        _heard([*(batch._drain_waiter for batch in batches), *filter(None, [manager._transaction_waiter])])
 
     async def _send(self, place: tuple[str, int]) -> None:
         batch = self._open.pop(place)
         batch.close()
         topic, partition = place
         self._sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+
+
+def _heard(futures: Iterable[asyncio.Future[Any]]) -> None:
+    """What failed has been said already, by the error that ended the transaction."""
+    for future in futures:
+        if future.done() and not future.cancelled():
+            future.exception()
