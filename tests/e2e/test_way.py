@@ -24,9 +24,14 @@ from annals.demo import acts
 from annals.demo.theatre import Theatre
 from annals.services import installed
 from eventlog import Watermark
+from messaging.testing import eventually
 from tron.claims import authorise_claim
 from tron.contract import Contract
 from tron.keys import Key
+
+sys.path.append(str(Path(__file__).parent))
+
+from sixth import abi_of_its_own, deployed
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
@@ -352,3 +357,42 @@ async def test_nobody_changes_or_deletes_events(theatre: Theatre) -> None:
                     await connection.execute(change)
             assert await connection.fetchval("SELECT count(*) FROM events WHERE position <= 10") == before
             await connection.close()
+
+
+# ---- a contract that comes later; the comparisons above know nothing of it ------------------------------------------
+
+
+async def test_a_sixth_contract_is_added_under_load_and_its_past_and_what_follows_are_told_exactly_once(
+    theatre: Theatre, tmp_path: Path
+) -> None:
+    sixth = await deployed(theatre)
+    await sixth.pay(rounds=3)
+    told_by = ("--abi", str(abi_of_its_own(tmp_path / "abi.json")), "--name", "sixth", "--from", "0")
+    async with sixth.restless():
+        code, said = await annals(theatre, "chain", "add", sixth.token.address, *told_by)
+        assert code == 0, said
+        since = None
+        while since is None or not any(block >= since for block, _ in await sixth.told("sixth")):
+            [status] = [one for one in await watched(theatre) if one["contract"] == "sixth"]
+            since = status["since"]
+        assert (await annals(theatre, "chain", "add", sixth.token.address, *told_by))[0] == 0
+    head = (await theatre.node.head()).number + 1  # with the block that is still open
+    expected: list[tuple[int, int]] = []
+
+    async def all_told() -> bool:
+        nonlocal expected
+        if not expected and (await theatre.node.solid_head()).number > head:
+            expected = await sixth.transfers()
+        return bool(expected) and len(await sixth.told("sixth")) >= len(expected) <= len(await sixth.shown("sixth"))
+
+    await eventually(all_told, within=WITHIN_SECONDS)
+    assert expected[0][0] < since <= expected[-1][0]
+    assert await sixth.shown("sixth") == expected
+    assert sorted(await sixth.told("sixth")) == expected
+    await sixth.holders_are_shown("sixth")
+
+
+async def watched(theatre: Theatre) -> list[dict[str, Any]]:
+    code, said = await annals(theatre, "chain", "status", "--json")
+    assert code == 0
+    return list(json.loads(said))

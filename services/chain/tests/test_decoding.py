@@ -92,6 +92,24 @@ def test_values_that_json_cannot_hold_are_texts_at_any_depth_and_no_two_argument
     assert public_message(read) == EventLogged(contract="x", name="Deep", args=read.args, source=read.source)
 
 
+def test_the_transfers_of_the_standards_have_the_standards_names_whatever_an_abi_calls_them() -> None:
+    words = [f"{number:064x}" for number in (1, 2, 3)]
+
+    def read(indexed: int, *names: str) -> list[str]:
+        entry = event("Transfer", *zip(names, ("address", "address", "uint256"), strict=True))
+        for parameter in entry["inputs"][:indexed]:
+            parameter["indexed"] = True
+        topic0 = next(iter(Abi([entry]).events.values())).topic0 or ""
+        found = Log(AT, (topic0, *words[:indexed]), "".join(words[indexed:]), 0)
+        _, told = LogReader("x", [KnownAbi([entry], 0, None, 0)]).read(found, source(1))
+        assert isinstance(told, ContractEvent), told
+        return list(told.args)
+
+    assert read(2, "src", "dst", "wad") == ["from", "to", "value"]
+    assert read(3, "from", "to", "value") == ["from", "to", "token_id"]  # each names one of a kind
+    assert read(0, "_from", "_to", "_value") == ["_from", "_to", "_value"]
+
+
 def test_no_abi_changes_what_the_five_contracts_say() -> None:
     transfer = event("Transfer", ("a", "address"), ("b", "address"), ("c", "uint256"))
     for parameter in transfer["inputs"][:2]:

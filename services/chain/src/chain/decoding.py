@@ -42,6 +42,12 @@ MAX_RAW_DIGITS = 400_000
 RENAMED = {"from": "from_address"}
 """Argument names that the messages spell differently, because Python reserves them."""
 
+TRANSFER = "Transfer(address,address,uint256)"
+TRC20, TRC721 = ("from", "to", "value"), ("from", "to", "token_id")
+STANDARD: Mapping[tuple[bool, ...], Sequence[str]] = {(True, True, False): TRC20, (True, True, True): TRC721}
+"""Which parameters of a `Transfer` are indexed tells the two standards' apart. Their arguments have the names of the
+standard, whatever an ABI calls them: balances are told by them."""
+
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _WIDE = re.compile(r"u?int(72|8[08]|96|1\d\d|2\d\d)?|u?fixed.*|trcToken")  # more than 64 bits; `uint` alone is 256
 
@@ -73,7 +79,7 @@ class LogReader:
         newest = sorted(reversed(registered), key=lambda known: -known.first_block)
         self._known = built_in + [_Known(Abi(known.entries), known) for known in newest]
         self._always = tuple(one.abi for one in built_in) if not registered else None
-        self._plain: dict[tuple[str, ...], list[tuple[str, Plain]]] = {}
+        self._plain: dict[int, list[tuple[str, Plain]]] = {}
 
     def read(self, log: Log, source: Source) -> Recorded:
         """The event of a log and its stream, by the ABIs that are in force for its block."""
@@ -133,10 +139,10 @@ class LogReader:
 
     def _arguments(self, decoded: Decoded) -> list[tuple[str, Plain]]:
         """The names of the arguments, and how their values are written; events of one signature may differ in names."""
-        key = (decoded.signature, *decoded.args)
+        key = id(decoded.inputs)  # those of one event of one ABI, which is kept in `_known`
         if key not in self._plain:
             kinds = [None if _is_hash(parameter) else _plain(parameter) for parameter in decoded.inputs]
-            self._plain[key] = list(zip(_snake(decoded.args), kinds, strict=True))
+            self._plain[key] = list(zip(_standard(decoded) or _snake(decoded.args), kinds, strict=True))
         return self._plain[key]
 
 
@@ -163,6 +169,12 @@ def public_message(event: ContractEvent | LogDecoded) -> Message | None:
 
 
 # ---- values as JSON ---------------------------------------------------------------------------------------------
+
+
+def _standard(decoded: Decoded) -> Sequence[str] | None:
+    if decoded.signature != TRANSFER:
+        return None
+    return STANDARD.get(tuple(bool(parameter.get("indexed")) for parameter in decoded.inputs))
 
 
 def _snake(names: Iterable[str]) -> list[str]:

@@ -89,7 +89,7 @@ def events(
         named = logs.BlockchainEvents.live(logs.account_events)
         same = sa.and_(named.c.block_number == place[0], named.c.log_index == place[1])
         query, place = query.join(named, same), (named.c.block_number, named.c.log_index)
-        query = query.where(named.c.address == address)
+        query = _having(query.where(named.c.address == address), named, {"name": where.pop("name", None)})
     return _descending(_within(span, _having(query, table, where), table, place[0]), place, after, limit)
 
 
@@ -171,9 +171,10 @@ def trx_balance(address: str) -> Query:
     return sa.select(table).where(table.c.address == address)
 
 
-def token_balance(address: str) -> Query:
+def token_balances(address: str) -> Query:
+    """What an account has of each token, by the contract's name."""
     table = balances.TokenBalances.live(balances.token_balances)
-    return sa.select(table).where(table.c.address == address)
+    return sa.select(table).where(table.c.address == address).order_by(table.c.contract)
 
 
 def token_supply() -> Query:
@@ -181,16 +182,16 @@ def token_supply() -> Query:
     return sa.select(table).order_by(table.c.contract)
 
 
-def token_holders(after: tuple[int, str] | None, limit: int) -> Query:
-    """Who holds the token, who has most first; `after` is (balance, address) of the last one seen."""
+def token_holders(contract: str, after: tuple[int, str] | None, limit: int) -> Query:
+    """Who holds a token, who has most first; `after` is (balance, address) of the last one seen."""
     table = balances.TokenBalances.live(balances.token_balances)
-    query = sa.select(table).where(table.c.balance > 0)
+    query = sa.select(table.c.address, table.c.balance).where(table.c.contract == contract, table.c.balance > 0)
     return _descending(query, (table.c.balance, table.c.address), after, limit)
 
 
-def token_holder_count() -> Query:
+def token_holder_count(contract: str) -> Query:
     table = balances.TokenBalances.live(balances.token_balances)
-    return sa.select(sa.func.count().label("holders")).where(table.c.balance > 0)
+    return sa.select(sa.func.count().label("holders")).where(table.c.contract == contract, table.c.balance > 0)
 
 
 def nft_count(address: str) -> Query:

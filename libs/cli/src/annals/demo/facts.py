@@ -75,9 +75,9 @@ class Facts:
 def token_moved(facts: Facts, args: Args, at: Place) -> None:
     payer, payee, value = args["from"], args["to"], args["value"]
     if payer != ZERO:
-        facts.add("token_balances", (payer,), -value)
+        facts.add("token_balances", (payer, at.contract), -value)
     if payee != ZERO:
-        facts.add("token_balances", (payee,), value)
+        facts.add("token_balances", (payee, at.contract), value)
     minted, burned = value * (payer == ZERO), value * (payee == ZERO)
     facts.add("token_supply", (at.contract,), minted - burned, minted, burned)
 

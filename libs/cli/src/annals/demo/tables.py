@@ -62,7 +62,7 @@ TABLES = (
         'tx_id, kind, owner, "to", contract, method, amount_sun, call_value_sun, fee_sun, energy_used, bandwidth_used,'
         "success, result, block_number, block_hash, block_time, index_in_block",
     ),
-    Table("chain", "account_events", "blockchain_events_v1", "address, block_number, log_index"),
+    Table("chain", "account_events", "blockchain_events_v1", "address, block_number, log_index, name"),
     Table("chain", "account_transactions", "transaction_index_v1", "address, block_number, index_in_block, tx_id"),
     Table(
         "chain",
@@ -79,7 +79,7 @@ TABLES = (
         "address, balance_sun, fees_sun",
         "balance_sun <> 0 OR fees_sun <> 0",
     ),
-    Table("chain", "token_balances", "token_balances_v1", "address, balance", "balance <> 0"),
+    Table("chain", "token_balances", "token_balances_v1", "address, contract, balance", "balance <> 0"),
     Table("chain", "token_supply", "token_balances_v1", "contract, supply, minted, burned"),
     Table("chain", "nft_owners", "nft_owners_v1", "token_id, owner, track_id, edition, last_tx_id, last_block"),
     Table("chain", "nft_counts", "nft_owners_v1", "address, tokens", "tokens <> 0"),

@@ -115,7 +115,7 @@ class Truth:
         key = (block.number, log.index_in_block)
         self.facts.put("blockchain_events", key, block.hash, block.time_ms, *about)
         for account in set(_accounts(decoded.args)) - {ZERO}:
-            self.facts.put("account_events", (account, *key))
+            self.facts.put("account_events", (account, *key), decoded.name)
         if handler := HANDLERS.get((contract.name, decoded.name)) or _ROLES.get(decoded.name):
             place = Place(block.number, log.index_in_block, transaction.tx_id, block.time_ms, contract.name)
             handler(self.facts, decoded.args, place)

@@ -104,12 +104,15 @@ class Balances(Answer):
     )
     fees_sun: SignedAmount = Field(description="burned by its recorded transactions")
     dcmx: SignedAmount = Field(description="10^-18 DCMX; below zero only if its first tokens were not seen coming")
+    tokens: dict[str, SignedAmount] = Field(
+        description="contracts that were added -> of each TRC-20 token in its smallest unit, since it is watched"
+    )
     nfts: int
 
 
 class Holder(BaseModel):
     address: str
-    balance: Amount = Field(description="10^-18 DCMX")
+    balance: Amount = Field(description="in the token's smallest unit: 10^-18 DCMX")
 
 
 class Holders(Listing[Holder]):
@@ -171,7 +174,7 @@ class Contract(BaseModel):
     undecoded: int
     roles: dict[str, list[str]] = Field(description="role -> accounts that hold it")
     settings: dict[str, str] = Field(description="platform_fee_bps, fee_recipient, verifier")
-    supply: SignedAmount | None = Field(None, description="of a token, in its smallest unit")
+    supply: SignedAmount | None = Field(None, description="of a token, as far as its transfers tell; smallest unit")
     minters: dict[str, Amount] | None = Field(
         None, description="of a token: minter -> what it may still mint; 2^256-1: no limit but the cap"
     )

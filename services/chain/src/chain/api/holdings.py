@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from chain import queries
 from chain.api import answers
 from chain.api.answers import Listing, listing
-from chain.api.parameters import User
+from chain.api.parameters import Name, User
 from chain.projections import Ingestion, NftOwners, TokenBalances, Tracks, TrxBalances
 from contracts.values import Address, Amount, Uint256
 from service import Paging, Queries, not_found
@@ -21,42 +21,46 @@ Words = Annotated[
     str, Query(min_length=1, max_length=200, description='in title or artist\'s name; "a phrase", or, -without')
 ]
 
+DCMX = "dcmx-token"
+
 
 def routes(reads: Queries) -> APIRouter:
     """What accounts have, by account, by token, by track."""
     router = APIRouter()
 
-    @router.get("/balances/{address}", summary="TRX, DCMX and number of NFTs of an account")
+    @router.get("/balances/{address}", summary="TRX, DCMX, other tokens and number of NFTs of an account")
     async def balances(caller: User, address: Address) -> answers.Balances:
         parts = {
             "trx": queries.trx_balance(address),
-            "token": queries.token_balance(address),
+            "tokens": queries.token_balances(address),
             "nfts": queries.nft_count(address),
             "ingestion": queries.ingestion(),
         }
         found = await reads.first(queries.answer(TrxBalances, TokenBalances, NftOwners, Ingestion, **parts))
-        trx, token, nfts, done = (next(iter(found[part]), Row()) for part in parts)
+        trx, nfts, done = (next(iter(found[part]), Row()) for part in ("trx", "nfts", "ingestion"))
+        tokens = {row["contract"]: row["balance"] for row in found["tokens"]}
         exact = done.get("scope") == "all" and done.get("first_block") == 0 and not trx.get("unaccounted")
         return answers.Balances(
             address=address,
             trx_sun=trx.get("balance_sun", 0) if exact else None,
             fees_sun=trx.get("fees_sun", 0),
-            dcmx=token.get("balance", 0),
+            dcmx=tokens.pop(DCMX, 0),
+            tokens=tokens,
             nfts=nfts.get("tokens", 0),
             as_of=found["as_of"],
         )
 
-    @router.get("/token-holders", summary="Who holds DCMX, who has most first")
-    async def list_holders(caller: User, paging: Paging) -> answers.Holders:
+    @router.get("/token-holders", summary="Who holds a token, who has most first")
+    async def list_holders(caller: User, paging: Paging, contract: Name = DCMX) -> answers.Holders:
         parts = {
-            "items": queries.token_holders(paging.after(Amount, str), paging.limit + 1),
-            "count": queries.token_holder_count(),
+            "items": queries.token_holders(contract, paging.after(Amount, str), paging.limit + 1),
+            "count": queries.token_holder_count(contract),
             "supply": queries.token_supply(),
         }
         found = await reads.first(queries.answer(TokenBalances, **parts))
         holders = [answers.Holder(**row) for row in found["items"]]
         page = listing(paging, found, holders, lambda holder: (str(holder.balance), holder.address))
-        supply = sum(row["supply"] for row in found["supply"])
+        supply = sum(row["supply"] for row in found["supply"] if row["contract"] == contract)
         return answers.Holders(**dict(page), holders=found["count"][0]["holders"], supply=supply)
 
     @router.get("/nfts", summary="The NFTs of an account, by token id")

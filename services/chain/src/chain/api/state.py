@@ -72,10 +72,10 @@ def _contract(row: Row, found: Row) -> answers.Contract:
     for held in found["roles"]:
         if held["contract"] == name:
             roles.setdefault(ROLES.get(held["role"]) or held["role"], []).append(held["account"])
-    more: dict[str, Any] = {}
+    supplies = {supply["contract"]: supply["supply"] for supply in found["supplies"]}
+    more: dict[str, Any] = {"supply": supplies.get(name)}
     if name == "dcmx-token":
         allowances = {minter["minter"]: minter["allowance"] for minter in found["minters"]}
-        more["supply"] = sum(supply["supply"] for supply in found["supplies"])
         more["minters"] = {account: allowances.get(account, 0) for account in roles.get("MINTER_ROLE", [])}
     if name == "reward-vault":
         more["pools"] = found["pools"]

@@ -1,4 +1,4 @@
-"""What each account has, of TRX and of the token."""
+"""What each account has, of TRX and of each token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from chain.domain import ZERO, ContractEvent, InternalTransfer, MoreInternalTransfers, TransactionSolidified
+from chain.domain import (
+    CONTRACTS,
+    ZERO,
+    ContractEvent,
+    InternalTransfer,
+    LogDecoded,
+    MoreInternalTransfers,
+    TransactionSolidified,
+)
+from chain.projections.events import accounts_in
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
 
@@ -25,8 +34,9 @@ token_balances = sa.Table(
     "token_balances",
     metadata,
     sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("contract", sa.Text, primary_key=True),
     sa.Column("balance", Amount, nullable=False),
-    sa.Index("token_balances_rank", "balance", "address", postgresql_where=sa.text("balance > 0")),
+    sa.Index("token_balances_rank", "contract", "balance", "address", postgresql_where=sa.text("balance > 0")),
 )
 
 token_supply = sa.Table(
@@ -86,23 +96,43 @@ def _credit(rows: Rows, address: str, amount_sun: int, *, fees_sun: int = 0, una
     )
 
 
+def _is_of_token(event: ContractEvent | LogDecoded) -> bool:
+    """Whether it is the transfer of TRC-20, whose arguments have the standard's names (see `decoding`)."""
+    if event.name != "Transfer" or event.contract in CONTRACTS:
+        return event.name == "Transfer" and event.contract == "dcmx-token"
+    args = event.args
+    if args.keys() != {"from", "to", "value"} or not all(isinstance(value, str) for value in args.values()):
+        return False
+    return args["value"].isdecimal() and all(args[end] == ZERO or accounts_in([args[end]]) for end in ("from", "to"))
+
+
 class TokenBalances(Projection):
-    """DCMX of every account, and the supply."""
+    """DCMX of every account, and the supply; also of every contract that was added and logs the transfers of TRC-20.
+
+    Sums, so that it doesn't matter when the past was read, or a raw log decoded.
+    """
 
     name = "token_balances"
     totals = (token_balances, token_supply)
 
     @on(ContractEvent)
     def moved(self, event: ContractEvent, recorded: RecordedEvent, rows: Rows) -> None:
-        if event.contract != "dcmx-token" or event.name != "Transfer":
-            return
+        if _is_of_token(event):
+            self._move(event, rows)
+
+    @on(LogDecoded)
+    def moved_as_we_know_now(self, event: LogDecoded, recorded: RecordedEvent, rows: Rows) -> None:
+        if _is_of_token(event):
+            self._move(event, rows)
+
+    def _move(self, event: ContractEvent | LogDecoded, rows: Rows) -> None:
         payer, payee, value = event.args["from"], event.args["to"], int(event.args["value"])
         minted = value if payer == ZERO else 0
         burned = value if payee == ZERO else 0
-        if not minted:
-            rows.increment(token_balances, {"address": payer}, balance=-value)
-        if not burned:
-            rows.increment(token_balances, {"address": payee}, balance=value)
+        if payer != ZERO:
+            rows.increment(token_balances, {"address": payer, "contract": event.contract}, balance=-value)
+        if payee != ZERO:
+            rows.increment(token_balances, {"address": payee, "contract": event.contract}, balance=value)
         if minted or burned:
             supply = {"contract": event.contract}
             rows.increment(token_supply, supply, supply=minted - burned, minted=minted, burned=burned)

@@ -47,6 +47,7 @@ account_events = sa.Table(
     sa.Column("address", sa.Text, primary_key=True),
     sa.Column("block_number", sa.BigInteger, primary_key=True),
     sa.Column("log_index", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),  # of the event, so that a rare one is found without the others' rows
 )
 
 undecoded_logs = sa.Table(
@@ -92,7 +93,7 @@ class BlockchainEvents(Projection):
         source = event.source
         for address in accounts_in(event.args.values()):
             place = {"block_number": source.block_number, "log_index": source.log_index}
-            rows.insert(account_events, address=address, **place)
+            rows.insert(account_events, address=address, name=event.name, **place)
 
 
 class UndecodedLogs(Projection):
