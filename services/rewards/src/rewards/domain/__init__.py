@@ -3,6 +3,7 @@
 Amounts are in 10^-18 DCMX. Users are opaque subject ids or public wallet addresses.
 """
 
+from rewards.domain.balance import Balance, RewardsReleased, RewardsReserved, RewardsSettled
 from rewards.domain.claims import ClaimPaid, ConflictingClaim, claim
 from rewards.domain.listening import (
     LISTENING_RULE,
@@ -23,12 +24,16 @@ EVENTS: dict[str, type] = {
     "ClaimPaid.v1": ClaimPaid,
     "ListenRewarded.v1": ListenRewarded,
     "ListenNotRewarded.v1": ListenNotRewarded,
+    "RewardsReserved.v1": RewardsReserved,
+    "RewardsReleased.v1": RewardsReleased,
+    "RewardsSettled.v1": RewardsSettled,
     "VoteCast.v1": VoteCast,
 }
 
 __all__ = [
     "EVENTS",
     "LISTENING_RULE",
+    "Balance",
     "CastVote",
     "ClaimPaid",
     "ConflictingClaim",
@@ -41,6 +46,9 @@ __all__ = [
     "PoolFunded",
     "PoolSwept",
     "RecordListen",
+    "RewardsReleased",
+    "RewardsReserved",
+    "RewardsSettled",
     "VoteCast",
     "claim",
     "listening",

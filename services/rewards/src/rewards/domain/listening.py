@@ -10,6 +10,7 @@ from typing import assert_never
 
 from contracts.values import Amount
 from eventlog import Decider
+from rewards.domain.balance import Balance, RewardsReleased, RewardsReserved, RewardsSettled, booked
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,10 @@ class Listening:
 
     known: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))  # listen id -> ended at
     rewarded: Sequence[tuple[str, datetime, int]] = ()  # track, ended at, amount
+    balance: Balance = field(default_factory=Balance)
 
 
-def record_listen(command: RecordListen, state: Listening) -> list[ListenRewarded | ListenNotRewarded]:
+def record_listen(command: RecordListen, state: Listening) -> list[ListeningEvent]:
     if command.listen_id in state.known:
         return []
     rule = LISTENING_RULE
@@ -106,20 +108,28 @@ def _near(one: datetime, other: datetime) -> bool:
     return abs(one - other) < timedelta(hours=1)
 
 
-def heard(state: Listening, event: ListenRewarded | ListenNotRewarded) -> Listening:
-    """What can no longer matter is forgotten: an older listen would be refused as too late anyhow."""
-    horizon = event.ended_at - 2 * LISTENING_RULE.longest_wait
-    known = {listen: at for listen, at in state.known.items() if at > horizon} | {event.listen_id: event.ended_at}
+ListeningEvent = ListenRewarded | ListenNotRewarded | RewardsReserved | RewardsReleased | RewardsSettled
+
+
+def evolve(state: Listening, event: ListeningEvent) -> Listening:
     match event:
-        case ListenRewarded():
-            kept = (entry for entry in state.rewarded if entry[1] > horizon)
-            return Listening(known, (*kept, (event.track_id, event.ended_at, event.amount)))
-        case ListenNotRewarded():
-            return replace(state, known=known)
+        case ListenRewarded() | ListenNotRewarded():
+            return _heard(state, event)
+        case RewardsReserved() | RewardsReleased() | RewardsSettled():
+            return replace(state, balance=booked(state.balance, event))
         case never:
             assert_never(never)
 
 
-listening: Decider[RecordListen, Listening, ListenRewarded | ListenNotRewarded] = Decider(
-    Listening(), record_listen, heard
-)
+def _heard(state: Listening, event: ListenRewarded | ListenNotRewarded) -> Listening:
+    """What can no longer matter is forgotten: an older listen would be refused as too late anyhow."""
+    horizon = event.ended_at - 2 * LISTENING_RULE.longest_wait
+    known = {listen: at for listen, at in state.known.items() if at > horizon} | {event.listen_id: event.ended_at}
+    if isinstance(event, ListenNotRewarded):
+        return replace(state, known=known)
+    kept = (entry for entry in state.rewarded if entry[1] > horizon)
+    balance = replace(state.balance, earned=state.balance.earned + event.amount)
+    return Listening(known, (*kept, (event.track_id, event.ended_at, event.amount)), balance)
+
+
+listening: Decider[RecordListen, Listening, ListeningEvent] = Decider(Listening(), record_listen, evolve)
