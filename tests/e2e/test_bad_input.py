@@ -132,13 +132,15 @@ async def test_a_role_that_a_route_does_not_know_is_not_enough(theatre: Theatre)
 # ---- HTTP: what is asked ----------------------------------------------------------------------------------------
 
 LISTEN = {
-    "listen_id": "l1",
+    "kind": "listen",
+    "activity_id": "l1",
     "user": "alice",
     "track_id": "1",
     "listened_seconds": 100,
     "track_seconds": 200,
-    "ended_at": "2026-01-01T00:00:00Z",
+    "at": "2026-01-01T00:00:00Z",
 }
+VOTE = {name: LISTEN[name] for name in ("activity_id", "user", "track_id", "at")} | {"kind": "vote", "like": True}
 ACCEPTANCE = {"subject": "alice", "document_type": "terms", "version": 1, "content_hash": acts.digest("terms 1").hex()}
 
 
@@ -151,21 +153,26 @@ def wrong(good: dict[str, Any], **by_field: list[Any]) -> Iterator[dict[str, Any
     yield {**good, "surprise": 1}
 
 
-NO_LISTENS: list[Any] = [[], [LISTEN] * 501, {}, None, "x"]
+NO_ACTIVITIES: list[Any] = [[], [LISTEN] * 501, {}, None, "x"]
 NUMBERS = [-1, 1.5, 2**64, 1e400, True, "7", None, [], {}]
 WRONG_BODIES: dict[tuple[str, str], list[Any]] = {
-    ("rewards", "/listens"): [
+    ("rewards", "/activities"): [
         *(
-            {"listens": [body]}
-            for body in wrong(LISTEN, listened_seconds=NUMBERS, ended_at=["soon", 7], user=["", "a b"])
+            {"activities": [body]}
+            for body in wrong(LISTEN, listened_seconds=NUMBERS, at=["soon", 7], user=["", "a b"], kind=["sing", 7])
         ),
-        *({"listens": listens} for listens in NO_LISTENS),
+        *({"activities": [body]} for body in wrong(VOTE, like=[1, "yes", None], track_id=["x" * 101, "\u0000"])),
+        *({"activities": activities} for activities in NO_ACTIVITIES),
         [],
         None,
     ],
-    ("rewards", "/votes"): list(
-        wrong({"user": "alice", "track_id": "1", "like": True}, like=[1, "yes", None], track_id=["x" * 101, "\u0000"])
-    ),
+    ("rewards", "/rules/listening"): list(
+        wrong({"effective_from": "2030-01-01T00:00:00Z", "parameters": {"amount": "1"}}, effective_from=["soon", 7])
+    )
+    + [
+        {"effective_from": "2030-01-01T00:00:00Z", "parameters": parameters}
+        for parameters in ({}, {"amount": -1}, {"amount": 1.5}, {"amounts": 1}, {"roll_over": "some"}, [], None)
+    ],
     ("compliance", "/acceptances"): list(
         wrong(
             ACCEPTANCE,

@@ -185,6 +185,9 @@ async def test_a_claim_is_told_with_its_transaction_by_chain_and_rewards(theatre
             "pool": "listening",
             "earned": "0",
             "times_earned": 0,
+            "held": "0",
+            "corrected": "0",
+            "times_refused": 0,
             "paid": str(amount),
             "times_paid": 1,
         }

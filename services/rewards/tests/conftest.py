@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from messaging.testing import delete_topics
 from rewards.app import create
 from service.testing import Running, serving
+
+sys.path.append(str(Path(__file__).parent))  # for rewards_deeds
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from rewards_deeds import one_of_each
 
 from contracts import chain
 from contracts.chain import Pool
@@ -17,6 +18,8 @@ from rewards.domain import EVENTS
 from service.testing import Running
 
 pytestmark = pytest.mark.timeout(120)
+
+ENDED = datetime.now(UTC) - timedelta(minutes=1)
 
 
 def claimed(number: int, pool: Pool = Pool.LISTENING, claimant: int = 1) -> tuple[str, chain.RewardClaimed]:
@@ -38,20 +41,25 @@ def funded(amount: int) -> tuple[str, chain.PoolFunded]:
 
 
 def listens(user: str, *numbers: int, seconds: int = 200) -> dict[str, Any]:
-    ended = datetime.now(UTC) - timedelta(minutes=1)
+    return {"activities": [listened(user, number, seconds) for number in numbers]}
+
+
+def listened(user: str, number: int, seconds: int = 200, **more: Any) -> dict[str, Any]:
     return {
-        "listens": [
-            {
-                "listen_id": f"l{n}",
-                "user": user,
-                "track_id": f"t{n}",
-                "listened_seconds": seconds,
-                "track_seconds": 300,
-                "ended_at": ended.isoformat(),
-            }
-            for n in numbers
-        ]
+        "kind": "listen",
+        "activity_id": f"l{number}",
+        "user": user,
+        "track_id": f"t{number}",
+        "listened_seconds": seconds,
+        "track_seconds": 300,
+        "at": ENDED.isoformat(),
+        **more,
     }
+
+
+def voted(user: str, like: bool) -> dict[str, Any]:
+    vote = {"kind": "vote", "activity_id": f"v-{user}-{like}", "user": user, "track_id": "t1", "like": like}
+    return {"activities": [vote | {"at": ENDED.isoformat()}]}
 
 
 async def post(client: httpx.AsyncClient, path: str, body: object, key: str = "k1") -> httpx.Response:
@@ -87,6 +95,9 @@ async def test_a_claim_on_the_chain_shows_with_its_transaction_and_is_told_to_ot
                 "pool": "listening",
                 "earned": "0",
                 "times_earned": 0,
+                "held": "0",
+                "corrected": "0",
+                "times_refused": 0,
                 "paid": str(paid),
                 "times_paid": 30,
             }
@@ -102,15 +113,16 @@ async def test_a_claim_on_the_chain_shows_with_its_transaction_and_is_told_to_ot
 
 async def test_listens_earn_once_and_are_visible_right_after_the_post(rewards: Running) -> None:
     async with rewards.client("ada", "user") as client:
-        answer = await post(client, "/listens", listens("ada", 1, 2, 3))
-        assert answer.json()["events"] == 3
-        again = await post(client, "/listens", listens("ada", 1, 2, 3))
-        assert again.json() == {"events": 0, "token": None}
-        short = await post(client, "/listens", listens("ada", 4, seconds=10))
+        answer = await post(client, "/activities", listens("ada", 1, 2, 3))
+        assert [one["outcome"] for one in answer.json()["results"]] == ["earned"] * 3
+        again = await post(client, "/activities", listens("ada", 1, 2, 3))
+        assert (again.json()["events"], again.json()["token"]) == (0, None)
+        assert again.json()["results"] == answer.json()["results"]
+        short = await post(client, "/activities", listens("ada", 4, seconds=10))
 
         after = {"annals-after": short.json()["token"]}
         shown = (await client.get("/users/ada/listening-rewards", headers=after)).json()["items"]
-        assert {(item["listen_id"], item["amount"], item["reason"]) for item in shown} == {
+        assert {(item["activity_id"], item["amount"], item["reason"]) for item in shown} == {
             ("l1", str(10**16), None),
             ("l2", str(10**16), None),
             ("l3", str(10**16), None),
@@ -123,7 +135,7 @@ async def test_listens_earn_once_and_are_visible_right_after_the_post(rewards: R
 async def test_a_vote_replaces_the_one_before(rewards: Running) -> None:
     async with rewards.client("player", "service") as client:
         for user, like in [("ada", True), ("bob", True), ("ada", False)]:
-            answer = await post(client, "/votes", {"user": user, "track_id": "t1", "like": like}, f"{user}-{like}")
+            answer = await post(client, "/activities", voted(user, like))
         votes = await client.get("/tracks/t1/votes", headers={"annals-after": answer.json()["token"]})
         assert votes.json() == {"track_id": "t1", "likes": 1, "dislikes": 1}
 
@@ -158,19 +170,20 @@ async def test_malformed_messages_are_put_aside_and_the_others_go_on(rewards: Ru
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        ({"listens": []}, "listens"),
-        ({"listens": [{}]}, "listen_id"),
+        ({"activities": []}, "activities"),
+        ({"activities": [{"kind": "listen"}]}, "activity_id"),
+        ({"activities": [{"kind": "sing"}]}, "activities"),
         (listens("ada", 1, seconds=-1), "listened_seconds"),
         (listens("ada", 1, seconds=1.5), "listened_seconds"),  # type: ignore[arg-type]  # a float, on purpose
-        ({"listens": [{**listens("ada", 1)["listens"][0], "ended_at": 7}]}, "ended_at"),
-        ({"listens": [{**listens("ada", 1)["listens"][0], "ended_at": "7"}]}, "ended_at"),
+        ({"activities": [listened("ada", 1, at=7)]}, "at"),
+        ({"activities": [listened("ada", 1, at="7")]}, "at"),
         (listens("x" * 101, 1), "user"),
         ({**listens("ada", 1), "extra": 1}, "extra"),
     ],
 )
 async def test_bad_input_is_a_problem_that_names_the_field(rewards: Running, body: object, named: str) -> None:
     async with rewards.client("player", "service") as client:
-        answer = await post(client, "/listens", body)
+        answer = await post(client, "/activities", body)
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"
         assert named in answer.text
@@ -180,9 +193,9 @@ async def test_nobody_acts_without_a_token_or_for_somebody_else(rewards: Running
     async with rewards.nobody() as nobody, rewards.client("bob", "user") as bob:
         assert (await nobody.get("/pools")).status_code == 401
         assert (await nobody.get("/pools", headers={"authorization": "Bearer forged"})).status_code == 401
-        refused = await post(bob, "/listens", listens("ada", 1))
+        refused = await post(bob, "/activities", listens("ada", 1))
         assert (refused.status_code, refused.json()["type"]) == (403, "urn:annals:problem:not-yourself")
-        assert (await bob.post("/listens", json=listens("bob", 1))).status_code == 400
+        assert (await bob.post("/activities", json=listens("bob", 1))).status_code == 400
 
         assert (await bob.get("/claims/none")).status_code == 404
 
@@ -208,9 +221,8 @@ async def test_the_service_says_what_it_needs_and_that_it_is_ready(rewards: Runn
 
 async def test_live_rows_equal_rebuilt_rows(rewards: Running, kafka: str) -> None:
     await send(kafka, funded(5), *(claimed(n, Pool(n % 5)) for n in range(20)))
+    await one_of_each(rewards)
     async with rewards.client("player", "service") as client:
-        await post(client, "/listens", listens("ada", 1, 2))
-        await post(client, "/votes", {"user": "ada", "track_id": "t1", "like": True})
 
         async def all_there() -> bool:
             return sum(pool["claims"] for pool in (await client.get("/pools")).json()) == 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -32,8 +33,8 @@ from service.testing import Running
 pytestmark = pytest.mark.timeout(120)
 
 ALL_STEPS = Counter(
-    {"POST /votes": 1, "append": 2, "publish rewards": 1, "process charts": 1, "project votes_v1": 1}
-    | {"project likes_v1": 1}
+    {"POST /activities": 1, "append": 2, "publish rewards": 1, "process charts": 1, "project likes_v1": 1}
+    | {"project votes_v1": 1, "project reward_totals_v1": 1, "project holds_v1": 1}
 )
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -87,8 +88,11 @@ async def charts(postgres: PostgresServer, kafka: str, rewards: Running) -> Asyn
 
 async def vote(rewards: Running, track: str, user: str = "olga", **headers: str) -> None:
     async with rewards.client(user, "user") as client:
-        body = {"user": user, "track_id": track, "like": True}
-        answer = await client.post("/votes", json=body, headers={"idempotency-key": f"{user}-{track}", **headers})
+        at = datetime.now(UTC).isoformat()
+        cast = {"kind": "vote", "activity_id": track, "user": user, "track_id": track, "like": True, "at": at}
+        answer = await client.post(
+            "/activities", json={"activities": [cast]}, headers={"idempotency-key": f"{user}-{track}", **headers}
+        )
         assert answer.status_code == 200, answer.text
 
 
@@ -111,14 +115,19 @@ async def test_one_post_is_one_trace_from_the_request_to_the_rows_of_another_ser
 
         await eventually(all_ended)
 
-    [post] = spans.named("POST /votes")
+    [post] = spans.named("POST /activities")
     assert post.parent.span_id == 0xB7AD6B7169203331
     append = only(spans, post, "append")
     publish = only(spans, append, "publish rewards")
     process = only(spans, publish, "process charts")
     their_append = only(spans, process, "append")
     assert [post.kind, publish.kind, process.kind] == [SpanKind.SERVER, SpanKind.PRODUCER, SpanKind.CONSUMER]
-    assert {span.name for span in spans.below(append)} == {"publish rewards", "project votes_v1"}
+    assert {span.name for span in spans.below(append)} == {
+        "publish rewards",
+        "project votes_v1",
+        "project reward_totals_v1",
+        "project holds_v1",
+    }
     assert [span.name for span in spans.below(their_append)] == ["project likes_v1"]
     assert {span.context.trace_id for span in spans.all() if span.name != "GET /ready"} == {
         0x0AF7651916CD43DD8448EB211C80319C

@@ -1,10 +1,11 @@
 """Every public message of Annals. Import this package and all types are known."""
 
-from contracts import chain, compliance, head, operations, rewards, royalties
+from contracts import activity, chain, compliance, head, operations, rewards, royalties
 from contracts.envelope import Message, message_class, message_types
 
 __all__ = [
     "Message",
+    "activity",
     "chain",
     "compliance",
     "head",

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from contracts.chain import Pool, Source
 from contracts.envelope import Message
-from contracts.values import Address, Amount, Hash, Time
+from contracts.values import Address, Amount, Hash, SignedAmount, Time
 
 
 class RewardEarned(Message, type="rewards.events.RewardEarned.v1"):
@@ -37,3 +37,15 @@ class VoteRecorded(Message, type="rewards.events.VoteRecorded.v1"):
     user: str = Field(description="opaque subject id")
     like: bool
     voted_at: Time
+    reward_id: str | None = Field(None, description="of the vote's reward, if it was looked at for one")
+    earned: Amount = 0
+
+
+class RewardCorrected(Message, type="rewards.events.RewardCorrected.v1"):
+    """A reward was changed afterwards: `change` is added to what the user can claim, also below zero."""
+
+    reward_id: str
+    pool: Pool
+    user: str = Field(description="opaque subject id")
+    change: SignedAmount
+    reason: str

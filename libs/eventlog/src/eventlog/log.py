@@ -142,6 +142,12 @@ class EventLog:
         found = self._recorded(await (conn or self.pool).fetch(sql, stream))
         return found[0] if found else None
 
+    async def event(self, event_id: UUID, conn: asyncpg.Connection | None = None) -> RecordedEvent | None:
+        """The event with an id; None when there is none."""
+        sql = f"SELECT {_COLUMNS} FROM events WHERE event_id = $1"  # noqa: S608 - constant columns
+        found = self._recorded(await (conn or self.pool).fetch(sql, event_id))
+        return found[0] if found else None
+
     async def read_streams(
         self, after_versions: Mapping[str, int], conn: asyncpg.Connection | None = None
     ) -> list[RecordedEvent]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
-from messaging import Consumer, Relay, inbox
+from messaging import Consumer, Relay
 from projections import Freshness, Runner
 from rewards import api, domain, handlers, projections, publish
+from rewards.recorder import Recorder
 from rewards.settings import RewardsSettings
 from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
 
@@ -16,16 +17,18 @@ def create(settings: RewardsSettings) -> Service:
     engine = connect_queries(settings)
     watermark = Watermark(pool)
     log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
-    executor = Executor(log)
+    executor, recorder = Executor(log), Recorder(log)
 
     kafka = settings.kafka_options()
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
+    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=(*publish.TOPICS, handlers.COMMANDS))
     # Offsets commit with the events that the messages led to; records of one key come in order.
-    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, inbox(handlers.translate, executor))
+    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handlers.handle_messages(executor, recorder))
 
-    routes = api.routes(Commands(settings.name, executor), Queries(settings.name, engine, pool))
+    commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
+    key = settings.origin_key.get_secret_value()
+    routes = api.routes(settings.name, log, commands, reads, recorder, key)
     return Service(
         settings,
         create_api(settings, routes, title="Annals rewards", version="0.1.0"),

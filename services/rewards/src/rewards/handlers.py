@@ -5,12 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from contracts import chain
-from eventlog import Intent, Metadata
-from messaging import Received
-from rewards import domain
+import asyncpg
 
-TOPICS = ("chain.reward-vault",)
+from contracts import chain
+from contracts.activity import ReportActivity
+from eventlog import Executor, Intent, Metadata
+from messaging import Committed, Handle, Received, TopicSpec, inbox
+from rewards import domain, reports
+from rewards.domain.rules import book_of, rules_stream
+from rewards.domain.standing import standing_stream
+from rewards.recorder import Recorder
+
+COMMANDS = TopicSpec("rewards.commands")
+"""Keyed by the user: one user's activities keep their order, so that a limit counts them as they came."""
+TOPICS = ("chain.reward-vault", COMMANDS.name)
+
+
+def handle_messages(executor: Executor, recorder: Recorder) -> Handle:
+    """The handler of the consumer: activities of a batch are decided together, other messages by the inbox."""
+    others = inbox(translate, executor)
+
+    async def handle(batch: Sequence[Received], connection: asyncpg.Connection) -> Committed | None:
+        reported = [one for received in batch if (one := reports.commanded(received)) is not None]
+        rest = [received for received in batch if not isinstance(received.message, ReportActivity)]
+        after: list[Committed] = []
+        if reported:
+            after.append((await recorder.record(reported, connection)).committed)
+        if rest and (committed := await others(rest, connection)) is not None:
+            after.append(committed)
+
+        def committed_all() -> None:
+            for one in after:
+                one()
+
+        return committed_all if after else None
+
+    return handle
 
 
 def translate(received: Received) -> Sequence[Intent]:
@@ -33,14 +63,19 @@ def translate(received: Received) -> Sequence[Intent]:
             return []
 
 
-def listen(command: domain.RecordListen, metadata: Metadata) -> Intent:
-    """A reported listen, for the stream of its user."""
-    return Intent(f"listening/{command.user}", domain.listening, command, command.ended_at, metadata)
+def review(command: domain.ReviewReward | domain.CorrectReward, at: datetime, metadata: Metadata) -> Intent:
+    """An officer's decision about a reward, for the account that has it."""
+    return Intent(command.recorded.activity.stream, domain.review, command, at, metadata)
 
 
-def vote(command: domain.CastVote, at: datetime, metadata: Metadata) -> Intent:
-    """A vote, for the stream of its user and track."""
-    return Intent(f"vote/{command.track_id}/{command.user}", domain.vote, command, at, metadata)
+def publish_rules(command: domain.PublishRules, metadata: Metadata) -> Intent:
+    return Intent(rules_stream(command.kind), book_of(command.kind), command, command.at, metadata)
+
+
+def report_standing(
+    command: domain.StandingReported | domain.ClientKeyRegistered, at: datetime, metadata: Metadata
+) -> Intent:
+    return Intent(standing_stream(command.user), domain.standing, command, at, metadata)
 
 
 def _of_pool(fact: domain.PoolEvent) -> Intent:

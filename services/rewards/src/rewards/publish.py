@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contracts import Message, rewards
-from contracts.chain import Pool
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
-from rewards.domain import ClaimPaid, ListenRewarded, VoteCast
+from rewards import domain
 
 TOPIC = "rewards.events"
 TOPICS = (TopicSpec(TOPIC),)
@@ -20,26 +19,46 @@ def publish(recorded: RecordedEvent) -> Publication | None:
 
 def _message(recorded: RecordedEvent) -> Message | None:
     match recorded.event:
-        case ListenRewarded() as heard:
-            return rewards.RewardEarned(
-                reward_id=str(recorded.event_id),
-                pool=Pool.LISTENING,
-                user=heard.user,
-                amount=heard.amount,
-                rule_version=heard.rule_version,
-                earned_at=heard.ended_at,
+        case domain.VoteRecorded(activity=vote, verdict=verdict, reward_id=reward) as cast if cast.counts:
+            earned = verdict.amount if verdict.outcome == "earned" else 0
+            return rewards.VoteRecorded(
+                track_id=vote.track, user=vote.user, like=vote.like, voted_at=vote.at, reward_id=reward, earned=earned
             )
-        case ClaimPaid() as paid:
+        case (
+            domain.ListenRecorded() | domain.ShareRecorded() | domain.TransferRecorded() | domain.ReferralRecorded()
+        ) as done if done.verdict.outcome == "earned":
+            return rewards.RewardEarned(
+                reward_id=done.reward_id,
+                pool=done.activity.kind,
+                user=done.activity.user,
+                amount=done.verdict.amount,
+                rule_version=done.verdict.rule_version,
+                earned_at=done.activity.at,
+            )
+        case domain.RewardApproved() as approved:
+            return rewards.RewardEarned(
+                reward_id=approved.reward_id,
+                pool=approved.kind,
+                user=approved.user,
+                amount=approved.amount,
+                rule_version=approved.rule_version,
+                earned_at=recorded.occurred_at,
+            )
+        case domain.RewardCorrected() as corrected:
+            return rewards.RewardCorrected(
+                reward_id=corrected.reward_id,
+                pool=corrected.kind,
+                user=corrected.user,
+                change=corrected.change,
+                reason=corrected.reason,
+            )
+        case domain.ClaimPaid() as paid:
             return rewards.RewardPaid(
                 claim_id=paid.claim_id,
                 pool=paid.pool,
                 claimant=paid.claimant,
                 amount=paid.amount,
                 source=paid.source,
-            )
-        case VoteCast() as cast:
-            return rewards.VoteRecorded(
-                track_id=cast.track_id, user=cast.user, like=cast.like, voted_at=recorded.occurred_at
             )
         case _:
             return None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from rewards.projections.activity import ActivityRewards, SkipRecords, Votes, skip_records, track_votes
 from rewards.projections.claims import RewardClaims, reward_claims
-from rewards.projections.listening import ListeningRewards, listening_rewards
+from rewards.projections.holds import Holds
+from rewards.projections.holds import holds as holds_table
 from rewards.projections.pools import PoolStatus, pools
-from rewards.projections.totals import RewardTotals, reward_totals
-from rewards.projections.votes import Votes, track_votes
+from rewards.projections.totals import EVER, RewardTotals, reward_periods, reward_totals
 
 Query = sa.Select[Any]
 
@@ -32,13 +33,55 @@ def claim(claim_id: str) -> Query:
     return sa.select(table).where(table.c.claim_id == claim_id)
 
 
-def listens(user: str, after: tuple[datetime, str] | None, limit: int) -> Query:
-    """A user's listens, newest first; `after` is (ended at, listen id) of the last one seen."""
-    table = ListeningRewards.live(listening_rewards)
+def rewards_of(projection: type[ActivityRewards], user: str, after: tuple[datetime, str] | None, limit: int) -> Query:
+    """A user's activities of one kind, newest first; `after` is (at, reward id) of the last one seen."""
+    return _of_user(projection.live(projection.table), user, after, limit)
+
+
+def skips_of(user: str, after: tuple[datetime, str] | None, limit: int) -> Query:
+    """The tracks a user left early, newest first."""
+    return _of_user(SkipRecords.live(skip_records), user, after, limit)
+
+
+def _of_user(table: sa.Table, user: str, after: tuple[datetime, str] | None, limit: int) -> Query:
     query = sa.select(table).where(table.c.user == user)
     if after is not None:
-        query = query.where(sa.tuple_(table.c.ended_at, table.c.listen_id) < sa.tuple_(*after))
-    return query.order_by(table.c.ended_at.desc(), table.c.listen_id.desc()).limit(limit)
+        query = query.where(sa.tuple_(table.c.at, table.c.reward_id) < sa.tuple_(*after))
+    return query.order_by(table.c.at.desc(), table.c.reward_id.desc()).limit(limit)
+
+
+def period_start(period: str, day: date) -> date:
+    """The first day of the period that holds a day; weeks begin on Monday."""
+    return {"day": day, "week": day - timedelta(days=day.weekday()), "ever": EVER}[period]
+
+
+def periods_of(user: str, period: str, after: tuple[date, str] | None, limit: int) -> Query:
+    """What a user has earned, newest period first; `after` is (start, pool) of the last one seen."""
+    table = RewardTotals.live(reward_periods)
+    query = sa.select(table).where(table.c.user == user, table.c.period == period)
+    if after is not None:
+        query = query.where(sa.tuple_(table.c.start, table.c.pool) < sa.tuple_(*after))
+    return query.order_by(table.c.start.desc(), table.c.pool.desc()).limit(limit)
+
+
+def leaderboard(pool: str, period: str, start: date, after: tuple[int, str] | None, limit: int) -> Query:
+    """Who has earned most; `after` is (earned, user) of the last one seen."""
+    table = RewardTotals.live(reward_periods)
+    query = sa.select(table).where(table.c.period == period, table.c.start == start, table.c.pool == pool)
+    if after is not None:
+        earned, user = after
+        below = sa.and_(table.c.earned == earned, table.c.user < user)
+        query = query.where(sa.or_(table.c.earned < earned, below))
+    return query.order_by(table.c.earned.desc(), table.c.user.desc()).limit(limit)
+
+
+def holds(status: str, after: tuple[datetime, str] | None, limit: int) -> Query:
+    """Held rewards, oldest first; `after` is (at, reward id) of the last one seen."""
+    table = Holds.live(holds_table)
+    query = sa.select(table).where(table.c.status == status)
+    if after is not None:
+        query = query.where(sa.tuple_(table.c.at, table.c.reward_id) > sa.tuple_(*after))
+    return query.order_by(table.c.at, table.c.reward_id).limit(limit)
 
 
 def totals(subject: str) -> Query:

@@ -131,22 +131,23 @@ async def _listen_and_vote(theatre: Theatre) -> None:
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
     async with theatre.client("rewards") as client:
         for number, key in enumerate(theatre.stage.cast.listeners):
-            listens = [
+            activities: list[dict[str, object]] = [
                 {
-                    "listen_id": f"listen-{number}-{turn}",
+                    "kind": "listen",
+                    "activity_id": f"listen-{number}-{turn}",
                     "user": key.address,
                     "track_id": str(turn + 1),
                     "listened_seconds": 20 if turn == 9 else 150 + turn,
                     "track_seconds": 200,
-                    "ended_at": now,
+                    "at": now,
                 }
                 for turn in range(10)
             ]
-            headers = {"idempotency-key": f"listens-{number}"}
-            (await client.post("/listens", json={"listens": listens}, headers=headers)).raise_for_status()
-            vote = {"user": key.address, "track_id": str(number % 24 + 1), "like": number % 4 != 0}
-            headers = {"idempotency-key": f"vote-{number}"}
-            (await client.post("/votes", json=vote, headers=headers)).raise_for_status()
+            vote = {"track_id": str(number % 24 + 1), "like": number % 4 != 0}
+            activities.append({"kind": "vote", "activity_id": "vote", "user": key.address, "at": now, **vote})
+            headers = {"idempotency-key": f"activities-{number}"}
+            answer = await client.post("/activities", json={"activities": activities}, headers=headers)
+            answer.raise_for_status()
 
 
 # ---- watching ---------------------------------------------------------------------------------------------------

@@ -1,48 +1,125 @@
-"""What users do: reported by POST, shown with what it earned."""
+"""What users do: reported by POST in batches, shown with what it earned, and why it did not."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
-from contracts.values import Amount
-from rewards import domain, handlers, projections, queries
-from rewards.api.common import Moment, Strict, SubjectId, User, may_act_for
-from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, metadata_of
+from contracts import activity as told
+from contracts.values import Amount, SignedAmount
+from rewards import domain, projections, queries, reports
+from rewards.api.common import Anybody, Strict, SubjectId, Tagged, User, may_act_for, may_see
+from rewards.projections.activity import ActivityRewards
+from rewards.recorder import Recorder, Reported
+from service import After, Caller, IdempotencyKey, Page, Paging, Problem, Queries, Recorded, Token, metadata_of
+
+MOST = 500
 
 
-class Listen(Strict):
-    """A listen as a player reports it. `listen_id` names it: reporting it again changes nothing."""
+class _From(Strict):
+    """Where it came from; kept as keyed hashes only."""
 
-    listen_id: SubjectId
-    user: SubjectId
-    track_id: SubjectId
-    listened_seconds: int = Field(ge=0, le=86_400, strict=True)
-    track_seconds: int = Field(ge=1, le=86_400, strict=True)
-    ended_at: Moment
+    device: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    address: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None, description="the user's network address, from services; else it is that of the request"
+    )
 
 
-class Listens(Strict):
-    listens: list[Listen] = Field(min_length=1, max_length=500)
+class Listen(_From, told.ListenFacts):
+    kind: Literal["listen"]
 
 
-class Vote(Strict):
-    user: SubjectId
-    track_id: SubjectId
-    like: bool = Field(strict=True)
+class Share(_From, told.ShareFacts):
+    kind: Literal["share"]
 
 
-class ListeningReward(BaseModel):
-    listen_id: str
-    user: str
-    track_id: str
-    listened_seconds: int
-    ended_at: datetime
+class Vote(_From, told.VoteFacts):
+    kind: Literal["vote"]
+
+
+class Skip(_From, told.SkipFacts):
+    kind: Literal["skip"]
+
+
+class Referral(_From, told.ReferralFacts):
+    kind: Literal["referral"]
+
+
+class Transfer(_From, told.TransferFacts):
+    kind: Literal["transfer"]
+
+
+AnyActivity = Annotated[Listen | Share | Vote | Skip | Referral | Transfer, Field(discriminator="kind")]
+
+
+class Activities(Strict):
+    """Each is named by its `activity_id`: reporting it again changes nothing and gives the first result."""
+
+    activities: list[AnyActivity] = Field(min_length=1, max_length=MOST)
+
+
+class Result(BaseModel):
+    activity_id: str
+    reward_id: str
+    outcome: Literal["earned", "held", "refused", "noted"]
     amount: Amount
+    reason: str | None = Field(description="why it earned nothing, or is held")
+    rule_version: int
+
+
+class Reportedly(Recorded):
+    results: list[Result] = Field(description="in the order of the request")
+
+
+class Reward(BaseModel):
+    """An activity and its reward, whose value is amount + corrected."""
+
+    reward_id: str
+    user: str
+    activity_id: str
+    at: datetime
+    outcome: Literal["earned", "held", "refused", "rejected"]
+    amount: Amount
+    corrected: SignedAmount
     reason: str | None
     rule_version: int
+    day: date = Field(description="the UTC day whose limit it counts for")
+
+
+class ListeningReward(Reward):
+    track_id: str
+    listened_seconds: int
+    track_seconds: int
+
+
+class SharingReward(Reward):
+    track_id: str
+    channel: str
+
+
+class BandwidthReward(Reward):
+    client: str
+    served_bytes: int
+    expires_at: datetime
+
+
+class VotingRecord(Reward):
+    track_id: str
+    like: bool
+
+
+class ReferralReward(Reward):
+    referred: str
+
+
+class SkipRecord(BaseModel):
+    activity_id: str
+    at: datetime
+    track_id: str
+    listened_seconds: int
 
 
 class TrackVotes(BaseModel):
@@ -51,33 +128,126 @@ class TrackVotes(BaseModel):
     dislikes: int
 
 
-def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter()
+class PeriodTotal(BaseModel):
+    period: Literal["day", "week", "ever"]
+    start: date
+    pool: str
+    earned: SignedAmount
+    times_earned: int
 
-    @router.post("/listens", summary="Report listens")
-    async def report_listens(body: Listens, caller: User, key: IdempotencyKey) -> Recorded:
-        may_act_for(caller, {listen.user for listen in body.listens})
+
+class Rank(BaseModel):
+    user: str
+    earned: SignedAmount
+    times_earned: int
+
+
+LISTS: tuple[tuple[str, type[ActivityRewards], type[Reward], str], ...] = (
+    ("listening-rewards", projections.ListeningRewards, ListeningReward, "A user's listens"),
+    ("sharing-rewards", projections.SharingRewards, SharingReward, "A user's shares"),
+    ("bandwidth-rewards", projections.BandwidthRewards, BandwidthReward, "The receipts that a user has brought"),
+    ("votes", projections.Votes, VotingRecord, "A user's votes"),
+    ("referrals", projections.Referrals, ReferralReward, "Whom a user has brought"),
+)
+
+
+def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Queries) -> APIRouter:
+    router = APIRouter(route_class=Tagged)
+
+    @router.post("/activities", summary="Report what users did")
+    async def report_activities(body: Activities, caller: User, key: IdempotencyKey, request: Request) -> Reportedly:
+        may_act_for(caller, {activity.user for activity in body.activities})
         now, metadata = datetime.now(UTC), metadata_of(caller, key)
-        heard = [domain.RecordListen(**listen.model_dump(), reported_at=now) for listen in body.listens]
-        return await commands.execute([handlers.listen(listen, metadata) for listen in heard])
+        peer = request.client.host if request.client is not None else None
+        reported = [
+            Reported(reports.report(activity, _origin(origins, activity, caller, peer), now), metadata)
+            for activity in body.activities
+        ]
+        try:
+            outcome = await recorder.record(reported)
+        except domain.ConflictingActivity as conflict:
+            detail = "This activity_id was reported with other contents; nothing of the batch was recorded."
+            title = "The activity contradicts what is on record."
+            raise Problem(409, "activity-conflict", title, detail, activity_id=conflict.activity_id) from None
+        token = Token(log=service, stream=outcome.stream, position=outcome.position) if outcome.appended else None
+        results = [_result(recorded) for recorded in outcome.recorded]
+        return Reportedly(events=outcome.appended, token=token.encode() if token else None, results=results)
 
-    @router.post("/votes", summary="Like or dislike a track")
-    async def cast_vote(body: Vote, caller: User, key: IdempotencyKey) -> Recorded:
-        may_act_for(caller, {body.user})
-        command = domain.CastVote(body.user, body.track_id, body.like)
-        return await commands.execute([handlers.vote(command, datetime.now(UTC), metadata_of(caller, key))])
+    def listing(path: str, projection: type[ActivityRewards], shown: type[Reward], summary: str) -> None:
+        async def rewards_of(user: SubjectId, caller: Anybody, paging: Paging, after: After) -> Page[Any]:
+            may_see(caller, user)
+            await reads.caught_up(after, projection)
+            seen = paging.after(AwareDatetime, str)
+            rows = await reads.all(queries.rewards_of(projection, user, seen, paging.limit + 1))
+            return paging.page([shown(**row) for row in rows], lambda reward: (reward.at, reward.reward_id))
 
-    @router.get("/users/{user}/listening-rewards", summary="A user's listens and what they earned")
-    async def listening_rewards(user: SubjectId, caller: User, paging: Paging, after: After) -> Page[ListeningReward]:
-        await reads.caught_up(after, projections.ListeningRewards)
-        rows = await reads.all(queries.listens(user, paging.after(AwareDatetime, str), paging.limit + 1))
-        listens = [ListeningReward(**row) for row in rows]
-        return paging.page(listens, lambda listen: (listen.ended_at, listen.listen_id))
+        router.add_api_route(
+            f"/users/{{user}}/{path}",
+            rewards_of,
+            methods=["GET"],
+            summary=f"{summary} and what they earned",
+            name=path,
+            response_model=Page[shown],  # type: ignore[valid-type]  # a class for each
+        )
+
+    for one in LISTS:
+        listing(*one)
+
+    @router.get("/users/{user}/skips", summary="The tracks that a user left early")
+    async def skips(user: SubjectId, caller: Anybody, paging: Paging, after: After) -> Page[SkipRecord]:
+        may_see(caller, user)
+        await reads.caught_up(after, projections.SkipRecords)
+        rows = await reads.all(queries.skips_of(user, paging.after(AwareDatetime, str), paging.limit + 1))
+        page = paging.page(rows, lambda row: (row["at"], row["reward_id"]))
+        return Page(items=[SkipRecord(**row) for row in page.items], next=page.next)
+
+    @router.get("/users/{user}/periods", summary="What a user has earned by day, by week, and ever; newest first")
+    async def periods(
+        user: SubjectId, caller: Anybody, paging: Paging, after: After, period: Literal["day", "week", "ever"] = "day"
+    ) -> Page[PeriodTotal]:
+        may_see(caller, user)
+        await reads.caught_up(after, projections.RewardTotals)
+        rows = await reads.all(queries.periods_of(user, period, paging.after(date, str), paging.limit + 1))
+        return paging.page([PeriodTotal(**row) for row in rows], lambda total: (total.start, total.pool))
+
+    @router.get("/leaderboards/{pool}", summary="Who has earned most: of a day, of a week, or ever")
+    async def leaderboard(
+        pool: Literal["sharing", "listening", "bandwidth", "voting", "referral"],
+        caller: Anybody,
+        paging: Paging,
+        period: Literal["day", "week", "ever"] = "week",
+        of: date | None = None,
+    ) -> Page[Rank]:
+        start = queries.period_start(period, of or datetime.now(UTC).date())
+        seen = paging.after(int, str)
+        rows = await reads.all(queries.leaderboard(pool, period, start, seen, paging.limit + 1))
+        return paging.page([Rank(**row) for row in rows], lambda rank: (rank.earned, rank.user))
 
     @router.get("/tracks/{track_id}/votes", summary="Likes and dislikes of a track")
-    async def votes(track_id: SubjectId, caller: User, after: After) -> TrackVotes:
+    async def votes(track_id: SubjectId, caller: Anybody, after: After) -> TrackVotes:
         await reads.caught_up(after, projections.Votes)
         votes = await reads.first(queries.votes_of(track_id))
         return TrackVotes(**votes or {"track_id": track_id, "likes": 0, "dislikes": 0})
 
     return router
+
+
+def _origin(origins: reports.Origins, activity: _From, caller: Caller, peer: str | None) -> domain.Origin:
+    """A service speaks for users elsewhere: its own address says nothing of them."""
+    if caller.roles & {"service", "admin"}:
+        return origins.of(activity.address, activity.device)
+    if activity.address is not None:
+        raise Problem(422, "address-not-yours", "Only services say where a report came from.", "Leave out address.")
+    return origins.of(peer, activity.device)
+
+
+def _result(recorded: domain.ActivityRecorded) -> Result:
+    verdict = recorded.verdict
+    return Result(
+        activity_id=recorded.activity.id,
+        reward_id=recorded.reward_id,
+        outcome=verdict.outcome,
+        amount=verdict.amount,
+        reason=verdict.reason,
+        rule_version=verdict.rule_version,
+    )

@@ -30,6 +30,9 @@ class Total(BaseModel):
     pool: str
     earned: Amount
     times_earned: int
+    held: Amount
+    corrected: SignedAmount
+    times_refused: int
     paid: Amount
     times_paid: int
 

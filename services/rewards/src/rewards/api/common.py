@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime
-from typing import Annotated
+from hashlib import sha256
+from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from contracts.chain import Pool
 from service import Caller, Problem, require
 
 
@@ -20,12 +24,51 @@ def _time(value: object) -> datetime:
 SubjectId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+$")]
 Moment = Annotated[AwareDatetime, BeforeValidator(_time)]
 User = Annotated[Caller, Depends(require("user", "service", "admin"))]
+Reporter = Annotated[Caller, Depends(require("service", "admin"))]
+Officer = Annotated[Caller, Depends(require("officer", "admin"))]
+Anybody = Annotated[Caller, Depends(require("user", "service", "officer", "admin"))]
+Reason = Annotated[str, Field(min_length=1, max_length=500)]
+POOLS = {kind.name.lower(): kind for kind in Pool}
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def may_act_for(caller: Caller, users: set[str]) -> None:
-    if not caller.roles & {"service", "admin"} and users != {caller.subject}:
+def may_act_for(caller: Caller, users: Collection[str]) -> None:
+    if not caller.roles & {"service", "admin"} and set(users) != {caller.subject}:
         raise Problem(403, "not-yourself", "A user may act for itself only.")
+
+
+def may_see(caller: Caller, user: str) -> None:
+    if not caller.roles & {"service", "officer", "admin"} and user != caller.subject:
+        raise Problem(403, "not-yourself", "A user may see its own rewards only.")
+
+
+def kind_named(name: str) -> Pool:
+    """Raises Problem 404."""
+    if name not in POOLS:
+        known = ", ".join(sorted(POOLS))
+        raise Problem(404, "not-found", "There is no such kind of reward.", f"Expected one of {known}.")
+    return POOLS[name]
+
+
+class Tagged(APIRoute):
+    """A route whose answers to GET carry an ETag, and are 304 to a client that has them already (RFC 9110)."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def tagged(request: Request) -> Response:
+            response = await handler(request)
+            if request.method != "GET" or response.status_code != 200 or not hasattr(response, "body"):
+                return response
+            tag = f'"{sha256(response.body).hexdigest()[:32]}"'
+            given = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+            headers = {"etag": tag, "cache-control": "private, no-cache"}
+            if tag in given or "*" in given:
+                return Response(status_code=304, headers=headers)
+            response.headers.update(headers)
+            return response
+
+        return tagged

@@ -1,11 +1,41 @@
 """The read models of rewards, a module for each kind. Every table can be dropped and rebuilt from the log."""
 
+from rewards.projections.activity import (
+    BandwidthRewards,
+    ListeningRewards,
+    Referrals,
+    SharingRewards,
+    SkipRecords,
+    Votes,
+)
 from rewards.projections.claims import RewardClaims
-from rewards.projections.listening import ListeningRewards
+from rewards.projections.holds import Holds
 from rewards.projections.pools import PoolStatus
 from rewards.projections.totals import RewardTotals
-from rewards.projections.votes import Votes
 
-ALL = (RewardClaims(), ListeningRewards(), RewardTotals(), PoolStatus(), Votes())
+ALL = (
+    RewardClaims(),
+    ListeningRewards(),
+    SharingRewards(),
+    BandwidthRewards(),
+    Votes(),
+    SkipRecords(),
+    Referrals(),
+    RewardTotals(),
+    Holds(),
+    PoolStatus(),
+)
 
-__all__ = ["ALL", "ListeningRewards", "PoolStatus", "RewardClaims", "RewardTotals", "Votes"]
+__all__ = [
+    "ALL",
+    "BandwidthRewards",
+    "Holds",
+    "ListeningRewards",
+    "PoolStatus",
+    "Referrals",
+    "RewardClaims",
+    "RewardTotals",
+    "SharingRewards",
+    "SkipRecords",
+    "Votes",
+]

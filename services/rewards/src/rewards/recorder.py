@@ -1,0 +1,187 @@
+"""Records activities: lock → load → decide → append, in one transaction.
+
+A decision concerns several streams: the user's account, the address and the device it came from, for a referral the
+other user's account. Their rows are locked, in one order, before anything is read, so that decisions about the same
+device queue up instead of conflicting; streams that are new can still conflict, and are then decided anew. The rules
+are read under a shared lock: whoever publishes a rule waits for the decisions under way, and those that follow see it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from contracts.chain import Pool
+from eventlog import EventLog, Metadata, NewEvent, WrongExpectedVersion, uuid7
+from rewards import domain
+from rewards.domain.origins import evolve_origin
+from rewards.domain.rules import BUILT_IN_BOOK, Editions, Rulebook, evolve_editions, rules_stream
+from rewards.domain.standing import evolve_standing
+from rewards.domain.verdicts import States, concerned, decide, initial
+
+ATTEMPTS = 10
+REMEMBERED = 50_000  # streams
+_RULES = {rules_stream(kind): kind for kind in BUILT_IN_BOOK}
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A report and where it came from."""
+
+    report: domain.Report
+    metadata: Metadata = Metadata()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was recorded of each report, in order; `appended` counts the new events, `position` is the last one's."""
+
+    recorded: Sequence[domain.ActivityRecorded]
+    appended: int
+    stream: str
+    position: int
+    committed: Callable[[], None]
+
+
+class Rules:
+    """The rule book, read again only once it has grown."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._seen = dict.fromkeys(_RULES, 0)
+        self._book: dict[Pool, Editions] = dict(BUILT_IN_BOOK)
+
+    async def now(self, conn: Any = None, lock: str = "") -> Rulebook:
+        """All rules. With `lock` nobody publishes another one until the transaction of `conn` ends."""
+        sql = f"SELECT stream, version FROM streams WHERE stream = ANY ($1) ORDER BY stream {lock}"  # noqa: S608 - constant
+        rows = await (conn or self._log.pool).fetch(sql, list(_RULES))
+        if grown := {stream: self._seen[stream] for stream, version in rows if version > self._seen[stream]}:
+            for recorded in await self._log.read_streams(grown, conn):
+                if recorded.version == self._seen[recorded.stream] + 1:  # another task may have been faster
+                    kind = _RULES[recorded.stream]
+                    self._book[kind] = evolve_editions(self._book[kind], recorded.event)
+                    self._seen[recorded.stream] = recorded.version
+        return self._book
+
+    async def locked(self, conn: asyncpg.Connection) -> Rulebook:
+        return await self.now(conn, "FOR SHARE")
+
+
+class Recorder:
+    """Decides about reports and records them. One in each process; states of recent streams are kept by version."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.rules = Rules(log)
+        self._cache: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+
+    async def record(self, reported: Sequence[Reported], conn: asyncpg.Connection | None = None) -> Outcome:
+        """All reports take effect, or none. With `conn` in the caller's transaction, after whose commit the caller
+        calls `committed`; a conflict then raises WrongExpectedVersion.
+
+        Raises ConflictingActivity.
+        """
+        if conn is not None:
+            return await self._record(reported, conn)
+        for attempt in range(ATTEMPTS):
+            try:
+                async with self._log.pool.acquire() as own, own.transaction():
+                    outcome = await self._record(reported, own)
+            except (WrongExpectedVersion, asyncpg.DeadlockDetectedError):
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
+            else:
+                outcome.committed()
+                return outcome
+        raise AssertionError("unreachable")
+
+    async def _record(self, reported: Sequence[Reported], conn: asyncpg.Connection) -> Outcome:
+        book = await self.rules.locked(conn)
+        versions, states = await self._load(reported, conn)
+        recorded: list[domain.ActivityRecorded] = []
+        sources: dict[str, Metadata] = {}
+        for one in reported:
+            recorded.append(decide(one.report, states, book))
+            sources[one.report.reward_id] = one.metadata
+        events = list(_new_events(recorded, states, sources))
+        if not events:
+            return Outcome(recorded, 0, "", 0, lambda: None)
+        touched = {event.stream for event in events}
+        appended = await self._log.append(events, {stream: versions[stream] for stream in touched}, conn)
+
+        def committed() -> None:
+            for stream in touched:
+                self._remember(stream, appended.versions[stream], states.of[stream])
+            self._log.wake()
+
+        return Outcome(recorded, len(events), events[-1].stream, appended.position, committed)
+
+    async def _load(self, reported: Iterable[Reported], conn: asyncpg.Connection) -> tuple[dict[str, int], States]:
+        """The versions and states of all streams concerned, those that may grow locked."""
+        needs = [concerned(one.report.activity) for one in reported]
+        changed = {stream for need in needs for stream in need.changed}
+        read = {stream for need in needs for stream in need.read} - changed
+        versions = dict.fromkeys((*changed, *read), 0)
+        found = 'SELECT stream, version FROM streams WHERE stream = ANY ($1) ORDER BY stream COLLATE "C" FOR UPDATE'
+        versions.update(await conn.fetch(found, list(changed)))
+        versions.update(await conn.fetch("SELECT stream, version FROM streams WHERE stream = ANY ($1)", list(read)))
+        states: dict[str, Any] = {}
+        stale: dict[str, int] = {}
+        for stream, version in versions.items():
+            if version:
+                seen, states[stream] = self._cache.get(stream, (0, None))
+                if seen != version:
+                    stale[stream] = seen
+        if stale:
+            for event in await self._log.read_streams(stale, conn):
+                states[event.stream] = evolve(event.stream, states[event.stream], event.event)
+                versions[event.stream] = event.version
+                self._remember(event.stream, event.version, states[event.stream])
+        return versions, States(states)
+
+    def _remember(self, stream: str, version: int, state: Any) -> None:
+        self._cache[stream] = (version, state)
+        self._cache.move_to_end(stream)
+        while len(self._cache) > REMEMBERED:
+            self._cache.popitem(last=False)
+
+
+_EVOLVE: Mapping[str, Callable[[Any, Any], Any]] = {
+    "address": evolve_origin,
+    "device": evolve_origin,
+    "standing": evolve_standing,
+}
+
+
+def evolve(stream: str, state: Any, event: Any) -> Any:
+    """The state of a stream after one more event; None stands for a stream without events."""
+    before = initial(stream) if state is None else state
+    return _EVOLVE.get(stream.partition("/")[0], domain.evolve_account)(before, event)
+
+
+def _new_events(
+    recorded: Sequence[domain.ActivityRecorded], states: States, sources: Mapping[str, Metadata]
+) -> Iterable[NewEvent]:
+    """What the decisions have led to: each account's events in their order, one event for each origin."""
+    metadata = Metadata()
+    for stream, events in states.events.items():
+        for event in events:
+            if isinstance(event, domain.Referred):
+                yield NewEvent(stream, event, event.at)
+            else:
+                metadata = sources[event.reward_id]
+                yield NewEvent(stream, event, event.activity.at, UUID(event.reward_id), metadata)
+    for stream, places in states.places.items():
+        yield NewEvent(stream, domain.PlacesTaken(tuple(places)), places[-1].at, metadata=Metadata())
+
+
+def new_reward_id() -> str:
+    return str(uuid7())
