@@ -30,6 +30,16 @@ class RewardPaid(Message, type="rewards.events.RewardPaid.v1"):
     source: Source
 
 
+class RewardCorrected(Message, type="rewards.events.RewardCorrected.v1"):
+    """A reward was changed afterwards: `change` is added to what the user can claim, also below zero."""
+
+    reward_id: str
+    pool: Pool
+    user: str = Field(description="opaque subject id")
+    change: SignedAmount
+    reason: str
+
+
 class VoteRecorded(Message, type="rewards.events.VoteRecorded.v1"):
     """A user's vote on a track, replacing an earlier one of the same user."""
 
@@ -39,13 +49,3 @@ class VoteRecorded(Message, type="rewards.events.VoteRecorded.v1"):
     voted_at: Time
     reward_id: str | None = Field(None, description="of the vote's reward, if it was looked at for one")
     earned: Amount = 0
-
-
-class RewardCorrected(Message, type="rewards.events.RewardCorrected.v1"):
-    """A reward was changed afterwards: `change` is added to what the user can claim, also below zero."""
-
-    reward_id: str
-    pool: Pool
-    user: str = Field(description="opaque subject id")
-    change: SignedAmount
-    reason: str

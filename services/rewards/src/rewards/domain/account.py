@@ -141,7 +141,7 @@ def _recorded(account: Account, event: ActivityRecorded) -> Account:
     balance, held, rewarded = account.balance, account.held, verdict.outcome in ("earned", "held")
     if rewarded:
         waits = verdict.amount if verdict.outcome == "held" else 0
-        balance = replace(balance, earned=balance.earned + verdict.amount, held=balance.held + waits)
+        balance = _granted(balance, verdict.amount, waits)
         if waits:
             held = {**held, event.reward_id: (verdict.amount, verdict.day)}
     new_day = verdict.day > account.last_active
@@ -157,6 +157,19 @@ def _recorded(account: Account, event: ActivityRecorded) -> Account:
         votes={**account.votes, activity.track: activity.like} if isinstance(activity, Vote) else account.votes,
         referred_by=account.referred_by,
         has_referred=account.has_referred or (isinstance(activity, Referral) and rewarded),
+    )
+
+
+def _granted(balance: Balance, amount: int, held: int) -> Balance:
+    """After a reward, of which a part may be held; `replace` would take three times as long."""
+    return Balance(
+        balance.earned + amount,
+        balance.held + held,
+        balance.corrected,
+        balance.reserved,
+        balance.paid,
+        balance.day,
+        balance.paid_that_day,
     )
 
 

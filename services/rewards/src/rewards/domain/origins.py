@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from contracts.chain import Pool
@@ -48,7 +48,7 @@ class OriginState:
 
     def users(self) -> int:
         """How many users it has lately."""
-        return len(frozenset().union(*(day.users for day in self.days.values())))
+        return len(frozenset().union(*[day.users for day in self.days.values()]))
 
 
 def evolve_origin(state: OriginState, event: PlacesTaken) -> OriginState:
@@ -58,16 +58,17 @@ def evolve_origin(state: OriginState, event: PlacesTaken) -> OriginState:
 
 
 def with_place(state: OriginState, place: Place) -> OriginState:
-    day = state.on(place.at.date())
+    date = place.at.date()
+    day = state.on(date)
     hour = (place.kind, place.track, place.at.hour)
     users = day.users if place.user in day.users else day.users | {place.user}
     counts = {**day.counts, place.kind: day.counts.get(place.kind, 0) + 1}
     changed = OriginDay(counts, {**day.hours, hour: day.hours.get(hour, 0) + 1}, users)
     days = state.days
-    if place.at.date() not in days:  # a new day: the oldest can no longer matter, for rewards would come too late
-        newest = max([*days, place.at.date()])
+    if date not in days:  # a new day: the oldest can no longer matter, for rewards would come too late
+        newest = max([*days, date])
         days = {kept: what for kept, what in days.items() if kept > newest - REMEMBERED - 2 * DAY}
-    return replace(state, days={**days, place.at.date(): changed})
+    return OriginState({**days, date: changed})
 
 
 def address_stream(key: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, assert_never
 
+from contracts.chain import Pool
 from rewards.domain.account import Account, evolve_account
 from rewards.domain.activities import (
     CONFLICT,
@@ -28,7 +29,7 @@ from rewards.domain.activities import (
     Vote,
     VoteRecorded,
 )
-from rewards.domain.origins import OriginState, Place, address_stream, device_stream, with_place
+from rewards.domain.origins import OriginDay, OriginState, Place, address_stream, device_stream, with_place
 from rewards.domain.rules import FUTURE, LONGEST_WAIT, Rule, Rulebook, RulesPublished
 from rewards.domain.standing import Standing, score, standing_stream
 
@@ -257,20 +258,19 @@ def _limits(activity: AnyActivity, account: Account, states: States, rule: Rule)
     track = activity.subject
     if rule.per_track_and_hour and day.hours.get((track, at.hour), 0) >= rule.per_track_and_hour:
         yield "track-limit"
-    address, device = (state.on(at.date()) for state in _origins(activity, states))
+    address, device = _origins(activity, states)
     place = (kind, track, at.hour)
-    if _reached(rule.per_address_track_and_hour, address.hours.get(place, 0)) or _reached(
-        rule.per_address_and_day, address.counts.get(kind, 0)
-    ):
+    if _is_full(address.on(at.date()), place, rule.per_address_track_and_hour, rule.per_address_and_day):
         yield "address-limit"
-    if _reached(rule.per_device_track_and_hour, device.hours.get(place, 0)) or _reached(
-        rule.per_device_and_day, device.counts.get(kind, 0)
-    ):
+    if _is_full(device.on(at.date()), place, rule.per_device_track_and_hour, rule.per_device_and_day):
         yield "device-limit"
 
 
-def _reached(limit: int, count: int) -> bool:
-    return limit > 0 and count >= limit
+def _is_full(day: OriginDay, place: tuple[Pool, str | None, int], an_hour: int, a_day: int) -> bool:
+    """Whether one more in this place would pass a limit of an address or a device."""
+    if an_hour and day.hours.get(place, 0) >= an_hour:
+        return True
+    return a_day > 0 and day.counts.get(place[0], 0) >= a_day
 
 
 def _origins(activity: AnyActivity, states: States) -> tuple[OriginState, OriginState]:
