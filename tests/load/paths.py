@@ -8,8 +8,11 @@ import ingestion
 import journey
 import peers
 import reads
+import rewarding
 import streams
 
 PATHS = {
-    path.name: path for module in (appends, reads, streams, heads, ingestion, journey, peers) for path in module.PATHS
+    path.name: path
+    for module in (appends, reads, streams, heads, ingestion, journey, rewarding, peers)
+    for path in module.PATHS
 }

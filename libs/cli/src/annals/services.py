@@ -70,6 +70,11 @@ class Installed:
         """Its module `past.adding`, for a service that is told what to record while it runs."""
         return self._part("past.adding")
 
+    @property
+    def simulation(self) -> Any:
+        """Its module `simulation`, for a service whose rules are data."""
+        return self._part("simulation")
+
     def settings(self) -> ServiceSettings:
         """Its settings, from the environment."""
         found: ServiceSettings = settings_class(self.create)()

@@ -20,6 +20,7 @@ import asyncpg
 
 from contracts.chain import Pool
 from eventlog import EventLog, Metadata, NewEvent, WrongExpectedVersion, uuid7
+from projections.garbage import fewer_collections
 from rewards import domain
 from rewards.domain.origins import evolve_origin
 from rewards.domain.rules import BUILT_IN_BOOK, Editions, Rulebook, evolve_editions, rules_stream
@@ -88,6 +89,10 @@ class Recorder:
 
         Raises ConflictingActivity.
         """
+        with fewer_collections():  # each reward makes some twenty objects that stay
+            return await self._recorded(reported, conn)
+
+    async def _recorded(self, reported: Sequence[Reported], conn: asyncpg.Connection | None) -> Outcome:
         if conn is not None:
             return await self._record(reported, conn)
         for attempt in range(ATTEMPTS):
@@ -111,7 +116,7 @@ class Recorder:
         for one in reported:
             recorded.append(decide(one.report, states, book))
             sources[one.report.reward_id] = one.metadata
-        events = list(_new_events(recorded, states, sources))
+        events = list(_new_events(states, sources))
         if not events:
             return Outcome(recorded, 0, "", 0, lambda: None)
         touched = {event.stream for event in events}
@@ -167,20 +172,15 @@ def evolve(stream: str, state: Any, event: Any) -> Any:
     return _EVOLVE.get(stream.partition("/")[0], domain.evolve_account)(before, event)
 
 
-def _new_events(
-    recorded: Sequence[domain.ActivityRecorded], states: States, sources: Mapping[str, Metadata]
-) -> Iterable[NewEvent]:
-    """What the decisions have led to: each account's events in their order, one event for each origin."""
-    metadata = Metadata()
-    for stream, events in states.events.items():
-        for event in events:
-            if isinstance(event, domain.Referred):
-                yield NewEvent(stream, event, event.at)
-            else:
-                metadata = sources[event.reward_id]
-                yield NewEvent(stream, event, event.activity.at, UUID(event.reward_id), metadata)
+def _new_events(states: States, sources: Mapping[str, Metadata]) -> Iterable[NewEvent]:
+    """What the decisions have led to, in the order in which they were made; then one event for each origin."""
+    for stream, event in states.events:
+        if isinstance(event, domain.Referred):
+            yield NewEvent(stream, event, event.at)
+        else:
+            yield NewEvent(stream, event, event.activity.at, UUID(event.reward_id), sources[event.reward_id])
     for stream, places in states.places.items():
-        yield NewEvent(stream, domain.PlacesTaken(tuple(places)), places[-1].at, metadata=Metadata())
+        yield NewEvent(stream, domain.PlacesTaken(tuple(places)), places[-1].at)
 
 
 def new_reward_id() -> str:

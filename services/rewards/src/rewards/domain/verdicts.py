@@ -91,7 +91,7 @@ class States:
 
     def __init__(self, states: dict[str, Any]) -> None:
         self.of = states
-        self.events: dict[str, list[ActivityRecorded | Referred]] = {}
+        self.events: list[tuple[str, ActivityRecorded | Referred]] = []
         self.places: dict[str, list[Place]] = {}
 
     def __getitem__(self, stream: str) -> Any:
@@ -101,7 +101,7 @@ class States:
 
     def happened(self, stream: str, event: ActivityRecorded | Referred) -> None:
         self.of[stream] = evolve_account(self[stream], event)
-        self.events.setdefault(stream, []).append(event)
+        self.events.append((stream, event))
 
     def taken(self, stream: str, place: Place) -> None:
         self.of[stream] = with_place(self[stream], place)
@@ -122,10 +122,16 @@ def decide(report: Report, states: States, book: Rulebook) -> ActivityRecorded:
         if report.is_answered:
             raise ConflictingActivity(activity)
         verdict = Verdict("refused", 0, CONFLICT, 0, report.reported_at.date())
-    verdict = verdict or judge(report, states, book)
-    recorded = record(report, verdict, account)
+    recorded = record(report, verdict or judge(report, states, book), account)
+    take_in(recorded, states)
+    return recorded
+
+
+def take_in(recorded: ActivityRecorded, states: States) -> None:
+    """What a decision does with the states of all streams that it concerns."""
+    activity = recorded.activity
     states.happened(activity.stream, recorded)
-    if activity.kind is not None and verdict.outcome in ("earned", "held"):
+    if activity.kind is not None and recorded.verdict.outcome in ("earned", "held"):
         place = Place(activity.kind, activity.user, activity.subject, activity.at)
         if activity.origin.address is not None:
             states.taken(address_stream(activity.origin.address), place)
@@ -134,7 +140,6 @@ def decide(report: Report, states: States, book: Rulebook) -> ActivityRecorded:
         if isinstance(activity, Referral):
             referred = Referred(activity.referred, activity.user, activity.at)
             states.happened(_referred_stream(activity), referred)
-    return recorded
 
 
 def record(report: Report, verdict: Verdict, account: Account) -> ActivityRecorded:
