@@ -23,9 +23,7 @@ def _group() -> None:
 def simulate(
     rules: Annotated[
         typer.FileText,
-        typer.Option(
-            "--rules", metavar="FILE", help='Changes: {"listening": {"amount": "1000"}}; - for a pipe.'
-        ),
+        typer.Option("--rules", metavar="FILE", help='Changes: {"listening": {"amount": "1000"}}; - for a pipe.'),
     ],
     since: Annotated[str, typer.Option("--from", metavar="TIME", help="First moment of the period, e.g. 2026-05-01.")],
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="Its end, which does not belong to it.")],
