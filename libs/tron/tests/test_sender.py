@@ -69,6 +69,15 @@ async def test_recorded_refusals_are_classified_and_their_messages_readable(
     assert (caught.value.code, caught.value.kind) == (code, kind)
 
 
+async def test_a_transaction_refers_to_a_solidified_block_that_no_reorganisation_can_lose(
+    sender: Sender, recorded: Recorded
+) -> None:
+    solidified = recorded("308")
+    reference = await sender.reference()
+    assert reference.hash == solidified["blockID"]
+    assert reference.number == solidified["block_header"]["raw_data"]["number"]
+
+
 async def test_messages_in_clear_are_left_alone(sender: Sender, node: Any) -> None:
     node.answers[BROADCAST] = {"result": False, "code": "SERVER_BUSY", "message": "Server busy."}
     with pytest.raises(BroadcastRefused, match="SERVER_BUSY: Server busy") as caught:

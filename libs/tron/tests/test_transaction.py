@@ -15,6 +15,7 @@ from tron.keys import Key, signer
 from tron.transaction import Payload, Reference, Signed, Transfer, sign, varint
 
 ALICE = Key(bytes([2]) * 32)  # a toy key of the recorded chain
+CONTRACT = "THY25XRZMr6AtsrhP4Z7ekMLBmniRo6dYH"
 REFERENCE = Reference(70, "000000000000004689a2f1abc79cc07ed01bd0339a958da86077e0436d3797a6")
 
 
@@ -75,6 +76,17 @@ def test_an_amount_that_the_protocol_cannot_carry_is_refused(amount: Any) -> Non
 def test_a_fee_limit_above_the_networks_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="at most 15000000000"):
         sign(Transfer(ALICE.address, 1), ALICE, REFERENCE, now_ms=1, expires_ms=2, fee_limit_sun=15_000_000_001)
+
+
+def test_what_no_node_takes_is_refused_before_it_is_signed() -> None:
+    day_ms = 24 * 60 * 60 * 1000
+    sign(Transfer(CONTRACT, 1), ALICE, REFERENCE, now_ms=1, expires_ms=1 + day_ms)
+    with pytest.raises(InvalidArgument, match="expires_ms: expected at most 86400000 ms after now_ms, got 86400001"):
+        sign(Transfer(CONTRACT, 1), ALICE, REFERENCE, now_ms=1, expires_ms=2 + day_ms)
+    wire = sign(raw_call(CONTRACT, "00" * 511_700), ALICE, REFERENCE, now_ms=1, expires_ms=2).wire
+    assert len(wire) <= 500 * 1024
+    with pytest.raises(InvalidArgument, match="payload: expected a transaction of at most 512000 bytes, got"):
+        sign(raw_call(CONTRACT, "00" * 511_900), ALICE, REFERENCE, now_ms=1, expires_ms=2)
 
 
 @pytest.mark.parametrize(("number", "encoded"), [(0, "00"), (1, "01"), (127, "7f"), (128, "8001"), (300, "ac02")])

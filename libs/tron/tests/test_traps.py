@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tron.address import normalise
 from tron.client import NodeClient
 from tron.errors import IncompleteAnswer, NodeLied, NodeUnavailable, NotServed
 from tron.model import logs_of
@@ -159,6 +160,23 @@ async def test_a_failed_transaction_has_no_logs_and_still_cost_its_fee(
     assert info is not None
     assert (info.success, info.logs) == (False, ())
     assert info.fee_sun > 0
+
+
+async def test_an_address_of_a_log_that_lacks_the_prefix_41(client: NodeClient, recorded: Recorded) -> None:
+    raw = recorded("293")[0]["log"][0]["address"]
+    assert len(raw) == 40
+    assert {one.log.address for one in await read(client)} == {CONTRACT}
+    assert normalise(f"41{raw}") == CONTRACT
+
+
+async def test_a_time_in_milliseconds(client: NodeClient, recorded: Recorded) -> None:
+    (block,) = await client.blocks(70, 70, solid=False)
+    assert block.time_ms == recorded("297")["block_header"]["raw_data"]["timestamp"] > 10**12
+
+
+async def test_an_object_without_fields_for_a_transaction_that_is_nowhere(client: NodeClient, node: Any) -> None:
+    node.answers["wallet/gettransactioninfobyid"] = {}
+    assert await client.transaction_info("ab" * 32) is None
 
 
 async def test_html_where_a_node_does_not_serve_a_path(client: NodeClient, node: Any) -> None:

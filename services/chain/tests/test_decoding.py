@@ -132,6 +132,14 @@ def test_no_abi_changes_what_the_five_contracts_say() -> None:
     )
 
 
+def test_a_foreign_event_under_our_address_as_a_delegate_call_logs_it_is_kept_raw() -> None:
+    foreign = event("PaymentReceived", ("payer", "address"), ("amount", "uint256"))  # another contract's, by its name
+    topic0 = next(iter(Abi([foreign]).events.values())).topic0 or ""
+    stream, read = LogReader("music-nft").read(Log(AT, (topic0,), "00" * 64, 0), source(1))
+    assert isinstance(read, UndecodedLog)
+    assert (stream, read.reason.split(" with ")[0]) == ("music-nft/undecoded", f"unknown event {topic0}")
+
+
 def test_what_was_asked_for_is_in_force_from_the_first_blocks_that_the_ingester_noted_it_with() -> None:
     begun = ContractsWatched({"music-nft": address(1)}, "all", 0)
     asked = [ContractAdded("x", AT, 20), AbiRegistered("x", AT, [OLD], 0, None)]

@@ -17,8 +17,10 @@ import pytest
 
 from chain.domain import WATCH, ContractsWatched
 from chain.domain.watch import AbiRegistered
+from chain.fetch import Fetcher
 from chain.head import HeadFollower, HeadLog, install_sql
 from chain.head.branch import MOST_BLOCKS
+from chain.ingest import Ingester
 from chain.publish import HEAD, publish_head
 from contracts.head import BlockAdded, BlockRetracted
 from eventlog import EventLog, NewEvent
@@ -182,6 +184,30 @@ async def test_solidified_blocks_are_never_taken_back_and_a_person_is_called(
 
         await eventually(lambda: fails(subject.check(), "was solidified"))
     assert await entries(log.pool) == before
+
+
+async def test_what_is_not_solidified_is_on_the_head_only_and_in_the_log_once_it_is(
+    log: EventLog, nodes: Nodes, stage: Stage
+) -> None:
+    sql = "SELECT count(*) FROM events WHERE type = 'ContractEvent' AND (data->'source'->>'block_number')::int > $1"
+    ingester = Ingester(log, Fetcher(nodes), stage.contracts, poll_seconds=0.02)
+    begun, _ = await stage.newest()
+    async with running(follower(log, nodes, stage), ingester):
+        await caught_up(log.pool, stage)
+        await stage.pay(3)
+        await stage.mine(20)  # one less than it takes
+        await caught_up(log.pool, stage)
+
+        async def read_to(block: int) -> bool:
+            cursor = await log.last("cursor")
+            return cursor is not None and cursor.event.last >= block
+
+        await eventually(lambda: read_to(begun), within=PATIENCE)
+        assert sum(len(one.events) for one in await entries(log.pool) if isinstance(one, BlockAdded)) == 3
+        assert await log.pool.fetchval(sql, begun) == 0
+        await stage.mine(1)
+        await eventually(lambda: read_to(begun + 1), within=PATIENCE)
+        assert await log.pool.fetchval(sql, begun) == 3
 
 
 # ---- nodes that disagree ------------------------------------------------------------------------------------------

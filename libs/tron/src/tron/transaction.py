@@ -17,6 +17,10 @@ from tron.keys import Key
 MAX_INT64 = 2**63 - 1
 MAX_FEE_LIMIT_SUN = 15_000_000_000
 """The network's `getMaxFeeLimit`: 15,000 TRX."""
+MAX_VALIDITY_MS = 24 * 60 * 60 * 1000
+MAX_BYTES = 500 * 1024
+SIGNATURE_BYTES = 72
+"""Of one signature, framed, and the frame around the rest."""
 
 
 class Payload(Protocol):
@@ -113,8 +117,11 @@ def build(
 ) -> Unsigned:
     """Return the transaction for `owner` to sign. Equal arguments give an equal one, so `now_ms` tells two apart.
 
-    Raises `InvalidArgument` for amounts out of range.
+    Raises `InvalidArgument` for what the network takes from nobody: amounts out of range, more than 24 hours of
+    validity, more than 500 KiB.
     """
+    if expires_ms - now_ms > MAX_VALIDITY_MS:
+        raise refuse("expires_ms", f"at most {MAX_VALIDITY_MS} ms after now_ms", expires_ms - now_ms)
     if amount(fee_limit_sun, "fee_limit_sun") > MAX_FEE_LIMIT_SUN:
         raise refuse("fee_limit_sun", f"at most {MAX_FEE_LIMIT_SUN}", fee_limit_sun)
     kind, name, message = payload.contract(wire_address(owner))
@@ -127,6 +134,8 @@ def build(
         + number(14, now_ms)
         + number(18, fee_limit_sun)
     )
+    if len(raw_data) + SIGNATURE_BYTES > MAX_BYTES:
+        raise refuse("payload", f"a transaction of at most {MAX_BYTES} bytes", len(raw_data) + SIGNATURE_BYTES)
     return Unsigned(raw_data, sha256(raw_data).digest(), owner, expires_ms, reference.number)
 
 

@@ -69,7 +69,10 @@ class Signing:
         expires_at = at + timedelta(seconds=self._limits.expiry_seconds)
         now_ms, expires_ms = milliseconds(at), milliseconds(expires_at)
         times = {"now_ms": now_ms, "expires_ms": expires_ms}
-        unsigned = build(prepared, signer.address, reference, **times, fee_limit_sun=fee_limit)
+        try:
+            unsigned = build(prepared, signer.address, reference, **times, fee_limit_sun=fee_limit)
+        except InvalidArgument as error:
+            raise Hopeless("invalid", str(error)) from error
         signed = unsigned.signed(await signer.sign(unsigned.digest))
         return op.TransactionSigned(
             attempt=number,
