@@ -179,19 +179,9 @@ async def test_a_claim_is_told_with_its_transaction_by_chain_and_rewards(theatre
     claim = await answer(theatre, "rewards", f"/claims/{claim_id.hex()}")
     assert place(claim) == sent.at("RewardClaimed")
     assert (claim["claimant"], claim["pool"], claim["amount"]) == (claimant.address, "listening", str(amount))
-    assert await answer(theatre, "rewards", f"/totals/{claimant.address}") == [
-        {
-            "subject": claimant.address,
-            "pool": "listening",
-            "earned": "0",
-            "times_earned": 0,
-            "held": "0",
-            "corrected": "0",
-            "times_refused": 0,
-            "paid": str(amount),
-            "times_paid": 1,
-        }
-    ]
+    [total] = await answer(theatre, "rewards", f"/totals/{claimant.address}")
+    assert (total["subject"], total["pool"]) == (claimant.address, "listening")
+    assert (total["paid"], total["times_paid"], total["earned"]) == (str(amount), 1, "0")
 
 
 async def test_an_acceptance_is_told_with_its_transaction_by_chain_and_compliance(theatre: Theatre) -> None:
