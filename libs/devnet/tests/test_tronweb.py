@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -24,15 +25,18 @@ def modules() -> Path:
     """TronWeb and what it needs, installed once for each state of the lock file with its hashes; needs Node 18+."""
     lock = (PROGRAM / "package-lock.json").read_bytes()
     folder = ROOT / ".local" / f"tronweb-{hashlib.sha256(lock).hexdigest()[:12]}"
-    if not folder.exists():
-        draft = folder.with_suffix(".new")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(PROGRAM / name, draft)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(command, cwd=draft, check=True, timeout=280)
-        draft.rename(folder)
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)  # other processes of the same checkout run tests, too
+        if not folder.exists():
+            draft = folder.with_suffix(".new")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(PROGRAM / name, draft)
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+            subprocess.run(command, cwd=draft, check=True, timeout=280)
+            draft.rename(folder)
     return folder / "node_modules"
 
 
