@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from chain import api, domain, metrics, projections, publish
-from chain.fetch import Fetcher, Heights, nodes_check
+from chain.confirm import fetcher
+from chain.fetch import Heights, nodes_check
 from chain.funds import Funds
 from chain.head import HeadFollower, HeadLog, read_back
 from chain.ingest import Ingester
@@ -40,7 +41,7 @@ def create(settings: ChainSettings) -> Service:
     # The cursor is a stream of the log: it moves in the transaction that appends what was read.
     ingester = Ingester(
         log,
-        Fetcher(nodes, settings.index),
+        fetcher(settings, nodes, log),
         settings.watched,
         accounts=accounts.values(),
         transactions=settings.transactions,
@@ -51,7 +52,7 @@ def create(settings: ChainSettings) -> Service:
     # What is asked for too late: the past of contracts that were added, raw logs of which an ABI came later.
     backfill = Backfill(
         log,
-        Fetcher(nodes, settings.index, past=True),
+        fetcher(settings, nodes, log, past=True),
         batch_events=settings.batch_events,
         poll_seconds=settings.poll_seconds,
     )

@@ -210,13 +210,13 @@ class Fetcher:
                 other = await self.nodes.ask(lambda second: second.rpc.logs(first, last, wanted), but=node)
                 if other != logs:
                     problem = f"blocks {first} to {last}: {len(logs)} logs, another node's has {len(other)}"
-                    raise NodeLied(node.url, "jsonrpc", f"{problem}: {_first_difference(logs, other)}")
+                    raise NodeLied(node.url, "jsonrpc", f"{problem}: {first_difference(logs, other)}")
             numbers = sorted({one.block_number for one in logs} | {last})
             found = await together([node.block_with_infos(number) for number in numbers])
             plain = [one for block, infos in found for one in logs_of(block, infos, logged)]
             if logs != plain:
                 problem = f"blocks {first} to {last}: the index knows {len(logs)} logs, the receipts {len(plain)}"
-                raise NodeLied(node.url, "jsonrpc", f"{problem}: {_first_difference(logs, plain)}")
+                raise NodeLied(node.url, "jsonrpc", f"{problem}: {first_difference(logs, plain)}")
             return _Range(first, last, node, [(block, infos) for block, infos in found])
 
         try:
@@ -274,7 +274,8 @@ def _gap(before: tuple[int, str] | None, read: _Range) -> str | None:
     return None
 
 
-def _first_difference(one: Sequence[object], other: Sequence[object]) -> str:
+def first_difference(one: Sequence[object], other: Sequence[object]) -> str:
+    """Where two lists go apart, for a message."""
     return next((f"{a} and {b}" for a, b in zip(one, other, strict=False) if a != b), "one list ends before the other")
 
 

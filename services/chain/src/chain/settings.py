@@ -97,6 +97,11 @@ class ChainSettings(ServiceSettings):
         description="When blocks without logs need not be read (transactions=logged): where the JSON-RPC of two nodes "
         "tells the same logs, also where one `alone` tells them (audit it), or `never`.",
     )
+    confirm: Literal["audit", "second"] = Field(
+        "audit",
+        description="Who finds what a node leaves out of receipts, which nothing proves: an `audit` afterwards, or a "
+        "`second` provider before anything is recorded: the JSON-RPC of two must tell the same logs as the receipts.",
+    )
     start_block: int = Field(0, ge=0, description="First block of an empty log. TRX balances are exact from 0 only.")
     poll_seconds: float = Field(0.5, gt=0, le=60, description="Pause between looks at the node when all is read.")
     batch_events: int = Field(2_000, ge=1, le=20_000, description="Events of one append, about; a block is never cut.")
@@ -141,6 +146,12 @@ class ChainSettings(ServiceSettings):
             raise ValueError("prove_blocks: expected true where there are keys, or a node could make us pay twice")
         if (self.keystore is None) != (self.keystore_password is None):
             raise ValueError("keystore and keystore_password: expected both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _confirming(self) -> Self:
+        if self.confirm == "second" and len(self.providers) < 2:
+            raise ValueError("confirm: expected several nodes for a second to confirm what one tells")
         return self
 
     @model_validator(mode="after")

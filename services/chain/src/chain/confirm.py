@@ -1,0 +1,84 @@
+"""Blocks that two sources agree on: no hash covers receipts, so what one node leaves out of them only another can tell.
+
+With `CHAIN_CONFIRM=second`, what was read is held back until the indexes of two providers tell the same logs of the
+watched contracts as the receipts do. Whoever gave a receipt, one of the two is another. What they don't agree on is not
+passed: the likelier liar is left for a while, and the blocks are read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import aclosing
+
+from chain.fetch import MOST_BLOCKS, RETRY, Fetcher, Index, Receipts, first_difference
+from chain.past.progress import Watching
+from chain.settings import ChainSettings
+from eventlog import EventLog
+from tron.client import NodeClient
+from tron.errors import NodeLied
+from tron.model import Block, BlockLog, logs_of
+from tron.providers import Nodes
+
+Read = tuple[Block, Receipts, bool]
+
+
+class ConfirmedFetcher(Fetcher):
+    """A Fetcher that hands out only what is confirmed; `watched` tells the addresses of the watched contracts."""
+
+    def __init__(
+        self, nodes: Nodes, watched: Callable[[], Awaitable[Collection[str]]], index: Index, *, past: bool = False
+    ) -> None:
+        super().__init__(nodes, index, past=past)
+        self._watched = watched
+
+    async def blocks(
+        self,
+        first: int,
+        last: int,
+        logged: Collection[str] | None = None,
+        *,
+        after: tuple[int, str] | None = None,
+    ) -> AsyncGenerator[Read, None]:
+        """As `Fetcher.blocks`; raises NodeLied as well where the sources don't agree."""
+        held: list[Read] = []
+        async with aclosing(super().blocks(first, last, logged, after=after)) as read:
+            async for block, receipts, more in read:
+                held.append((block, receipts, more))
+                if more and len(held) < MOST_BLOCKS:
+                    continue
+                await self._confirm(first, held, await self._watched() if logged is None else logged)
+                for confirmed in held:
+                    yield confirmed
+                first, held = block.number + 1, []
+
+    async def _confirm(self, first: int, held: Sequence[Read], addresses: Collection[str]) -> None:
+        last, wanted = held[-1][0].number, sorted(addresses)
+        told = [one for block, receipts, _ in held for one in logs_of(block, receipts, addresses)]
+
+        async def logs(node: NodeClient) -> tuple[NodeClient, list[BlockLog]]:
+            return node, await node.rpc.logs(first, last, wanted)
+
+        one, found = await self._ask(logs)
+        second, also = await RETRY(lambda: self.nodes.ask(logs, but=one))
+        if found == told == also:
+            return
+        # The node asked first is the best, which most likely gave the receipts, too; or else the second is the odd one.
+        differs, other = (one, found) if found != told else (second, also)
+        problem = f"blocks {first} to {last}: the receipts tell {len(told)} logs, its index {len(other)}"
+        error = NodeLied(differs.url, "jsonrpc", f"{problem}: {first_difference(told, other)}")
+        self.nodes.reject(differs, error)
+        raise error
+
+
+def fetcher(settings: ChainSettings, nodes: Nodes, log: EventLog, *, past: bool = False) -> Fetcher:
+    """The fetcher that the settings ask for."""
+    if settings.confirm == "audit":
+        return Fetcher(nodes, settings.index, past=past)
+    watching = Watching(log)
+
+    async def watched() -> Collection[str]:
+        return {contract.address for contract in (await watching.now()).contracts.values()} | {
+            *settings.watched.values()
+        }
+
+    return ConfirmedFetcher(nodes, watched, settings.index, past=past)
