@@ -74,14 +74,23 @@ contract RewardVault is Administered, EIP712, ReentrancyGuard {
         nonReentrant
         whenNotPaused
     {
-        if (block.timestamp > deadline) revert ClaimExpired(deadline, block.timestamp);
-        if (claimed[claimId]) revert ClaimAlreadyPaid(claimId);
-        if (amount == 0) revert ZeroAmount();
-        _requireAuthorized(claimDigest(claimId, pool, msg.sender, amount, deadline), signature);
-        claimed[claimId] = true;
-        uint64 day = _book(pool, amount);
-        emit RewardClaimed(claimId, pool, msg.sender, amount, day);
-        token.safeTransfer(msg.sender, amount);
+        _payAuthorized(claimId, pool, msg.sender, amount, deadline, signature);
+    }
+
+    /// @notice Pays an authorised reward to the account that the authorisation names, whoever brings it: a relay pays
+    /// the energy, the claimant gets the tokens.
+    /// @param claimant who was authorised and is paid.
+    /// @param deadline last second (Unix time) at which the authorisation is good.
+    /// @param signature 65 bytes r, s, v over `claimDigest`.
+    function payClaim(
+        bytes32 claimId,
+        uint8 pool,
+        address claimant,
+        uint256 amount,
+        uint256 deadline,
+        bytes calldata signature
+    ) external nonReentrant whenNotPaused {
+        _payAuthorized(claimId, pool, claimant, amount, deadline, signature);
     }
 
     /// @notice The 32 bytes that the verifier signs.
@@ -140,15 +149,38 @@ contract RewardVault is Administered, EIP712, ReentrancyGuard {
 
     // --- internals ------------------------------------------------------------------------------------------------
 
-    function _book(uint8 pool, uint256 amount) private returns (uint64 day) {
+    function _payAuthorized(
+        bytes32 claimId,
+        uint8 pool,
+        address claimant,
+        uint256 amount,
+        uint256 deadline,
+        bytes calldata signature
+    ) private {
+        if (block.timestamp > deadline) revert ClaimExpired(deadline, block.timestamp);
+        if (claimed[claimId]) revert ClaimAlreadyPaid(claimId);
+        _requireAuthorized(claimDigest(claimId, pool, claimant, amount, deadline), signature);
+        _pay(claimId, pool, claimant, amount);
+    }
+
+    /// @dev Pays a claim that is authorised and not paid yet.
+    function _pay(bytes32 claimId, uint8 pool, address claimant, uint256 amount) private {
+        if (amount == 0) revert ZeroAmount();
+        claimed[claimId] = true;
+        uint64 day = _book(pool, claimant, amount);
+        emit RewardClaimed(claimId, pool, claimant, amount, day);
+        token.safeTransfer(claimant, amount);
+    }
+
+    function _book(uint8 pool, address claimant, uint256 amount) private returns (uint64 day) {
         _requirePool(pool);
         Pool memory p = _pools[pool];
         if (!p.active) revert PoolInactive(pool);
         day = uint64(block.timestamp / 1 days);
-        uint256 wanted = dailyClaimed[pool][msg.sender][day] + _checked(amount);
-        if (wanted > p.dailyLimit) revert DailyLimitExceeded(pool, msg.sender, p.dailyLimit, wanted);
+        uint256 wanted = dailyClaimed[pool][claimant][day] + _checked(amount);
+        if (wanted > p.dailyLimit) revert DailyLimitExceeded(pool, claimant, p.dailyLimit, wanted);
         if (amount > p.budget) revert PoolBudgetExceeded(pool, p.budget, amount);
-        dailyClaimed[pool][msg.sender][day] = wanted;
+        dailyClaimed[pool][claimant][day] = wanted;
         _pools[pool].budget = p.budget - uint120(amount);
     }
 

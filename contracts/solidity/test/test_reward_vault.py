@@ -56,6 +56,25 @@ def test_an_authorisation_is_good_for_its_claimant_only(evm: Evm) -> None:
     assert not evm.vault.claimed(hash_of("c1"))
 
 
+def test_anybody_may_bring_a_claim_and_its_claimant_is_paid(evm: Evm) -> None:
+    claim_id, pool, amount, deadline, signature = evm.authorise("c1", LISTENING, ALICE, 7 * TOKEN)
+    receipt = evm.vault.payClaim(claim_id, pool, ALICE, amount, deadline, signature, sender=BOB)
+    assert receipt["RewardClaimed"]["claimant"] == ALICE
+    assert (evm.token.balanceOf(ALICE), evm.token.balanceOf(BOB)) == (7 * TOKEN, 0)
+    assert [evm.vault.dailyClaimed(LISTENING, who, TODAY) for who in (ALICE, BOB)] == [7 * TOKEN, 0]
+    with evm.reverts("ClaimAlreadyPaid", hash_of("c1")):
+        evm.vault.claim(claim_id, pool, amount, deadline, signature, sender=ALICE)
+
+
+def test_who_brings_a_claim_cannot_change_it(evm: Evm) -> None:
+    claim_id, pool, amount, deadline, signature = evm.authorise("c1", LISTENING, ALICE, TOKEN)
+    authorised = [claim_id, pool, ALICE, amount, deadline]
+    for position, value in enumerate((hash_of("c2"), SHARING, BOB, TOKEN + 1, NOON + DAY + 1)):
+        changed = [*authorised[:position], value, *authorised[position + 1 :]]
+        with evm.reverts("NotAuthorized"):
+            evm.vault.payClaim(*changed, signature, sender=BOB)
+
+
 def test_an_authorisation_by_somebody_else_is_refused(evm: Evm) -> None:
     forger = Signer.named("forger")
     with evm.reverts("NotAuthorized", forger.address):
@@ -239,6 +258,9 @@ def test_pausing_stops_claims_and_funding(evm: Evm) -> None:
     evm.vault.pause()
     with evm.reverts("EnforcedPause"):
         evm.vault.claim(*evm.authorise("c1", LISTENING, ALICE, 1), sender=ALICE)
+    with evm.reverts("EnforcedPause"):
+        claim_id, pool, amount, deadline, signature = evm.authorise("c1", LISTENING, ALICE, 1)
+        evm.vault.payClaim(claim_id, pool, ALICE, amount, deadline, signature)
     with evm.reverts("EnforcedPause"):
         evm.vault.fundPool(LISTENING, 1)
     evm.vault.unpause()

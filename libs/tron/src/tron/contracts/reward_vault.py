@@ -87,6 +87,19 @@ class RewardVault(Contract):
         """paused() -> bool."""
         return self._view("paused()")
 
+    def pay_claim(self, claim_id: Hex, pool: int, claimant: str, amount: int, deadline: int, signature: Hex) -> Call:
+        """payClaim(bytes32 claimId, uint8 pool, address claimant, uint256 amount, uint256 deadline, bytes
+        signature)."""
+        return self._call(
+            "payClaim(bytes32,uint8,address,uint256,uint256,bytes)",
+            claim_id,
+            pool,
+            claimant,
+            amount,
+            deadline,
+            signature,
+        )
+
     def pools(self, pool: int) -> View[dict[str, Any]]:
         """pools(uint8 pool) -> uint256 budget, uint256 dailyLimit, bool active."""
         return self._view("pools(uint8)", pool)
