@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const CONTRACTS = ["DCMXToken", "MusicNFT", "RoyaltyDistributor", "RewardVault", "ComplianceRegistry"];
+const CONTRACTS = ["DCMXToken", "MusicNFT", "RoyaltyDistributor", "RewardVault", "ComplianceRegistry", "ListeningVerifierV1"];
 const EIP170_LIMIT = 24_576; // bytes of code that a contract may have (EIP-170)
 
 const TARGETS = [

@@ -9,11 +9,13 @@ import pytest
 from contract_evm import Evm, artifact, signature
 
 SOLIDITY = Path(__file__).parent.parent
-NAMES = ["ComplianceRegistry", "DCMXToken", "MusicNFT", "RewardVault", "RoyaltyDistributor"]
+NAMES = ["ComplianceRegistry", "DCMXToken", "ListeningVerifierV1", "MusicNFT", "RewardVault", "RoyaltyDistributor"]
 CODE_LIMIT = 24_576  # EIP-170
 LATER_THAN_PARIS = {0x49: "BLOBHASH", 0x4A: "BLOBBASEFEE", 0x5C: "TLOAD", 0x5D: "TSTORE", 0x5E: "MCOPY", 0x5F: "PUSH0"}
+JUMPDEST, PUSH1, PUSH32 = 0x5B, 0x60, 0x7F
+ENDS = {0x00, 0x56, 0xF3, 0xFD, 0xFE, 0xFF}  # STOP, JUMP, RETURN, REVERT, INVALID, SELFDESTRUCT
 SUN_PER_ENERGY = 100  # TRON main network
-ALLOWANCE_SUN = 1_000 * 1_000_000  # what deploying all five may cost
+ALLOWANCE_SUN = 1_000 * 1_000_000  # what deploying the five may cost; the verifier of listening claims costs 120 TRX
 
 EVENTS = {
     "ComplianceRegistry": """
@@ -30,10 +32,13 @@ EVENTS = {
         SecondarySale(uint256,uint256,address,address,uint256,address,uint256)
         TrackReleased(uint256,address,string,string,bytes32,uint32,uint256,uint96) Transfer(address,address,uint256)
         Withdrawn(address,uint256)""",
+    "ListeningVerifierV1": "",
     "RewardVault": """
-        EIP712DomainChanged() PoolConfigured(uint8,uint256,bool) PoolFunded(uint8,address,uint256)
-        PoolSwept(uint8,address,uint256) RewardClaimed(bytes32,uint8,address,uint256,uint64)
-        VerifierChanged(address,address)""",
+        BatchOpened(uint64,uint8,bytes32,uint256,uint64) BatchPaid(uint64,uint256,address,uint256)
+        BatchSwept(uint64,uint8,uint256) EIP712DomainChanged() ListeningVerifierChanged(address,address)
+        PeriodClosed(uint64) PeriodOpened(uint64,uint256,uint32,uint256,uint64,address)
+        PoolConfigured(uint8,uint256,bool) PoolFunded(uint8,address,uint256) PoolSwept(uint8,address,uint256)
+        RewardClaimed(bytes32,uint8,address,uint256,uint64) VerifierChanged(address,address)""",
     "RoyaltyDistributor": """
         CarrySettled(uint256,uint32,address,uint256) FeeRecipientChanged(address,address)
         PaymentReceived(uint256,uint256,address,uint8,uint256,uint256,uint32) PlatformFeeChanged(uint16,uint16)
@@ -47,18 +52,31 @@ EVERYWHERE = """
 
 
 def opcodes(code: bytes) -> set[int]:
-    """The opcodes of a contract without jump tables or data: what follows a PUSH is its operand."""
-    found, at = set(), 0
-    while at < len(code):
-        found.add(code[at])
-        at += 1 + (code[at] - 0x5F if 0x60 <= code[at] <= 0x7F else 0)
+    """The opcodes that can be reached: from the start, and from each jump destination whose place is pushed somewhere.
+
+    What follows a PUSH is its operand; large constants of the compiler stand behind the code and are none of it.
+    """
+    found: set[int] = set()
+    seen: set[int] = set()
+    entries = [0]
+    while entries:
+        at = entries.pop()
+        while at < len(code) and at not in seen:
+            seen.add(at)
+            found.add(opcode := code[at])
+            operand = code[at + 1 : at + 1 + (opcode - 0x5F if PUSH1 <= opcode <= PUSH32 else 0)]
+            if (target := int.from_bytes(operand)) < len(code) and operand and code[target] == JUMPDEST:
+                entries.append(target)
+            if opcode in ENDS:
+                break
+            at += 1 + len(operand)
     return found
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_events_are_those_that_the_messages_are_made_of(name: str) -> None:
     events = {signature(entry) for entry in artifact(name)["abi"] if entry["type"] == "event"}
-    assert events == set((EVENTS[name] + EVERYWHERE).split())
+    assert events == set((EVENTS[name] and EVENTS[name] + EVERYWHERE).split())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,7 +100,7 @@ def test_immutables_stand_where_the_code_pushes_a_word_of_zeros(name: str) -> No
     assert len(set(places)) == code.count(b"\x7f" + bytes(32))  # none is missing
 
 
-def test_deploying_all_five_costs_less_than_1000_trx(evm: Evm) -> None:
+def test_deploying_the_five_costs_less_than_1000_trx(evm: Evm) -> None:
     energy = sum(
         evm.energy_of_deploying(name, *args)
         for name, args in (

@@ -19,6 +19,10 @@ GUARDED: list[tuple[str, str, tuple[Any, ...], str]] = [
     ("vault", "configurePool", (0, 1, True), ADMIN),
     ("vault", "sweepPool", (0, STRANGER), ADMIN),
     ("vault", "setVerifier", (STRANGER,), ADMIN),
+    ("vault", "setListeningVerifier", (STRANGER,), ADMIN),
+    ("vault", "openPeriod", (1, 1, 1, 1, 2**64 - 1), "PUBLISHER_ROLE"),
+    ("vault", "closePeriod", (1,), ADMIN),
+    ("vault", "openBatch", (1, 0, hash_of("x"), 1, 2**64 - 1), "PUBLISHER_ROLE"),
     ("registry", "publishDocument", (0, hash_of("x"), ""), "OFFICER_ROLE"),
     ("registry", "completeDeletion", (hash_of("x"), hash_of("y")), "OFFICER_ROLE"),
     ("registry", "denyDeletion", (hash_of("x"), 1), "OFFICER_ROLE"),
@@ -48,6 +52,7 @@ def test_the_administrator_begins_with_administration_and_pausing_only(evm: Evm)
     for contract, name in (
         (evm.token, "MINTER_ROLE"),
         (evm.nft, "ARTIST_ROLE"),
+        (evm.vault, "PUBLISHER_ROLE"),
         (evm.registry, "OFFICER_ROLE"),
         (evm.registry, "ANCHOR_ROLE"),
     ):

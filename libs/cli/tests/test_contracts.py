@@ -83,7 +83,7 @@ def test_the_cost_is_shown_and_nothing_is_sent_before_the_answer(
     ended = annals("deploy", "--network", "local", "--config", "dcmx.toml", answer="n\n")
     assert ended.exit_code == 2
     assert "Deploy? Nobody can be asked" in ended.stderr  # this is no terminal
-    assert f"11 transactions of {key.address}, at most " in ended.stderr
+    assert f"14 transactions of {key.address}, at most " in ended.stderr
     assert "! the deployer's key alone will administer the contracts" in ended.stderr
     assert sent_by(url, key.address) == []
     assert key.secret.hex() not in ended.output
@@ -106,7 +106,7 @@ def test_killed_and_run_again_it_deploys_once_and_writes_the_file_that_the_chain
     assert ended.exit_code == 0, ended.stderr
     told = json.loads(ended.stdout)
     kinds = sent_by(url, key.address)
-    assert (kinds.count("CreateSmartContract"), len(kinds)) == (5, 11)
+    assert (kinds.count("CreateSmartContract"), len(kinds)) == (6, 14)
     assert json.loads((folder / "contracts.local.json").read_text()) == told["contracts"]
     assert told["contracts"].keys() == NAMES.keys()
     assert (told["ok"], told["deployer"]) == (True, key.address)

@@ -19,7 +19,7 @@ from tron.client import NodeClient
 from tron.deploy import TOKEN, Plan, Pool, deploy
 from tron.journal import Journal
 from tron.keys import Key
-from tron.plan import CONTRACTS
+from tron.plan import CREATED
 from tron.sender import Sender
 
 PLAN = Plan(pools={1: Pool(1_000 * TOKEN, 10 * TOKEN)})
@@ -68,7 +68,7 @@ async def run(url: str, path: Path, key: Key, killer: Killer) -> None:
 
 async def load(url: str) -> None:
     """Load here, once, what each process would load anew."""
-    for kind in CONTRACTS:
+    for kind in CREATED:
         kind.artifact()
     async with NodeClient(url) as client:
         await client.chain_id()

@@ -9,11 +9,25 @@ import pytest
 from tron import codegen
 from tron.address import ZERO
 from tron.contract import Call, Contract, View, artifact
-from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
+from tron.contracts import (
+    ComplianceRegistry,
+    DCMXToken,
+    ListeningVerifierV1,
+    MusicNFT,
+    RewardVault,
+    RoyaltyDistributor,
+)
 from tron.errors import InvalidAddress, InvalidArgument
 
 ARTIFACTS = Path(__file__).parents[3] / "contracts" / "solidity" / "artifacts"
-FIVE: list[type[Contract]] = [ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor]
+ALL: list[type[Contract]] = [
+    ComplianceRegistry,
+    DCMXToken,
+    ListeningVerifierV1,
+    MusicNFT,
+    RewardVault,
+    RoyaltyDistributor,
+]
 ALICE = "THHsfg2eNiv6MSXC4y5d4t5wkvRVADRKiF"
 
 
@@ -32,7 +46,7 @@ def test_a_stale_or_foreign_file_is_named(tmp_path: Path, capsys: pytest.Capture
     assert codegen.main([str(tmp_path / "nowhere")]) == 2
 
 
-@pytest.mark.parametrize("kind", FIVE, ids=lambda kind: str(kind.NAME))
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: str(kind.NAME))
 def test_every_function_of_the_abi_is_a_method_with_the_right_kind(kind: type[Contract]) -> None:
     entries = artifact(kind.NAME).entries
     names = codegen.method_names(entries)

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.endurance
 
 PROGRAM = Path(__file__).parent / "killed_deployment.py"
 ONE_POOL = Plan(pools={1: Pool(1_000 * TOKEN, 10 * TOKEN)})
-STEPS = 11
+STEPS = 14
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +106,12 @@ async def test_killed_in_every_state_of_every_step_a_deployment_does_nothing_twi
     assert 2 * STEPS <= int(ran.stdout) <= 3 * STEPS  # signed; sent, unless another step died meanwhile; included
     sent = await sent_by(client, admin.address)
     assert len(sent) == len({(one.contract_address, one.data) for one in sent}) == STEPS
-    assert [one.kind for one in sent].count("CreateSmartContract") == 5
+    assert [one.kind for one in sent].count("CreateSmartContract") == 6
     with Journal.open(journal) as reopened:
         again = await deploy(client, admin, ONE_POOL, journal=reopened)
         assert [record["record"] for record in reopened.records].count("signed") == STEPS
-    assert {one.contract_address for one in sent if one.kind == "CreateSmartContract"} == set(names(again).values())
+    created = {one.contract_address for one in sent if one.kind == "CreateSmartContract"}
+    assert created == {*names(again).values(), again.listening_verifier}
     assert len(await sent_by(client, admin.address)) == STEPS
     assert all(verdict.ok for verdict in await verify(client, names(again)))
 
@@ -292,7 +293,7 @@ async def test_one_changed_byte_is_found_and_metadata_of_another_build_is_no_dif
     assert str(difference(compiled, bytes(cap), {})).startswith("immutable _cap at byte 3480: expected ")
 
 
-async def test_a_registrar_that_was_not_granted_is_a_problem(
+async def test_a_registrar_that_was_not_granted_and_a_verifier_that_was_not_set_are_problems(
     client: NodeClient, deployed: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = client.request
@@ -304,7 +305,10 @@ async def test_a_registrar_that_was_not_granted_is_a_problem(
     monkeypatch.setattr(client, "request", denying)
     problem = f"REGISTRAR_ROLE is not granted to MusicNFT ({deployed.nft})"
     wrong = [verdict for verdict in await verify(client, names(deployed)) if not verdict.ok]
-    assert wrong == [Verdict("RoyaltyDistributor", deployed.distributor, problem)]
+    assert wrong == [
+        Verdict("RoyaltyDistributor", deployed.distributor, problem),
+        Verdict("RewardVault", deployed.vault, f"listening verifier {ZERO}: no contract is there"),
+    ]
 
 
 # -- priced, and handed over -----------------------------------------------------------------------------------------

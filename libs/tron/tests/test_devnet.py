@@ -18,7 +18,7 @@ from tron.abi import Decoded
 from tron.claims import authorise_claim, claim_digest
 from tron.client import NodeClient
 from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
-from tron.deploy import TOKEN, Deployment, Plan, Pool, deploy
+from tron.deploy import TOKEN, Deployment, Plan, Pool, deploy, role
 from tron.errors import BroadcastRefused, CallReverted, TransactionFailed
 from tron.keys import Key
 from tron.model import Log
@@ -86,10 +86,10 @@ def decoded(logs: tuple[Log, ...], at: Deployment) -> list[Decoded]:
 # -- deployment ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_five_contracts_are_deployed_wired_and_affordable(chain: Chain, sender: Sender) -> None:
+async def test_the_contracts_are_deployed_wired_and_affordable(chain: Chain, sender: Sender) -> None:
     at = chain.at
-    assert len({at.token, at.compliance, at.distributor, at.nft, at.vault}) == 5
-    assert 0 < at.fee_sun <= 1_000_000_000  # seed: at most 1,000 TRX for all five
+    assert len({at.token, at.compliance, at.distributor, at.nft, at.vault, at.listening_verifier}) == 6
+    assert 0 < at.fee_sun <= 1_150_000_000  # seed: at most 1,000 TRX for the five; the sixth verifies listening claims
     assert Deployment.from_dict(at.to_dict()) == at
     nft, vault = MusicNFT(at.nft), RewardVault(at.vault)
     artist_role = await sender.read(nft.artist_role())
@@ -98,6 +98,8 @@ async def test_the_five_contracts_are_deployed_wired_and_affordable(chain: Chain
     assert await sender.read(RoyaltyDistributor(at.distributor).has_role(registrar, at.nft))
     assert await sender.read(nft.distributor()) == at.distributor
     assert await sender.read(vault.verifier()) == chain.keys[2].address
+    assert await sender.read(vault.listening_verifier()) == at.listening_verifier
+    assert await sender.read(vault.has_role(role("PUBLISHER_ROLE"), chain.keys[0].address))
     assert await sender.read(vault.pools(1)) == {"budget": 1_000 * TOKEN, "dailyLimit": 10 * TOKEN, "active": True}
     assert await sender.read(DCMXToken(at.token).balance_of(at.vault)) == 1_000 * TOKEN
     assert await sender.read(DCMXToken(at.token).name()) == "DCMX Token"

@@ -267,6 +267,49 @@ class PoolSwept(ChainMessage, type="chain.reward-vault.PoolSwept.v1"):
     amount: Amount
 
 
+class ListeningVerifierChanged(ChainMessage, type="chain.reward-vault.ListeningVerifierChanged.v1"):
+    old_verifier: Address
+    new_verifier: Address
+
+
+class PeriodOpened(ChainMessage, type="chain.reward-vault.PeriodOpened.v1"):
+    period: int = Field(ge=0, lt=2**64)
+    commitment: Uint256 = Field(description="to the period's listening records")
+    threshold: int = Field(ge=0, lt=2**32, description="seconds that a claim has to prove")
+    amount: Amount = Field(description="paid for each claim")
+    deadline: int = Field(ge=0, lt=2**64, description="Unix time of the last second at which claims are paid")
+    verifier: Address = Field(description="the contract that checks this period's claims")
+
+
+class PeriodClosed(ChainMessage, type="chain.reward-vault.PeriodClosed.v1"):
+    period: int = Field(ge=0, lt=2**64)
+
+
+class BatchOpened(ChainMessage, type="chain.reward-vault.BatchOpened.v1"):
+    """Its total has left the pool's budget."""
+
+    batch: int = Field(ge=0, lt=2**64)
+    pool: Pool
+    root: Hash
+    total: Amount
+    deadline: int = Field(ge=0, lt=2**64, description="Unix time of the last second at which entries are paid")
+
+
+class BatchPaid(ChainMessage, type="chain.reward-vault.BatchPaid.v1"):
+    batch: int = Field(ge=0, lt=2**64)
+    index: Uint256
+    account: Address
+    amount: Amount
+
+
+class BatchSwept(ChainMessage, type="chain.reward-vault.BatchSwept.v1"):
+    """What the batch had not paid has come back to the pool's budget."""
+
+    batch: int = Field(ge=0, lt=2**64)
+    pool: Pool
+    amount: Amount
+
+
 # ComplianceRegistry
 
 

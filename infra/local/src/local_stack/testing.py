@@ -21,6 +21,7 @@ from local_stack import containers
 from local_stack import devnet as devnet_server
 from local_stack import kafka as kafka_server
 from local_stack import postgres as postgres_server
+from local_stack import prover as prover_program
 from local_stack.postgres import PostgresServer
 from local_stack.process import blocking
 from local_stack.stack import scratch_folder
@@ -131,6 +132,12 @@ def devnet(request: pytest.FixtureRequest, _server_folder: tuple[Path, int]) -> 
     process, url = blocking(devnet_server.start(folder, options=marker.args if marker else (), hold=(lock,)))
     yield Devnet(url)
     blocking(process.stop())
+
+
+@pytest.fixture(scope="session")
+def annals_prover() -> Path:
+    """The program `annals-prover`, built from `contracts/zk`."""
+    return blocking(prover_program.build())
 
 
 def pytest_configure(config: pytest.Config) -> None:

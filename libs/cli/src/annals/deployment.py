@@ -15,15 +15,15 @@ from annals.errors import UnknownName
 from annals.town import topic_name
 from tron.address import normalise
 from tron.client import NodeClient
-from tron.contracts import __all__ as compiled
 from tron.cost import Cost, cost
 from tron.deploy import MAIN_NETWORK, Deployment, Plan, Report, deploy, resumed
 from tron.errors import TronError
 from tron.journal import Journal
 from tron.keys import Key
+from tron.plan import CONTRACTS
 from tron.verify import Verdict, verify
 
-NAMES = {topic_name(contract): contract for contract in compiled}
+NAMES = {topic_name(contract.NAME): contract.NAME for contract in CONTRACTS}
 """The names that the services know the contracts by, and the compiled ones."""
 
 

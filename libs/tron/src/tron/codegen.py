@@ -166,7 +166,7 @@ def module(name: str, entries: Sequence[Entry]) -> str:
     if collections or "Any" in body:
         lines.append("")
     lines += [f"from tron.contract import {', '.join(imports)}", "from tron.creation import Creation", "", ""]
-    doc = "Arguments are checked here; a `Call` is sent and a `View` is read by `tron.sender.Sender`."
+    doc = "Arguments are checked here; `tron.sender.Sender` sends a `Call` and reads a `View`."
     lines += [f"class {name}(Contract):", f'    """{name}. {doc}"""', "", f'    NAME = "{name}"', "", body, ""]
     return "\n".join(lines)
 

@@ -22,6 +22,7 @@ CALL_ENERGY: Mapping[str, int] = {
     "fundPool": 90_000,
     "grantRole": 40_000,
     "renounceRole": 20_000,
+    "setListeningVerifier": 40_000,
     "transfer": 50_000,
 }
 """Energy of the calls that follow the creations, from above: a node cannot estimate them while there is no contract."""

@@ -1,4 +1,4 @@
-"""Deploys the five contracts and wires them together, so that it can be killed at any step and run again.
+"""Deploys the contracts and wires them together, so that it can be killed at any step and run again.
 
 A deployment is a list of stages of steps, one transaction each. A step is signed, the signed transaction written to the
 journal, and only then broadcast; a run that finds it there broadcasts the same bytes again, which the network takes
@@ -26,7 +26,7 @@ from tron.errors import BroadcastRefused, IncompleteAnswer, NotIncluded, TronErr
 from tron.journal import Journal, JournalError, Progress
 from tron.keys import Key
 from tron.model import TransactionInfo
-from tron.plan import CONTRACTS, Step, stages
+from tron.plan import CREATED, Step, stages
 from tron.plan import TOKEN as TOKEN
 from tron.plan import Plan as Plan
 from tron.plan import Pool as Pool
@@ -57,6 +57,7 @@ class Deployment:
     distributor: str
     nft: str
     vault: str
+    listening_verifier: str
     chain_id: int
     first_block: int
     fee_sun: int
@@ -94,7 +95,7 @@ async def deploy(
     accept_unaudited: bool = False,
     report: Report = lambda step, state: None,
 ) -> Deployment:
-    """Deploy and wire the five contracts, or go on where the journal ends; `admin` pays and administers.
+    """Deploy and wire the contracts, or go on where the journal ends; `admin` pays and administers.
 
     `solid`: a stage begins when the one before is solidified, as it should where reorganisations happen. In seconds:
     `within` for each transaction, `expiry` for how long one is valid, `poll` between two looks for its receipt. On
@@ -118,6 +119,7 @@ async def deploy(
         distributor=at["RoyaltyDistributor"],
         nft=at["MusicNFT"],
         vault=at["RewardVault"],
+        listening_verifier=at["ListeningVerifierV1"],
         chain_id=await client.chain_id(),
         first_block=min(record["block"] for record in progress.included.values()),
         fee_sun=progress.fee_sun,
@@ -132,7 +134,7 @@ async def resumed(
     if chain_id == MAIN_NETWORK and not accept_unaudited:
         raise Unaudited("the contracts are unaudited; deploying to the main network must be accepted explicitly")
     progress = Progress(journal)
-    code = {kind.NAME: keccak256(bytes.fromhex(kind.artifact().bytecode)).hex() for kind in CONTRACTS}
+    code = {kind.NAME: keccak256(bytes.fromhex(kind.artifact().bytecode)).hex() for kind in CREATED}
     progress.begin(chain_id=chain_id, owner=owner, plan=plan.to_dict(), code=code)
     for step, record in progress.included.items():
         if await Retry()(partial(client.transaction_info, record["tx_id"])) is None:

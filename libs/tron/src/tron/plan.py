@@ -10,7 +10,14 @@ from typing import Any, Self, TypeVar
 from tron.address import keccak256, normalise
 from tron.codec import refuse
 from tron.contract import Call, Contract
-from tron.contracts import ComplianceRegistry, DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
+from tron.contracts import (
+    ComplianceRegistry,
+    DCMXToken,
+    ListeningVerifierV1,
+    MusicNFT,
+    RewardVault,
+    RoyaltyDistributor,
+)
 from tron.creation import Creation
 from tron.errors import InvalidAddress, InvalidArgument
 
@@ -24,6 +31,9 @@ Administered = DCMXToken | ComplianceRegistry | RoyaltyDistributor | MusicNFT | 
 C = TypeVar("C", bound=Contract)
 CONTRACTS: tuple[type[Administered], ...] = (DCMXToken, ComplianceRegistry, RoyaltyDistributor, MusicNFT, RewardVault)
 """The five contracts, in the order in which they are created."""
+
+CREATED: tuple[type[Contract], ...] = (*CONTRACTS, ListeningVerifierV1)
+"""All that is created: the five, and what RewardVault checks listening claims by."""
 
 Addresses = Mapping[str, str]
 """Where the contracts are, by their compiled names."""
@@ -42,7 +52,8 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to deploy. Who is not named is the administrator: fee recipient, verifier, officers, anchors, treasury.
+    """What to deploy. Who is not named is the administrator: fee recipient, verifier, officers, anchors, publishers
+    (of listening periods and batches), treasury.
 
     The administrator is the deployer, unless another address (a multi-signature account) is named to take over: it is
     granted administration and pausing of every contract, and with `renounce` the deployer then gives up its own.
@@ -57,6 +68,7 @@ class Plan:
     artists: Sequence[str] = ()
     officers: Sequence[str] = ()
     anchors: Sequence[str] = ()
+    publishers: Sequence[str] = ()
     pools: Mapping[int, Pool] = field(
         default_factory=lambda: {pool: Pool(1_000_000 * TOKEN, 100 * TOKEN) for pool in range(5)}
     )
@@ -103,7 +115,7 @@ class Plan:
 
 
 _ADDRESSES = ("fee_recipient", "verifier", "administrator", "treasury")
-_LISTS = ("artists", "officers", "anchors")
+_LISTS = ("artists", "officers", "anchors", "publishers")
 _PLAIN = (*_ADDRESSES, *_LISTS, "fee_bps", "renounce", "pools")
 
 
@@ -176,6 +188,7 @@ def stages(plan: Plan, owner: str) -> list[list[Step]]:
         [
             _create(DCMXToken, lambda at: DCMXToken.creation(owner, plan.cap, plan.initial_supply)),
             _create(ComplianceRegistry, lambda at: ComplianceRegistry.creation(owner)),
+            _create(ListeningVerifierV1, lambda at: ListeningVerifierV1.creation()),
             _create(
                 RoyaltyDistributor,
                 lambda at: RoyaltyDistributor.creation(owner, plan.fee_recipient or admin, plan.fee_bps),
@@ -200,12 +213,19 @@ def _roles(plan: Plan, admin: str) -> Iterator[Step]:
         "grant REGISTRAR_ROLE to MusicNFT",
         lambda distributor, at: distributor.grant_role(registrar, at["MusicNFT"]),
     )
+    yield _call(
+        RewardVault,
+        "set the verifier of listening claims",
+        lambda vault, at: vault.set_listening_verifier(at["ListeningVerifierV1"]),
+    )
     for artist in plan.artists:
         yield _grant(MusicNFT, "ARTIST_ROLE", artist)
     for officer in plan.officers or [admin]:
         yield _grant(ComplianceRegistry, "OFFICER_ROLE", officer)
     for anchor in plan.anchors or [admin]:
         yield _grant(ComplianceRegistry, "ANCHOR_ROLE", anchor)
+    for publisher in plan.publishers or [admin]:
+        yield _grant(RewardVault, "PUBLISHER_ROLE", publisher)
 
 
 def _treasury(plan: Plan, owner: str, admin: str) -> Iterator[Step]:
@@ -228,7 +248,7 @@ def _pool(number: int, pool: Pool) -> Iterator[Step]:
     )
 
 
-def _create(kind: type[Administered], payload: Callable[[Addresses], Creation]) -> Step:
+def _create(kind: type[Contract], payload: Callable[[Addresses], Creation]) -> Step:
     return Step(f"create {kind.NAME}", payload)
 
 

@@ -16,7 +16,7 @@ from tron.address import base58, keccak256, raw
 from tron.claims import domain_separator
 from tron.client import NodeClient
 from tron.contract import Artifact
-from tron.contracts import RoyaltyDistributor
+from tron.contracts import ListeningVerifierV1, RewardVault, RoyaltyDistributor
 from tron.plan import CONTRACTS, role
 from tron.sender import Sender
 
@@ -42,7 +42,8 @@ class Verdict:
 
 
 async def verify(client: NodeClient, addresses: Mapping[str, str]) -> list[Verdict]:
-    """Compare contracts (by their compiled names) with the chain, and check that MusicNFT may register tracks.
+    """Compare contracts (by their compiled names) with the chain, and check how they are wired: that MusicNFT may
+    register tracks, and that what RewardVault checks listening claims by is the compiled verifier.
 
     Those that are not named are left out, also where another one refers to them.
     """
@@ -53,10 +54,14 @@ async def verify(client: NodeClient, addresses: Mapping[str, str]) -> list[Verdi
             expected = immutables(kind.NAME, address, addresses, chain_id)
             problem = difference(kind.artifact(), await code_at(client, address), expected)
             verdicts.append(Verdict(kind.NAME, address, problem))
-    if {"MusicNFT", "RoyaltyDistributor"} <= addresses.keys() and all(verdict.ok for verdict in verdicts):
-        problem = await _unregistered(client, addresses)
-        return [replace(one, problem=problem) if one.contract == "RoyaltyDistributor" else one for one in verdicts]
-    return verdicts
+    if not all(verdict.ok for verdict in verdicts):
+        return verdicts
+    wiring: dict[str, str | None] = {}
+    if {"MusicNFT", "RoyaltyDistributor"} <= addresses.keys():
+        wiring["RoyaltyDistributor"] = await _unregistered(client, addresses)
+    if "RewardVault" in addresses:
+        wiring["RewardVault"] = await _unverified(client, addresses["RewardVault"])
+    return [replace(one, problem=wiring.get(one.contract)) for one in verdicts]
 
 
 async def code_at(client: NodeClient, address: str) -> bytes:
@@ -120,6 +125,12 @@ async def _unregistered(client: NodeClient, addresses: Mapping[str, str]) -> str
     distributor = RoyaltyDistributor(addresses["RoyaltyDistributor"])
     granted = await Sender(client).read(distributor.has_role(role("REGISTRAR_ROLE"), addresses["MusicNFT"]))
     return None if granted else f"REGISTRAR_ROLE is not granted to MusicNFT ({addresses['MusicNFT']})"
+
+
+async def _unverified(client: NodeClient, vault: str) -> str | None:
+    at = await Sender(client).read(RewardVault(vault).listening_verifier())
+    problem = difference(ListeningVerifierV1.artifact(), await code_at(client, at), {})
+    return None if problem is None else f"listening verifier {at}: {problem}"
 
 
 def _word(address: str) -> bytes:

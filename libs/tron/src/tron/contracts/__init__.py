@@ -4,8 +4,9 @@
 
 from tron.contracts.compliance_registry import ComplianceRegistry
 from tron.contracts.dcmx_token import DCMXToken
+from tron.contracts.listening_verifier_v1 import ListeningVerifierV1
 from tron.contracts.music_nft import MusicNFT
 from tron.contracts.reward_vault import RewardVault
 from tron.contracts.royalty_distributor import RoyaltyDistributor
 
-__all__ = ["ComplianceRegistry", "DCMXToken", "MusicNFT", "RewardVault", "RoyaltyDistributor"]
+__all__ = ["ComplianceRegistry", "DCMXToken", "ListeningVerifierV1", "MusicNFT", "RewardVault", "RoyaltyDistributor"]

@@ -11,7 +11,7 @@ from tron.creation import Creation
 
 
 class ComplianceRegistry(Contract):
-    """ComplianceRegistry. Arguments are checked here; a `Call` is sent and a `View` is read by `tron.sender.Sender`."""
+    """ComplianceRegistry. Arguments are checked here; `tron.sender.Sender` sends a `Call` and reads a `View`."""
 
     NAME = "ComplianceRegistry"
 

@@ -9,7 +9,7 @@ from tron.creation import Creation
 
 
 class DCMXToken(Contract):
-    """DCMXToken. Arguments are checked here; a `Call` is sent and a `View` is read by `tron.sender.Sender`."""
+    """DCMXToken. Arguments are checked here; `tron.sender.Sender` sends a `Call` and reads a `View`."""
 
     NAME = "DCMXToken"
 

@@ -11,7 +11,7 @@ from tron.creation import Creation
 
 
 class MusicNFT(Contract):
-    """MusicNFT. Arguments are checked here; a `Call` is sent and a `View` is read by `tron.sender.Sender`."""
+    """MusicNFT. Arguments are checked here; `tron.sender.Sender` sends a `Call` and reads a `View`."""
 
     NAME = "MusicNFT"
 

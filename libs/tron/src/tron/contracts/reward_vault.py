@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tron.contract import Call, Contract, Hex, View
@@ -11,7 +12,7 @@ from tron.creation import Creation
 
 
 class RewardVault(Contract):
-    """RewardVault. Arguments are checked here; a `Call` is sent and a `View` is read by `tron.sender.Sender`."""
+    """RewardVault. Arguments are checked here; `tron.sender.Sender` sends a `Call` and reads a `View`."""
 
     NAME = "RewardVault"
 
@@ -28,6 +29,10 @@ class RewardVault(Contract):
         """DEFAULT_ADMIN_ROLE() -> bytes32."""
         return self._view("DEFAULT_ADMIN_ROLE()")
 
+    def listening(self) -> View[int]:
+        """LISTENING() -> uint8."""
+        return self._view("LISTENING()")
+
     def pauser_role(self) -> View[str]:
         """PAUSER_ROLE() -> bytes32."""
         return self._view("PAUSER_ROLE()")
@@ -35,6 +40,18 @@ class RewardVault(Contract):
     def pool_count(self) -> View[int]:
         """POOL_COUNT() -> uint8."""
         return self._view("POOL_COUNT()")
+
+    def publisher_role(self) -> View[str]:
+        """PUBLISHER_ROLE() -> bytes32."""
+        return self._view("PUBLISHER_ROLE()")
+
+    def batch_paid(self, batch: int, index: int) -> View[bool]:
+        """batchPaid(uint64 batch, uint256 index) -> bool."""
+        return self._view("batchPaid(uint64,uint256)", batch, index)
+
+    def batches(self, batch: int) -> View[dict[str, Any]]:
+        """batches(uint64 batch) -> bytes32 root, uint120 left, uint64 deadline, uint8 pool."""
+        return self._view("batches(uint64)", batch)
 
     def claim(self, claim_id: Hex, pool: int, amount: int, deadline: int, signature: Hex) -> Call:
         """claim(bytes32 claimId, uint8 pool, uint256 amount, uint256 deadline, bytes signature)."""
@@ -46,9 +63,17 @@ class RewardVault(Contract):
             "claimDigest(bytes32,uint8,address,uint256,uint256)", claim_id, pool, claimant, amount, deadline
         )
 
+    def claim_listening(self, period: int, nullifier: Hex, recipient: str, proof: Sequence[int]) -> Call:
+        """claimListening(uint64 period, bytes32 nullifier, address recipient, uint256[8] proof)."""
+        return self._call("claimListening(uint64,bytes32,address,uint256[8])", period, nullifier, recipient, proof)
+
     def claimed(self, claim_id: Hex) -> View[bool]:
         """claimed(bytes32 claimId) -> bool."""
         return self._view("claimed(bytes32)", claim_id)
+
+    def close_period(self, period: int) -> Call:
+        """closePeriod(uint64 period)."""
+        return self._call("closePeriod(uint64)", period)
 
     def configure_pool(self, pool: int, daily_limit: int, active: bool) -> Call:
         """configurePool(uint8 pool, uint256 dailyLimit, bool active)."""
@@ -79,6 +104,20 @@ class RewardVault(Contract):
         """hasRole(bytes32 role, address account) -> bool."""
         return self._view("hasRole(bytes32,address)", role, account)
 
+    def listening_verifier(self) -> View[str]:
+        """listeningVerifier() -> address."""
+        return self._view("listeningVerifier()")
+
+    def open_batch(self, batch: int, pool: int, root: Hex, total: int, deadline: int) -> Call:
+        """openBatch(uint64 batch, uint8 pool, bytes32 root, uint256 total, uint64 deadline)."""
+        return self._call("openBatch(uint64,uint8,bytes32,uint256,uint64)", batch, pool, root, total, deadline)
+
+    def open_period(self, period: int, commitment: int, threshold: int, amount: int, deadline: int) -> Call:
+        """openPeriod(uint64 period, uint256 commitment, uint32 threshold, uint256 amount, uint64 deadline)."""
+        return self._call(
+            "openPeriod(uint64,uint256,uint32,uint256,uint64)", period, commitment, threshold, amount, deadline
+        )
+
     def pause(self) -> Call:
         """pause()."""
         return self._call("pause()")
@@ -86,6 +125,10 @@ class RewardVault(Contract):
     def paused(self) -> View[bool]:
         """paused() -> bool."""
         return self._view("paused()")
+
+    def pay_batch(self, batch: int, index: int, account: str, amount: int, proof: Sequence[Hex]) -> Call:
+        """payBatch(uint64 batch, uint256 index, address account, uint256 amount, bytes32[] proof)."""
+        return self._call("payBatch(uint64,uint256,address,uint256,bytes32[])", batch, index, account, amount, proof)
 
     def pay_claim(self, claim_id: Hex, pool: int, claimant: str, amount: int, deadline: int, signature: Hex) -> Call:
         """payClaim(bytes32 claimId, uint8 pool, address claimant, uint256 amount, uint256 deadline, bytes
@@ -100,6 +143,15 @@ class RewardVault(Contract):
             signature,
         )
 
+    def period_scope(self, period: int) -> View[int]:
+        """periodScope(uint64 period) -> uint256."""
+        return self._view("periodScope(uint64)", period)
+
+    def periods(self, period: int) -> View[dict[str, Any]]:
+        """periods(uint64 period) -> uint256 commitment, address verifier, uint32 threshold, uint64 deadline, uint120
+        amount."""
+        return self._view("periods(uint64)", period)
+
     def pools(self, pool: int) -> View[dict[str, Any]]:
         """pools(uint8 pool) -> uint256 budget, uint256 dailyLimit, bool active."""
         return self._view("pools(uint8)", pool)
@@ -112,6 +164,10 @@ class RewardVault(Contract):
         """revokeRole(bytes32 role, address account)."""
         return self._call("revokeRole(bytes32,address)", role, account)
 
+    def set_listening_verifier(self, verifier: str) -> Call:
+        """setListeningVerifier(address verifier_)."""
+        return self._call("setListeningVerifier(address)", verifier)
+
     def set_verifier(self, verifier: str) -> Call:
         """setVerifier(address verifier_)."""
         return self._call("setVerifier(address)", verifier)
@@ -119,6 +175,10 @@ class RewardVault(Contract):
     def supports_interface(self, interface_id: Hex) -> View[bool]:
         """supportsInterface(bytes4 interfaceId) -> bool."""
         return self._view("supportsInterface(bytes4)", interface_id)
+
+    def sweep_batch(self, batch: int) -> Call:
+        """sweepBatch(uint64 batch)."""
+        return self._call("sweepBatch(uint64)", batch)
 
     def sweep_pool(self, pool: int, to: str) -> Call:
         """sweepPool(uint8 pool, address to)."""

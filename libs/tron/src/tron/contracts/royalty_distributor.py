@@ -12,7 +12,7 @@ from tron.creation import Creation
 
 
 class RoyaltyDistributor(Contract):
-    """RoyaltyDistributor. Arguments are checked here; a `Call` is sent and a `View` is read by `tron.sender.Sender`."""
+    """RoyaltyDistributor. Arguments are checked here; `tron.sender.Sender` sends a `Call` and reads a `View`."""
 
     NAME = "RoyaltyDistributor"
 

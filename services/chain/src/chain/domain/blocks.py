@@ -183,6 +183,12 @@ _ENTITIES: Mapping[str, Mapping[str, str]] = {
         "PoolConfigured": "pool/{pool}",
         "PoolSwept": "pool/{pool}",
         "VerifierChanged": "verifier",
+        "ListeningVerifierChanged": "verifier",
+        "PeriodOpened": "period/{period}",
+        "PeriodClosed": "period/{period}",
+        "BatchOpened": "batch/{batch}",
+        "BatchPaid": "batch/{batch}",
+        "BatchSwept": "batch/{batch}",
     },
     "compliance-registry": {
         "DocumentPublished": "document/{document_type}",

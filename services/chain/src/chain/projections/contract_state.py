@@ -118,6 +118,10 @@ def _pool_lost(event: ContractEvent, rows: Rows) -> None:
     rows.increment(reward_pools, {"pool": event.args["pool"]}, budget=-int(event.args["amount"]))
 
 
+def _batch_opened(event: ContractEvent, rows: Rows) -> None:
+    rows.increment(reward_pools, {"pool": event.args["pool"]}, budget=-int(event.args["total"]))
+
+
 _ADMINISTRATION: Mapping[str, Change] = {
     "Paused": _paused,
     "Unpaused": _paused,
@@ -133,7 +137,10 @@ CHANGES: Mapping[tuple[str, str], Change] = {
     ("reward-vault", "PoolFunded"): _pool_gained,
     ("reward-vault", "RewardClaimed"): _pool_lost,
     ("reward-vault", "PoolSwept"): _pool_lost,
+    ("reward-vault", "BatchOpened"): _batch_opened,
+    ("reward-vault", "BatchSwept"): _pool_gained,
     ("reward-vault", "VerifierChanged"): _setting("verifier", "new_verifier"),
+    ("reward-vault", "ListeningVerifierChanged"): _setting("listening_verifier", "new_verifier"),
     ("royalty-distributor", "PlatformFeeChanged"): _setting("platform_fee_bps", "new_bps"),
     ("royalty-distributor", "FeeRecipientChanged"): _setting("fee_recipient", "new_recipient"),
 }
