@@ -4,12 +4,13 @@ import asyncio
 import os
 import random
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from local_stack import java, postgres, process
+from local_stack import java, postgres, process, prover
 from local_stack.process import LocalStackError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change to another account")
@@ -90,3 +91,31 @@ async def test_data_below_a_closed_folder_is_kept_outside_and_removed_with_it(tm
     assert process.own_directory(closed / "stack" / "postgres", account).resolve() == home
     process.remove_tree(closed / "stack")
     assert not home.exists()
+
+
+async def test_the_systems_go_is_used_when_it_is_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    system = tmp_path / "go"
+    system.write_text("#!/bin/sh\necho go1.99.1\n")
+    system.chmod(0o700)
+    assert await prover.find_go() == system
+
+
+async def test_without_go_a_wheel_is_tried_and_the_command_that_mends_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    old = tmp_path / "go"
+    old.write_text("#!/bin/sh\necho go1.19.8\n")
+    old.chmod(0o700)
+    monkeypatch.setattr(prover, "local", lambda: tmp_path)
+    tried = list[str]()
+
+    async def unreachable(command: Iterable[str | Path], **_options: object) -> None:
+        tried.extend(map(str, command))
+        raise LocalStackError("pip failed with status 1")
+
+    monkeypatch.setattr(prover, "run_program", unreachable)
+    with pytest.raises(LocalStackError, match="sudo apt-get install golang"):
+        await prover.find_go()
+    assert "--require-hashes" in tried
