@@ -67,7 +67,10 @@ async def the_settings_are(shown: dict[str, Item], town: Any, sender: Sender) ->
         "platform_fee_bps": str(await sender.read(distributor.platform_fee_bps())),
         "fee_recipient": await sender.read(distributor.fee_recipient()),
     }
-    assert shown["reward-vault"]["settings"] == {"verifier": await sender.read(vault.verifier())}
+    assert shown["reward-vault"]["settings"] == {
+        "verifier": await sender.read(vault.verifier()),
+        "listening_verifier": await sender.read(vault.listening_verifier()),
+    }
     assert [pool["pool"] for pool in shown["reward-vault"]["pools"]] == list(range(5))
     for pool in shown["reward-vault"]["pools"]:
         told = await sender.read(vault.pools(pool["pool"]))
