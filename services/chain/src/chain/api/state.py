@@ -19,7 +19,15 @@ from tron.errors import NodeError
 
 ROLES = {"0" * 64: "DEFAULT_ADMIN_ROLE"} | {
     keccak256(name.encode()).hex(): name
-    for name in ("MINTER_ROLE", "PAUSER_ROLE", "ARTIST_ROLE", "OFFICER_ROLE", "ANCHOR_ROLE", "REGISTRAR_ROLE")
+    for name in (
+        "MINTER_ROLE",
+        "PAUSER_ROLE",
+        "ARTIST_ROLE",
+        "OFFICER_ROLE",
+        "ANCHOR_ROLE",
+        "REGISTRAR_ROLE",
+        "PUBLISHER_ROLE",
+    )
 }
 
 
