@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 
 import asyncpg
 import pytest
@@ -21,9 +22,11 @@ from eventlog import (
     Watermark,
     WrongExpectedVersion,
 )
+from eventlog.append import COPY_ROWS
 from eventlog.log import READ_BYTES
 from eventlog.testing import NOW, Credited, credited
 
+BLOCKED = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 FEW, MANY = 3, 450  # below and above the size from which COPY is used
 
 
@@ -62,6 +65,23 @@ async def test_whatever_stands_in_names_and_texts_is_read_back_as_it_was(log: Ev
     assert [(e.stream, e.event.note, e.metadata.actor) for e in got] == list(zip(streams, texts, texts, strict=True))
 
 
+TIMES = [
+    datetime(1, 1, 2, tzinfo=UTC),
+    datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    datetime(1999, 12, 31, 23, 59, 59, 1, tzinfo=UTC),
+    datetime(2000, 1, 1, tzinfo=UTC),
+    datetime(2026, 3, 29, 2, 30, tzinfo=timezone(timedelta(hours=-11, minutes=-30))),
+    datetime(9999, 12, 30, 23, 59, 59, 999_999, tzinfo=UTC),
+]
+
+
+@pytest.mark.parametrize("count", [len(TIMES), MANY])
+async def test_any_time_is_read_back_to_the_microsecond(log: EventLog, count: int) -> None:
+    times = [TIMES[i % len(TIMES)] for i in range(count)]
+    await log.append([replace(credited("a"), occurred_at=at) for at in times])
+    assert [event.occurred_at for event in await log.read(0, count)] == times
+
+
 @pytest.mark.parametrize("count", [FEW, MANY])
 async def test_a_time_without_its_zone_is_refused(log: EventLog, count: int) -> None:
     unzoned = replace(credited("a"), occurred_at=NOW.replace(tzinfo=None))
@@ -98,6 +118,28 @@ async def test_repeating_an_append_gives_the_first_result(log: EventLog, count: 
     again = await log.append(events, {"a": expected})
     assert again == replace(first, repeated=True)
     assert len(await log.read(0, 10_000)) == count + 1
+
+
+async def test_a_server_lost_while_events_are_copied_leaves_none_of_them(log: EventLog) -> None:
+    events = [credited(f"s/{i % 7}", i) for i in range(COPY_ROWS + MANY)]
+    async with log.pool.acquire() as other:
+        holding = other.transaction()
+        await holding.start()
+        await log.append([replace(events[-1], stream="other")], conn=other)  # its id: what comes last will wait for it
+        appending = asyncio.create_task(log.append(events, {"s/0": NO_STREAM}))
+        while not (blocked := await log.pool.fetchval(BLOCKED)):  # noqa: ASYNC110 - the event is PostgreSQL's
+            await asyncio.sleep(0.01)
+        await log.pool.execute("SELECT pg_terminate_backend($1)", blocked)
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await appending
+        await holding.rollback()
+    assert await log.pool.fetchval("SELECT count(*) FROM events") == 0
+    assert await log.version("s/0") == 0
+    appended = await log.append(events, {"s/0": NO_STREAM})
+    assert sum(appended.versions.values()) == len(events)
+    assert [event.event_id for event in await log.read(0, appended.position, limit=10_000)] == [
+        event.event_id for event in events
+    ]
 
 
 async def test_an_event_id_used_for_something_else_is_refused(log: EventLog) -> None:

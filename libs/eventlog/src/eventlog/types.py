@@ -79,6 +79,8 @@ class EventTypes:
         for event in events:
             of_class.setdefault(type(event), []).append(event)
         encoded = {cls: self._encode(cls, members) for cls, members in of_class.items()}
+        if len(encoded) == 1:
+            return list(*encoded.values())
         return [next(encoded[type(event)]) for event in events]
 
     def _encode(self, cls: type, events: Sequence[object]) -> Iterator[tuple[str, int, str]]:
@@ -88,11 +90,12 @@ class EventTypes:
             texts: list[str] = self._many[name, version].dump_python(events, round_trip=True, warnings="error")
         except ValueError as error:  # pydantic's, or Python's for an integer of too many digits
             raise InvalidEvent(f"{name}.v{version}: {error}") from error
-        for text in texts:
-            if len(text) > MAX_EVENT_BYTES // 4 and (size := _stored_bytes(text)) > MAX_EVENT_BYTES:
+        for text in texts if max(map(len, texts)) > MAX_EVENT_BYTES // 4 else ():
+            if (size := _stored_bytes(text)) > MAX_EVENT_BYTES:
                 raise InvalidEvent(f"{name}.v{version}: {size} bytes, at most {MAX_EVENT_BYTES}")
-            if any(word in text for word in _NO_NUMBER):
-                self.decode(name, version, text)  # what nobody could read would bring its stream to a standstill
+        for word in _NO_NUMBER:  # what nobody could read would bring its stream to a standstill
+            for text in [text for text in texts if word in text]:
+                self.decode(name, version, text)
         return zip(repeat(name), repeat(version), texts)
 
     def decode(self, type_name: str, type_version: int, data: str) -> Any:
