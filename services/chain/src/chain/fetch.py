@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Literal, TypeVar
 
 from chain import metrics
+from projections.garbage import fewer_collections
 from service import Check, get_logger
 from tron.client import NodeClient
 from tron.errors import (
@@ -116,18 +117,19 @@ class Fetcher:
         ahead: deque[asyncio.Task[_Range]] = deque()
         upto, before = first - 1, after or self.nodes.genesis
         try:
-            while upto < last or ahead:
-                while upto < last and len(ahead) < RANGES_AHEAD:
-                    start, upto = upto + 1, min(upto + self._blocks_per_range, last)
-                    ahead.append(asyncio.create_task(self._range(start, upto, logged)))
-                read = await self._following(before, await ahead[0], logged)
-                ahead.popleft()
-                before = read.found[-1][0].number, read.found[-1][0].hash
-                if not self._past:
-                    self.nodes.proven(*before)
-                for index, (block, receipts) in enumerate(read.found):
-                    more = index + 1 < len(read.found) or (bool(ahead) and ahead[0].done())
-                    yield block, receipts, more
+            with fewer_collections():  # the blocks in memory are a million objects, which all live until they are used
+                while upto < last or ahead:
+                    while upto < last and len(ahead) < RANGES_AHEAD:
+                        start, upto = upto + 1, min(upto + self._blocks_per_range, last)
+                        ahead.append(asyncio.create_task(self._range(start, upto, logged)))
+                    read = await self._following(before, await ahead[0], logged)
+                    ahead.popleft()
+                    before = read.found[-1][0].number, read.found[-1][0].hash
+                    if not self._past:
+                        self.nodes.proven(*before)
+                    for index, (block, receipts) in enumerate(read.found):
+                        more = index + 1 < len(read.found) or (bool(ahead) and ahead[0].done())
+                        yield block, receipts, more
         finally:
             for task in ahead:
                 task.cancel()

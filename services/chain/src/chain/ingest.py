@@ -73,7 +73,7 @@ class Ingester:
         accounts: Collection[str] = (),
         transactions: Scope = "all",
         start_block: int = 0,
-        batch_events: int = 2_000,
+        batch_events: int = 5_000,
         poll_seconds: float = 0.5,
     ) -> None:
         self._log = event_log

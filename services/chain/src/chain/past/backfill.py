@@ -36,7 +36,7 @@ class Backfill:
     name = "backfill"
 
     def __init__(
-        self, event_log: EventLog, fetcher: Fetcher, *, batch_events: int = 2_000, poll_seconds: float = 0.5
+        self, event_log: EventLog, fetcher: Fetcher, *, batch_events: int = 5_000, poll_seconds: float = 0.5
     ) -> None:
         self._log = event_log
         self._fetcher = fetcher
