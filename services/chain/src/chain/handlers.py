@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,12 @@ from tron.model import Block, BlockLog, Log, Transaction, TransactionInfo
 TOPICS = ("chain.commands",)
 """What other services tell us: `submissions.py` makes operations of it."""
 
+TRANSACTIONS_A_TURN = 32
+"""Of a block, some milliseconds of work."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Part = tuple[list[NewEvent], bool, int]
+"""The events of a transaction, whether it is recorded itself, and how many logs are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +88,28 @@ class Translator:
 
         The genesis block's transactions have no receipts; they are allocations that cost nothing.
         """
-        time = _EPOCH + timedelta(milliseconds=block.time_ms)
+        return _ingested(block, list(self._each(block, infos)))
+
+    async def block_in_turns(self, block: Block, infos: Sequence[TransactionInfo]) -> Ingested:
+        """As `block`, which may take tens of milliseconds; the event loop's other tasks have their turns meanwhile."""
+        parts = []
+        for index, part in enumerate(self._each(block, infos)):
+            if index % TRANSACTIONS_A_TURN == 0:
+                await asyncio.sleep(0)
+            parts.append(part)
+        return _ingested(block, parts)
+
+    def _each(self, block: Block, infos: Sequence[TransactionInfo]) -> Iterator[_Part]:
+        """What each transaction comes to."""
+        time = _time(block)
         receipts: Iterable[TransactionInfo | None] = infos if block.number else [None] * len(block.transactions)
-        events: list[NewEvent] = []
-        transactions = logs = 0
         for index, (transaction, info) in enumerate(zip(block.transactions, receipts, strict=True)):
             metadata = Metadata(causation_id=transaction.tx_id)
-            if self._transactions == "all" or (self._transactions and self._touches(transaction, info)):
+            events: list[NewEvent] = []
+            recorded = self._transactions == "all" or bool(self._transactions and self._touches(transaction, info))
+            if recorded:
                 events += self._transaction(block, time, index, transaction, info, metadata)
-                transactions += 1
+            logs = 0
             for log in info.logs if info is not None else ():
                 if (contract := self._contracts.get(log.address)) is not None:
                     source = _source(block, time, transaction, log)
@@ -98,7 +117,7 @@ class Translator:
                     event_id = derived_id(f"{block.hash}/{log.index_in_block}", time)
                     events.append(NewEvent(stream, event, time, event_id, metadata))
                     logs += 1
-        return Ingested(block, time, events, transactions, logs)
+            yield events, recorded, logs
 
     def _touches(self, transaction: Transaction, info: TransactionInfo | None) -> bool:
         watched = self._contracts
@@ -151,6 +170,16 @@ class Translator:
         for start in range(domain.MAX_INTERNAL, len(internal), domain.MAX_INTERNAL):
             more = domain.MoreInternalTransfers(transaction.tx_id, internal[start : start + domain.MAX_INTERNAL])
             yield NewEvent(stream, more, time, derived_id(f"tx/{transaction.tx_id}/{start}", time), metadata)
+
+
+def _ingested(block: Block, parts: Sequence[_Part]) -> Ingested:
+    events = [event for part, _, _ in parts for event in part]
+    recorded, logs = sum(recorded for _, recorded, _ in parts), sum(logs for _, _, logs in parts)
+    return Ingested(block, _time(block), events, recorded, logs)
+
+
+def _time(block: Block) -> datetime:
+    return _EPOCH + timedelta(milliseconds=block.time_ms)
 
 
 def _source(block: Block, time: datetime, transaction: Transaction, log: Log) -> Source:

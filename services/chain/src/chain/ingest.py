@@ -199,7 +199,7 @@ class Ingester:
         try:
             async with aclosing(read) as blocks:
                 async for block, receipts, more in blocks:
-                    batch.add(translator.block(block, receipts))
+                    batch.add(await translator.block_in_turns(block, receipts))  # and the append goes on
                     if len(batch.events) >= self._batch_events or len(batch.ingested) >= MOST_BLOCKS or not more:
                         if appending is not None:
                             await appending
@@ -208,7 +208,6 @@ class Ingester:
                         metrics.LAG_BLOCKS.set(max(0, solid - batch.cursor.next + 1))
                         if await self._asked():
                             break
-                    await asyncio.sleep(0)  # a block is some milliseconds of work; others want their turn
             return cursor if appending is None else await appending
         finally:
             if appending is not None:  # ended, unless something failed: then the log is asked how far it is

@@ -78,12 +78,10 @@ class Backfill:
         batch: list[Ingested] = []
         async with aclosing(blocks):
             async for block, receipts, more in blocks:
-                batch.append(translator.block(block, receipts))
+                batch.append(await translator.block_in_turns(block, receipts))
                 if sum(one.logs for one in batch) >= self._batch_events or len(batch) >= MOST_BLOCKS or not more:
                     past = await self._append(past, batch)
                     batch = []
-                else:
-                    await asyncio.sleep(0)  # a block is some milliseconds of work; others want their turn
 
     async def _hold(self) -> None:
         """Asks only nodes that hold what the log has, also where another instance ingests."""
