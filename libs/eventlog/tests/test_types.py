@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from eventlog import EventLog, EventTypes, InvalidEvent, MessageDiscarded, UnknownEventType, derived_id, uuid7
 from eventlog.testing import EXAMPLE_TYPES, NOW, Credited
@@ -28,6 +29,16 @@ class Measured:
     rate: Decimal
 
 
+class Rate(BaseModel):
+    share: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    legs: tuple[Went, ...] = ()
+    rates: dict[str, Rate] = field(default_factory=dict)
+
+
 @pytest.mark.parametrize("never", [Measured(1.5, Decimal("NaN")), Measured(1.5, Decimal("-Infinity"))])
 def test_an_event_that_nobody_could_read_is_not_written(never: Measured) -> None:
     types = EventTypes({"Measured.v1": Measured})
@@ -41,6 +52,21 @@ def test_a_number_that_is_none_is_not_written() -> None:
     for distance in (float("nan"), float("inf"), 10**5000):
         with pytest.raises(InvalidEvent):
             types.encode(Went(distance))
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        Journey(legs=(Went(1.5), Went(float("nan")))),
+        Journey(rates={"a": Rate.model_construct(share=Decimal("NaN"))}),
+    ],
+)
+def test_a_number_that_is_none_is_found_however_deep_it_is(never: Journey) -> None:
+    types = EventTypes({"Journey.v1": Journey})
+    whole = Journey((Went(1.5),), {"NaN": Rate(share=Decimal(1))})
+    assert types.decode(*types.encode(whole)) == whole
+    with pytest.raises(InvalidEvent):
+        types.encode_all([whole, never])
 
 
 def test_an_old_version_is_lifted_to_the_current_class() -> None:

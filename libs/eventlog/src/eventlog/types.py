@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -17,6 +17,7 @@ MAX_EVENT_BYTES = 900_000  # stays below Kafka's max.message.bytes of 1 MiB with
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
+_NUMBERS = {"float", "decimal", "complex", "function-plain"}  # pydantic's schemas of what may be NaN, or anything
 _NO_NUMBER = ("null", "NaN", "Infinity")  # how JSON has a float or Decimal that is none
 _STORED_NAME = re.compile(r"^([A-Za-z][A-Za-z0-9_.-]*)\.v([1-9][0-9]*)$")
 
@@ -32,6 +33,7 @@ class EventTypes:
         self._names: dict[type, tuple[str, int]] = {}
         self._adapters: dict[tuple[str, int], TypeAdapter[Any]] = {}
         self._many: dict[tuple[str, int], TypeAdapter[Any]] = {}  # of lists of JSON texts
+        self._with_numbers: set[tuple[str, int]] = set()  # classes with fields that can hold NaN
         self._upcasters: dict[tuple[str, int], Upcaster] = {}
         if taken := OPERATIONS.keys() & types.keys():
             raise ValueError(f"{', '.join(sorted(taken))}: every log has these events already; choose another name")
@@ -42,6 +44,8 @@ class EventTypes:
             self._names[cls] = (name, version)
             self._adapters[name, version] = TypeAdapter(cls)
             self._many[name, version] = TypeAdapter(list[Json[cls]])  # type: ignore[valid-type]  # a class for each
+            if _holds(self._adapters[name, version].core_schema, _NUMBERS):
+                self._with_numbers.add((name, version))
         for stored, upcaster in (upcasters or {}).items():
             self._upcasters[_split(stored)] = upcaster
         for name, version in self._upcasters:
@@ -93,9 +97,10 @@ class EventTypes:
         for text in texts if max(map(len, texts)) > MAX_EVENT_BYTES // 4 else ():
             if (size := _stored_bytes(text)) > MAX_EVENT_BYTES:
                 raise InvalidEvent(f"{name}.v{version}: {size} bytes, at most {MAX_EVENT_BYTES}")
-        for word in _NO_NUMBER:  # what nobody could read would bring its stream to a standstill
-            for text in [text for text in texts if word in text]:
-                self.decode(name, version, text)
+        if (name, version) in self._with_numbers:  # what nobody could read would bring its stream to a standstill
+            for text in texts:
+                if any(word in text for word in _NO_NUMBER):
+                    self.decode(name, version, text)
         return zip(repeat(name), repeat(version), texts)
 
     def decode(self, type_name: str, type_version: int, data: str) -> Any:
@@ -143,6 +148,13 @@ def _split(stored: str) -> tuple[str, int]:
     if not match:
         raise ValueError(f"stored name {stored!r}: expected Name.v<number>")
     return match[1], int(match[2])
+
+
+def _holds(schema: Any, kinds: Collection[str]) -> bool:
+    """Whether a pydantic schema has a part of one of these kinds."""
+    if isinstance(schema, Mapping):
+        return schema.get("type") in kinds or any(_holds(part, kinds) for part in schema.values())
+    return isinstance(schema, list | tuple) and any(_holds(part, kinds) for part in schema)
 
 
 def _stored_bytes(text: str) -> int:
