@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
@@ -61,16 +62,21 @@ class Measured:
         return asdict(self)
 
 
-async def measure(path: Path, servers: Servers, runs: int | None, say: Callable[[str], None]) -> Measured:
+async def measure(path: Path, servers: Servers, runs: int | None, tell: Callable[[str], None]) -> Measured:
     """Runs both in turns, `runs` times or as often as the path says, and tells of each."""
     done: list[dict[str, float]] = []
     total = runs or path.runs
     for number in range(1, total + 1):
         run = {"ours": await path.ours(servers), "baseline": await path.baseline(servers)}
         done.append(run)
-        say(f"{path.name} {number}/{total}: {run['ours']:,.0f} against {run['baseline']:,.0f} {path.unit}")
+        tell(f"{path.name} {number}/{total}: {run['ours']:,.0f} against {run['baseline']:,.0f} {path.unit}")
     ours, baseline = median(run["ours"] for run in done), median(run["baseline"] for run in done)
     return Measured(path.name, path.unit, ours, baseline, ours / baseline, done)
+
+
+def say(text: str) -> None:
+    """Tells more of a run than its figure."""
+    print(text, file=sys.stderr)
 
 
 async def per_second(count: int, work: Callable[[], Awaitable[object]]) -> float:

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 import asyncpg
 import chains
 import httpx
-from harness import Goal, Path
+from costs import Costs
+from harness import Goal, Path, say
 from servers import Servers, apart
 
 from annals.demo.truth import Truth
@@ -20,6 +21,7 @@ from tron.client import NodeClient
 
 FIRST = "chain"
 LOOK_SECONDS = 0.1
+COSTS_SECONDS = 1.0
 QUIET_SECONDS = 5.0
 """So long nothing may move before the rows are compared; it is not a part of what is measured."""
 PATIENCE_SECONDS = 420.0
@@ -46,8 +48,11 @@ async def slowest_stage(servers: Servers) -> float:
 async def _all_at_once(saved: chains.Saved) -> float:
     async with _stage(saved) as stage:
         await stage.start(stage.town.services)
+        costs = Costs()
         await stage.appear()
-        return stage.events / await stage.seconds(stage.town.services)
+        rate = stage.events / await stage.seconds(stage.town.services, costs)
+        say(costs.per_event(stage.events))
+        return rate
 
 
 async def _one_by_one(saved: chains.Saved) -> float:
@@ -61,7 +66,7 @@ async def _one_by_one(saved: chains.Saved) -> float:
                 await stage.start([name], wait=False)
             rates[name] = stage.events / await stage.seconds([name])
             await stage.town.stop_service(name)
-        print("alone:", ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()), "events/s")
+        say("alone: " + ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items()) + " events/s")
         return min(rates.values())
 
 
@@ -87,13 +92,13 @@ class Stage:
         """Shows the chain."""
         (await self._control.delete("faults")).raise_for_status()
 
-    async def seconds(self, services: Sequence[str]) -> float:
+    async def seconds(self, services: Sequence[str], costs: Costs | None = None) -> float:
         """From the first movement in these services' databases to the last, once their rows are what the chain says.
 
-        Raises LocalStackError if they do not become so.
+        `costs` are those up to then. Raises LocalStackError if the rows do not become so.
         """
         databases = {name: self._databases[name] for name in services}
-        began = moved = time.monotonic()
+        began = moved = looked = time.monotonic()
         before, first = await self._position(databases), None
         while True:
             await asyncio.sleep(LOOK_SECONDS)
@@ -105,6 +110,9 @@ class Stage:
                     return moved - first
                 if now - began > PATIENCE_SECONDS:
                     raise LocalStackError("the rows are not what the chain says:\n" + "\n".join(differences))
+            if costs is not None and moved > looked and now - looked > COSTS_SECONDS:
+                costs.read()
+                looked = now
             if problem := self.town.failed():
                 raise LocalStackError(problem)
 

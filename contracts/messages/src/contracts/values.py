@@ -83,9 +83,16 @@ _FINER = re.compile(r"(?<=\.\d{6})\d+")  # than microseconds, Python's finest
 def _time(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
-    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+    if not isinstance(value, str):
         raise ValueError(f"expected an RFC 3339 time with its zone, got {str(value)[:60]!r}")
-    return datetime.fromisoformat(_FINER.sub("", value))
+    return _read_time(value)
+
+
+@lru_cache(maxsize=4_096)  # all that is of one block has one time
+def _read_time(text: str) -> datetime:
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError(f"expected an RFC 3339 time with its zone, got {text[:60]!r}")
+    return datetime.fromisoformat(_FINER.sub("", text))
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(_time)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ MAX_ATTRIBUTE_CHARACTERS = 1_024
 _INTEGER = re.compile(r"[0-9]{1,19}", re.ASCII)
 # RFC 3339; `datetime.fromisoformat` alone would take dates without a time and times without a zone.
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_OTHERS = ("content-type", "traceparent")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
@@ -42,14 +44,10 @@ def encode(
     """
     key = recorded.stream.encode()
     headers: list[tuple[str, bytes | None]] = [
-        ("ce_specversion", b"1.0"),
+        *_alike(message.type, service, log_id),
         ("ce_id", str(recorded.event_id).encode()),
-        ("ce_source", f"/{service}".encode()),
-        ("ce_type", message.type.encode()),
         ("ce_subject", key),
         ("ce_time", recorded.occurred_at.isoformat().encode()),
-        ("content-type", b"application/json"),
-        ("annalslog", str(log_id).encode()),
         ("annalsposition", str(recorded.position).encode()),
         ("annalsversion", str(recorded.version).encode()),
     ]
@@ -58,6 +56,18 @@ def encode(
     if (traceparent := onward(came)) is not None:
         headers.append(("traceparent", traceparent.encode()))
     return key, message.model_dump_json().encode(), headers
+
+
+@lru_cache(maxsize=1_024)
+def _alike(ce_type: str, service: str, log_id: UUID) -> tuple[tuple[str, bytes], ...]:
+    """The headers that all messages of a type have."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_source", f"/{service}".encode()),
+        ("ce_type", ce_type.encode()),
+        ("content-type", b"application/json"),
+        ("annalslog", str(log_id).encode()),
+    )
 
 
 def decode(record: ConsumerRecord[bytes, bytes], classes: MessageClass = message_class) -> Received:
@@ -92,7 +102,7 @@ def decode(record: ConsumerRecord[bytes, bytes], classes: MessageClass = message
         subject=attributes.get("ce_subject"),
         time=_time(where, attributes.get("ce_time")),
         # A garbled trace is no reason to refuse a fact (W3C Trace Context: ignore it).
-        traceparent=trace if _TRACEPARENT.fullmatch(trace := attributes.get("traceparent", "")) else None,
+        traceparent=trace if (trace := attributes.get("traceparent")) and _TRACEPARENT.fullmatch(trace) else None,
         log=_uuid(where, attributes.get("annalslog")),
         position=_integer(where, attributes, "annalsposition"),
         version=_integer(where, attributes, "annalsversion"),
@@ -102,14 +112,27 @@ def decode(record: ConsumerRecord[bytes, bytes], classes: MessageClass = message
 def _attributes(where: str, headers: Headers) -> dict[str, str]:
     if len(headers) > MAX_HEADERS:
         raise Malformed(f"{where}: headers: expected at most {MAX_HEADERS}, found {len(headers)}")
+    ours = [header for header in headers if header[0].startswith(("ce_", "annals")) or header[0] in _OTHERS]
+    if (plain := _plain(ours)) is not None:
+        return plain
     attributes: dict[str, str] = {}
-    for name, value in headers:
-        if not name.startswith(("ce_", "annals")) and name not in ("content-type", "traceparent"):
-            continue
+    for name, value in ours:
         if name in attributes:
             raise Malformed(f"{where}: {name}: expected once, found twice")
         attributes[name] = _text(where, name, value)
     return attributes
+
+
+def _plain(headers: Headers) -> dict[str, str] | None:
+    """The attributes if nothing is wrong with any of them; else one by one it has to be found out with which."""
+    try:
+        attributes = {name: value.decode() for name, value in headers if value is not None}
+    except UnicodeDecodeError:
+        return None
+    texts = attributes.values()
+    if len(attributes) < len(headers) or not all(texts) or not "".join(texts).isprintable():
+        return None
+    return attributes if max(map(len, texts), default=0) <= MAX_ATTRIBUTE_CHARACTERS // 4 else None
 
 
 def _text(where: str, name: str, value: bytes | None) -> str:
@@ -137,19 +160,27 @@ def _time(where: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        if not _TIME.fullmatch(text):
-            raise ValueError(text)
-        # At most microseconds: Python has no finer times.
-        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+        return _read_time(text)
     except ValueError:
         raise Malformed(f"{where}: ce_time: expected an RFC 3339 time, found {text[:64]!r}") from None
+
+
+@lru_cache(maxsize=4_096)  # all that is of one block has one time
+def _read_time(text: str) -> datetime:
+    if not _TIME.fullmatch(text):
+        raise ValueError(text)
+    # At most microseconds: Python has no finer times.
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+
+
+_read_uuid = lru_cache(maxsize=64)(UUID)  # of a log: there are few
 
 
 def _uuid(where: str, text: str | None) -> UUID | None:
     if text is None:
         return None
     try:
-        return UUID(text)
+        return _read_uuid(text)
     except ValueError:
         raise Malformed(f"{where}: annalslog: expected a UUID, found {text[:64]!r}") from None
 

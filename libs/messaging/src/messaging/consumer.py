@@ -245,7 +245,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         metrics.consumer_seconds.labels(self._group).observe(perf_counter() - started)
         self._arrived = True
         if generation == self._generation:
-            self._hints.update({item.partition: claims[item.partition].next_offset for item in items})
+            places = {TopicPartition(record.topic, record.partition) for record in records}
+            self._hints.update({place: claims[place].next_offset for place in places})
 
     async def _tick(self, consumer: AIOKafkaConsumer) -> None:
         """Once a second: what was put aside, the hint to Kafka, the gauges."""

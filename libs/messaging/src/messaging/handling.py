@@ -211,9 +211,8 @@ class BatchHandler:
             raise HandlingFailed(error) from error
 
     async def _transaction(self, items: Sequence[Item], claims: Mapping[TopicPartition, Claim]) -> None:
-        moves: dict[TopicPartition, tuple[Claim, int]] = {}
-        for item in items:
-            moves[item.partition] = (claims[item.partition], item.record.offset + 1)
+        ends = {(item.record.topic, item.record.partition): item.record.offset + 1 for item in items}
+        moves = {TopicPartition(*place): (claims[TopicPartition(*place)], end) for place, end in ends.items()}
         committed: Committed | None = None
         async with transaction(self._pool) as connection:
             # First the offsets: whoever claims one of these partitions now waits for our commit.
@@ -236,8 +235,9 @@ class BatchHandler:
     ) -> tuple[list[Received], list[tuple[ConsumerRecord[bytes, bytes], Failure]]]:
         """Returns what to handle and what to put aside: the failed, and whatever comes behind one of its key."""
         keys = {item.key for item in items if item.key is not None}
-        blocked = await parking.blocked(connection, self._group, keys)
-        done = await settled(connection, self._group, keys)
+        any_parked, any_settled = await parking.any_aside(connection, self._group)
+        blocked = await parking.blocked(connection, self._group, keys) if any_parked else set()
+        done = await settled(connection, self._group, keys) if any_settled else {}
         good: list[Received] = []
         aside: list[tuple[ConsumerRecord[bytes, bytes], Failure]] = []
         for item in items:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import asyncpg
 
@@ -57,4 +56,4 @@ def _caused(intent: Intent, received: Received, number: int) -> Intent:
         traceparent=given.traceparent or received.traceparent,
         actor=given.actor,
     )
-    return replace(intent, key=key, metadata=metadata)
+    return Intent(intent.stream, intent.decider, intent.command, intent.occurred_at, metadata, key)

@@ -92,6 +92,16 @@ async def park(
     )  # fmt: skip
 
 
+async def any_aside(connection: asyncpg.Connection, group: str) -> tuple[bool, bool]:
+    """Whether any message of the group is put aside, and whether any is settled: mostly there is none to look for."""
+    row = await connection.fetchrow(
+        """SELECT EXISTS (SELECT FROM parked WHERE consumer_group = $1 AND discarded_at IS NULL),
+                  EXISTS (SELECT FROM settled WHERE consumer_group = $1)""",
+        group,
+    )
+    return row[0], row[1]
+
+
 async def blocked(connection: asyncpg.Connection, group: str, keys: Iterable[Key]) -> set[Key]:
     """Returns those keys that have a message put aside, so that later ones must queue behind it.
 

@@ -15,7 +15,7 @@ import asyncpg
 from opentelemetry.trace import SpanKind
 
 from contracts import Message
-from eventlog import RecordedEvent, tracing
+from eventlog import RecordedEvent, decode_all, tracing
 from messaging import cloudevents, metrics, stored, topics
 from messaging.connection import Kafka
 from messaging.errors import LogBehindTopics, is_transient
@@ -28,6 +28,7 @@ from messaging.topics import TopicSpec
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS = 5_000
+AT_ONCE = 200  # events decoded and encoded between two chances for other tasks of the process
 MIN_EVENTS = 100
 TARGET_BYTES = 8_388_608  # of one transaction, so that large events make smaller batches
 WAIT_SECONDS = 1.0  # for events, while there may be seals
@@ -266,7 +267,10 @@ class Relay:
     ) -> int:
         """Adds a batch of events and the position reached to the open transaction; returns their size in bytes."""
         size = 0
-        for event in events:
+        for number, event in enumerate(events):
+            if number % AT_ONCE == 0:
+                decode_all(events[number : number + AT_ONCE])
+                await asyncio.sleep(0)
             if (publication := self._publish(event)) is not None:
                 key, value, headers = cloudevents.encode(publication.message, event, self._service, log_id, onward)
                 await producer.add(publication.topic, key, value, headers)

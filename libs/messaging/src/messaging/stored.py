@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
@@ -41,15 +42,19 @@ def encode(recorded: RecordedEvent, log_id: UUID) -> tuple[bytes, bytes, list[tu
     # Both JSON texts go in as they are: the copy must be the same to the byte, and parsing them would be wasted.
     value = (
         f'{{"position":{recorded.position},"stream":{json.dumps(recorded.stream)},"version":{recorded.version},'
-        f'"event_id":"{recorded.event_id}","type":{json.dumps(recorded.type)},"type_version":{recorded.type_version},'
+        f'"event_id":"{recorded.event_id}","type":{_quoted(recorded.type)},"type_version":{recorded.type_version},'
         f'"occurred_at":"{recorded.occurred_at.isoformat()}","recorded_at":"{recorded.recorded_at.isoformat()}",'
         f"{_METADATA[1:]}{recorded.metadata_json}{_DATA}{recorded.data}}}"
     )
-    headers: list[tuple[str, bytes | None]] = [
-        ("content-type", b"application/json"),
-        ("annalslog", str(log_id).encode()),
-    ]
-    return recorded.stream.encode(), value.encode(), headers
+    return recorded.stream.encode(), value.encode(), [*_headers(log_id)]
+
+
+_quoted = lru_cache(maxsize=1_024)(json.dumps)
+
+
+@lru_cache(maxsize=64)
+def _headers(log_id: UUID) -> tuple[tuple[str, bytes], ...]:
+    return ("content-type", b"application/json"), ("annalslog", str(log_id).encode())
 
 
 def decode(record: ConsumerRecord[bytes, bytes]) -> StoredEvent:

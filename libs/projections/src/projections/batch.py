@@ -126,10 +126,25 @@ async def write(conn: asyncpg.Connection, generation: Generation, prepared: Prep
         return await apply(conn, generation, prepared)
 
 
-async def apply(conn: asyncpg.Connection, generation: Generation, prepared: Prepared) -> Held:
-    """Write the rows of a prepared batch in the caller's transaction, which holds the checkpoint."""
+async def write_together(conn: asyncpg.Connection, group: Sequence[tuple[Generation, Prepared]]) -> list[Held]:
+    """As `write`, for several generations in one transaction, all or none; returns what is held now of each."""
+    async with conn.transaction(isolation="read_committed"):
+        await move_all(conn, [(generation, prepared.batch) for generation, prepared in group], durable=False)
+        held = await with_something_held(conn, [generation for generation, _ in group])
+        return [
+            await apply(conn, generation, prepared, None if generation in held else NOTHING_HELD)
+            for generation, prepared in group
+        ]
+
+
+async def apply(conn: asyncpg.Connection, generation: Generation, prepared: Prepared, held: Held | None = None) -> Held:
+    """Write the rows of a prepared batch in the caller's transaction, which holds the checkpoint.
+
+    `held` is what is held now, where the caller knows it.
+    """
     batch = prepared.batch
-    held = await what_is_held(conn, generation, batch)
+    if held is None:
+        held = await what_is_held(conn, generation, batch)
     if generation.fetches or held != prepared.held:
         prepared = await prepare(generation, batch, held, conn)
     await write_rows(conn, generation, prepared)
@@ -155,25 +170,50 @@ async def move(conn: asyncpg.Connection, generation: Generation, batch: Batch, *
 
     Raises Fenced also if the log no longer has what was read: a standby has taken over that never got it.
     """
-    last = batch.events[-1] if batch.events else None
-    moved = await conn.fetchrow(
-        """UPDATE checkpoints SET position = $3, updated_at = now()
-           WHERE subscription = $1 AND position = $2 AND fingerprint = $5
-             AND ($6::uuid IS NULL OR EXISTS (SELECT FROM events WHERE position = $7 AND event_id = $6))
-           RETURNING set_config('synchronous_commit', $4, true)""",
-        generation.checkpoint,
-        batch.after,
-        batch.upto,
+    await move_all(conn, [(generation, batch)], durable=durable)
+
+
+async def move_all(conn: asyncpg.Connection, moves: Sequence[tuple[Generation, Batch]], *, durable: bool) -> None:
+    """Move several checkpoints, as `move` does one. Raises Fenced if one of them can't be moved."""
+    lasts = [batch.events[-1] if batch.events else None for _, batch in moves]
+    moved = await conn.fetch(
+        """WITH movable AS (
+               SELECT c.subscription, m.upto FROM checkpoints AS c
+               JOIN unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::bigint[])
+                    AS m(subscription, fingerprint, after, upto, last_id, last)
+                 ON c.subscription = m.subscription AND c.position = m.after AND c.fingerprint = m.fingerprint
+               WHERE m.last IS NULL OR EXISTS (SELECT FROM events WHERE position = m.last AND event_id = m.last_id)
+               ORDER BY c.subscription FOR UPDATE OF c)  -- in one order, so that nobody waits for each other
+           UPDATE checkpoints AS c SET position = m.upto, updated_at = now() FROM movable AS m
+           WHERE c.subscription = m.subscription
+           RETURNING c.subscription, set_config('synchronous_commit', $7, true)""",
+        [generation.checkpoint for generation, _ in moves],
+        [generation.fingerprint for generation, _ in moves],
+        [batch.after for _, batch in moves],
+        [batch.upto for _, batch in moves],
+        [last and last.event_id for last in lasts],
+        [last and last.position for last in lasts],
         "on" if durable else "off",
-        generation.fingerprint,
-        last and last.event_id,
-        last and last.position,
     )
-    if moved is None:
-        raise Fenced(
-            f"checkpoint {generation.checkpoint}: another process has moved or replaced position {batch.after}, or the "
-            f"log no longer has the events up to {batch.upto}"
-        )
+    found = {row["subscription"] for row in moved}
+    for generation, batch in moves:
+        if generation.checkpoint not in found:
+            raise Fenced(
+                f"checkpoint {generation.checkpoint}: another process has moved or replaced position {batch.after}, or "
+                f"the log no longer has the events up to {batch.upto}"
+            )
+
+
+async def with_something_held(conn: asyncpg.Connection, generations: Sequence[Generation]) -> set[Generation]:
+    """Those that have dead letters, or ever had one discarded; `what_is_held` tells more."""
+    rows = await conn.fetch(
+        """SELECT number FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS g(schema, decisions, number)
+           WHERE EXISTS (SELECT FROM dead_letters WHERE subscription = schema)
+              OR EXISTS (SELECT FROM events WHERE stream = decisions)""",
+        [generation.schema for generation in generations],
+        [dead_letters_stream(generation.projection.schema) for generation in generations],
+    )
+    return {generations[row["number"] - 1] for row in rows}
 
 
 async def what_is_held(conn: asyncpg.Connection, generation: Generation, batch: Batch) -> Held:

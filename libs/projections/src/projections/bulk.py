@@ -6,14 +6,14 @@ to blame.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
-from projections.columns import Value, never_plain
+from projections.columns import Value
 from projections.errors import EventFailed, InvalidChange
 from projections.rows import ANYTHING, PART, Change, Key, Rows, TableSpec
 
@@ -25,6 +25,7 @@ Columns = list[list[Value]]
 class _Inserts:
     """Inserts into one table: those noted, and those before, checked and by column."""
 
+    admits: list[tuple[str, Callable[[Value], Value]]]  # for values that must be admitted at once
     noted: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)  # event, owner, values
     origins: list[tuple[int, str]] = field(default_factory=list)
     columns: Columns = field(default_factory=list)
@@ -69,11 +70,11 @@ class BulkRows(Rows):
         self._inserts: dict[sa.Table, _Inserts] = {}
         self._increments: dict[sa.Table, list[tuple[int, Mapping[str, Any], dict[str, Any]]]] = {}
         for table, spec in specs.items():
-            if all(column.are_plain is not never_plain for column in spec.columns.values()):
-                if spec.shared:
-                    self._increments[table] = []
-                else:
-                    self._inserts[table] = _Inserts()
+            admits = [(name, column.admit) for name, column in spec.columns.items() if column.at_once]
+            if not spec.shared:
+                self._inserts[table] = _Inserts(admits)
+            elif not admits:
+                self._increments[table] = []
 
     @property
     def inserted(self) -> dict[sa.Table, Columns]:
@@ -90,6 +91,9 @@ class BulkRows(Rows):
         if inserts is None:
             super().insert(table, **values)
         else:
+            for name, admit in inserts.admits:
+                if name in values:
+                    values[name] = admit(values[name])
             inserts.noted.append((self._event, self._owner, values))
 
     def increment(self, table: sa.Table, key: Mapping[str, Any], /, **amounts: int | Decimal) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql
 from projections.errors import InvalidChange, InvalidProjection
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
+_json_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the one character that jsonb cannot store
 EXACT = Context(prec=2000, traps=[Inexact])
 """Arithmetic on amounts: `decimal`'s default context rounds silently at 28 digits."""
@@ -36,6 +37,12 @@ class Amount(sa.types.TypeDecorator[int]):
 
     def process_result_value(self, value: Decimal | None, dialect: sa.Dialect) -> int | None:
         return None if value is None else int(value)
+
+
+class Json(str):
+    """JSON as it is kept; a value that is admitted again is not encoded again."""
+
+    __slots__ = ()
 
 
 def _same(value: Value) -> Value:
@@ -55,6 +62,7 @@ class Column:
     cast: str  # what turns the parameter into the column's type: "::NUMERIC(78, 0)", or nothing
     admit: Callable[[Value], Value]  # checks a handler's value and returns it as it is kept; raises InvalidChange
     are_plain: Callable[[list[Value]], bool]  # whether all these may be kept as they are; if not, each must be admitted
+    at_once: bool  # admitted when described, never later: the value may be another then, or is changed by it
     encode: Callable[[Value], Value]  # kept value -> array element
     text: Callable[[Value], str]  # kept value -> the text that PostgreSQL reads for the type
     decode: Callable[[Value], Value]  # what PostgreSQL returns -> kept value
@@ -100,6 +108,7 @@ def describe(column: sa.Column[Any], shared: bool) -> Column:
         cast="" if wire_type != "text" or isinstance(kind, sa.String) else f"::{kind.compile(_DIALECT)}",
         admit=_fast(kind, _nullable(admit, where, bool(column.nullable) and not shared)),
         are_plain=_are_plain(kind, bool(column.nullable) and not shared),
+        at_once=_plain_class(kind) is None,
         encode=encode,
         text={"text": encode, "bytea": _hex}.get(wire_type, str),
         decode=decode,
@@ -130,21 +139,22 @@ def _fast(kind: sa.types.TypeEngine[Any], admit: Callable[[Value], Value]) -> Ca
         bound = _bound(kind)
         return lambda value: value if type(value) is int and -bound < value < bound else admit(value)
     plain = next((cls for of, cls in _PLAIN.items() if isinstance(kind, of)), None)
-    return admit if plain is None else lambda value: value if type(value) is plain else admit(value)
+    checked = plain in (None, str, datetime)  # not every value of these fits
+    return admit if checked else lambda value: value if type(value) is plain else admit(value)
 
 
 def _are_plain(kind: sa.types.TypeEngine[Any], nullable: bool) -> Callable[[list[Value]], bool]:
     """The same short cut for many values at once."""
+    cls = _plain_class(kind)
     fits: Callable[[list[Value]], bool] = bool
-    cls: type | None = next((cls for of, cls in _PLAIN.items() if isinstance(kind, of)), None)
-    if isinstance(kind, sa.String):
-        cls, fits = str, _plain_texts(kind.length)
-    elif isinstance(kind, sa.Integer | sa.Numeric) and not _has_decimals(kind):
-        cls, fits = int, _plain_integers(_bound(kind))
-    elif isinstance(kind, sa.DateTime):
-        cls, fits = datetime, lambda values: None not in {value.tzinfo for value in values}
     if cls is None:
-        return never_plain
+        return lambda values: True  # admitted before
+    if isinstance(kind, sa.String):
+        fits = _plain_texts(kind.length)
+    elif isinstance(kind, sa.Integer | sa.Numeric):
+        fits = _plain_integers(_bound(kind))
+    elif isinstance(kind, sa.DateTime):
+        fits = _all_zoned
 
     def are_plain(values: list[Value]) -> bool:
         if nullable:
@@ -154,9 +164,11 @@ def _are_plain(kind: sa.types.TypeEngine[Any], nullable: bool) -> Callable[[list
     return are_plain
 
 
-def never_plain(values: list[Value]) -> bool:
-    """For types whose values are changed when they are admitted, or could be changed by the handler afterwards."""
-    return False
+def _plain_class(kind: sa.types.TypeEngine[Any]) -> type | None:
+    """The class of values that are kept as they are; None if they are changed, or the handler could change them."""
+    if isinstance(kind, sa.Integer | sa.Numeric):
+        return None if _has_decimals(kind) else int
+    return next((cls for of, cls in _PLAIN.items() if isinstance(kind, of)), None)
 
 
 def _plain_texts(longest: int | None) -> Callable[[list[Value]], bool]:
@@ -165,6 +177,10 @@ def _plain_texts(longest: int | None) -> Callable[[list[Value]], bool]:
         return text.isascii() and "\x00" not in text and (longest is None or max(map(len, values)) <= longest)
 
     return fits
+
+
+def _all_zoned(values: list[Value]) -> bool:
+    return None not in {value.tzinfo for value in values}
 
 
 def _plain_integers(bound: int) -> Callable[[list[Value]], bool]:
@@ -189,8 +205,9 @@ _PLAIN: dict[type[sa.types.TypeEngine[Any]], type] = {
     sa.Date: date,
     sa.LargeBinary: bytes,
     sa.Uuid: UUID,
+    sa.String: str,
+    sa.DateTime: datetime,
 }
-"""Types of which every value fits."""
 
 
 def _has_decimals(kind: sa.types.TypeEngine[Any]) -> bool:
@@ -365,12 +382,14 @@ def _uuid(value: Value) -> UUID:
 
 def _json(where: str) -> Callable[[Value], Value]:
     def admit(value: Value) -> str:
+        if type(value) is Json:
+            return value
         try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            text = _json_text(value)
         except (TypeError, ValueError) as error:
             raise InvalidChange(f"{where}: not JSON: {error}") from error
         if _JSON_NUL.search(text):
             raise InvalidChange(f"{where}: PostgreSQL cannot store the character U+0000")
-        return _storable(text, where)
+        return Json(_storable(text, where))
 
     return admit

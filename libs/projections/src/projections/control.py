@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -136,12 +135,9 @@ class Gate:
         self._pool = pool
         self._open = {subscription: asyncio.Event() for subscription in subscriptions}
 
-    @asynccontextmanager
-    async def connection(self, subscription: str) -> AsyncIterator[asyncpg.Connection]:
-        """A connection to write a batch with, once it may be written."""
+    async def passed(self, subscription: str) -> None:
+        """Wait until a batch may be written."""
         await self._open[subscription].wait()
-        async with self._pool.acquire() as conn:
-            yield conn
 
     async def watch(self) -> None:
         """Look at the controls until cancelled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractContextManager
 from time import perf_counter
 
 import asyncpg
@@ -20,13 +20,14 @@ from projections.generation import Generation
 
 logger = logging.getLogger("projections")
 
-Connect = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+Sink = Callable[[Generation, Prepared], Awaitable[Held]]
+"""Writes what was prepared and returns what is held now; `deliver` with its connection."""
 NextBatch = Callable[[int], Awaitable[Batch]]
 
 
 async def follow(
     generation: Generation,
-    connect: Connect,
+    sink: Sink,
     next_batch: NextBatch,
     position: int,
     until: int | None = None,
@@ -59,9 +60,8 @@ async def follow(
                 prepared = await (preparing or prepare_next())
                 batch = prepared.batch
                 preparing = None if ends(batch) else asyncio.create_task(prepare_next())
-                async with connect() as conn:
-                    with _traced(generation, batch):
-                        held = await deliver(conn, generation, prepared)
+                with _traced(generation, batch):
+                    held = await sink(generation, prepared)
                 position = batch.upto
                 if after_batch is not None:
                     await after_batch(batch)
@@ -107,10 +107,15 @@ async def deliver(conn: asyncpg.Connection, generation: Generation, prepared: Pr
                 raise
             todo += reversed(batch.split(len(batch.events) // 2))
         else:
-            metrics.BATCH_SECONDS.labels(generation.schema).observe(perf_counter() - started)
-            metrics.BATCH_EVENTS.labels(generation.schema).observe(len(batch.events))
-            metrics.EVENTS.labels(generation.schema).inc(len(batch.events))
+            measure(generation, batch, started)
     return held
+
+
+def measure(generation: Generation, batch: Batch, started: float) -> None:
+    """Counts a batch whose transaction began at `started`."""
+    metrics.BATCH_SECONDS.labels(generation.schema).observe(perf_counter() - started)
+    metrics.BATCH_EVENTS.labels(generation.schema).observe(len(batch.events))
+    metrics.EVENTS.labels(generation.schema).inc(len(batch.events))
 
 
 async def _park_alone(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
 import asyncpg
@@ -16,7 +17,7 @@ from projections.control import Pace
 from projections.division import undivided
 from projections.errors import SchemaChanged
 from projections.feed import BATCH_EVENTS, SCAN, read_batch
-from projections.follow import follow
+from projections.follow import deliver, follow
 from projections.generation import Generation
 from projections.parallel import advance
 from projections.partitions import left_over
@@ -170,9 +171,8 @@ class Job:
             self.tell("build")
             await self._pace.keep(len(batch.events))
 
-        await follow(
-            self._generation, lambda: nullcontext(self._conn), next_batch, self.position, until, after_batch=after_batch
-        )
+        sink = partial(deliver, self._conn)
+        await follow(self._generation, sink, next_batch, self.position, until, after_batch=after_batch)
 
     async def _read_handled(self, after: int, upto: int) -> Batch:
         return await read_batch(self._log, after, min(upto, after + SCAN), BATCH_EVENTS, types=self._types)

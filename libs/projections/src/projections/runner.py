@@ -6,24 +6,24 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
-from functools import partial
 from time import monotonic
 
 import asyncpg
 
 from eventlog import EventLog, Watermark
 from projections import metrics
-from projections.batch import Batch
+from projections.batch import Batch, Held, Prepared
 from projections.control import Gate
 from projections.crew import Crew
 from projections.division import arrange, declare, declared
 from projections.errors import Fenced, NoGeneration, SchemaChanged
 from projections.feed import BATCH_EVENTS, Feed
-from projections.follow import NextBatch, follow
+from projections.follow import NextBatch, deliver, follow
 from projections.generation import Generation, require
 from projections.measures import Measures
 from projections.partitions import Partition
 from projections.projection import Projection
+from projections.together import Together
 
 logger = logging.getLogger("projections")
 
@@ -71,13 +71,15 @@ class Runner:
         await self._start()
         feed = Feed(self._log, self._watermark, self._batch_events)
         gate = Gate(self._pool, self._schemas)
+        together = Together(self._pool)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(gate.watch())
                 tasks.create_task(Measures(self._pool, self._watermark, self._schemas).watch())
                 for generation in self._generations:
-                    tasks.create_task(self._keep_fresh(generation, feed, gate))
+                    tasks.create_task(self._keep_fresh(generation, feed, gate, together))
         finally:
+            await together.close()
             await feed.close()
 
     async def _start(self) -> None:
@@ -91,7 +93,7 @@ class Runner:
                 failures += 1
                 await _back_off(self.name, failures)
 
-    async def _keep_fresh(self, generation: Generation, feed: Feed, gate: Gate) -> None:
+    async def _keep_fresh(self, generation: Generation, feed: Feed, gate: Gate, together: Together) -> None:
         """Feed a live generation for ever: all of it, or this instance's part if it is to be divided."""
         failures = 0
         while True:
@@ -103,18 +105,25 @@ class Runner:
                     if alone:
                         await arrange(conn, self._log, generation)
                 if alone:
-                    await self._feed(generation, feed, gate)
+                    await self._feed(generation, feed, gate, together)
                     await asyncio.sleep(_STANDBY_SECONDS)
                 else:
-                    await Crew(self._pool, self._log, generation, lambda part: self._feed(part, feed, gate)).run()
+                    crew = Crew(self._pool, self._log, generation, lambda part: self._feed(part, feed, gate, together))
+                    await crew.run()
             except Exception:
                 failures = failures + 1 if monotonic() - began < _LONGEST_PAUSE_SECONDS else 1
                 await _back_off(generation.schema, failures)
 
-    async def _feed(self, generation: Generation, feed: Feed, gate: Gate) -> None:
+    async def _feed(self, generation: Generation, feed: Feed, gate: Gate, together: Together) -> None:
         """Feed a generation or a partition until another process moves its checkpoint or takes it away."""
         failures = 0
-        connect = partial(gate.connection, generation.schema)
+
+        async def sink(generation: Generation, prepared: Prepared) -> Held:
+            await gate.passed(generation.schema)
+            if not isinstance(generation, Partition):
+                return await together.deliver(generation, prepared)
+            async with self._pool.acquire() as conn:  # partitions are at positions of their own
+                return await deliver(conn, generation, prepared)
 
         async def after_batch(_: Batch) -> None:
             nonlocal failures
@@ -123,7 +132,7 @@ class Runner:
         while True:
             try:
                 position = await require(generation, self._pool)
-                await follow(generation, connect, self._reader(generation, feed), position, after_batch=after_batch)
+                await follow(generation, sink, self._reader(generation, feed), position, after_batch=after_batch)
             except (Fenced, NoGeneration) as gone:
                 logger.info("%s; standing by", gone)
                 feed.forget()

@@ -8,14 +8,14 @@ import os
 import pickle
 import sys
 import threading
-from contextlib import nullcontext
+from functools import partial
 
 import asyncpg
 
 from eventlog import EventLog
 from projections.batch import Batch, describe_error
 from projections.control import Pace
-from projections.follow import follow
+from projections.follow import deliver, follow
 from projections.generation import require
 from projections.parallel import Task
 from projections.partitions import Partition
@@ -39,7 +39,7 @@ async def work(task: Task) -> None:
 
             await conn.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
             position = await require(partition, conn)
-            await follow(partition, lambda: nullcontext(conn), next_batch, position, task.until, after_batch)
+            await follow(partition, partial(deliver, conn), next_batch, position, task.until, after_batch)
 
 
 def tell(**what: object) -> None:
