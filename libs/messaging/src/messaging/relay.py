@@ -28,7 +28,7 @@ from messaging.topics import TopicSpec
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS = 5_000
-AT_ONCE = 200  # events decoded and encoded between two chances for other tasks of the process
+AT_ONCE = 1_000  # events decoded and encoded between two chances for other tasks of the process
 MIN_EVENTS = 100
 TARGET_BYTES = 8_388_608  # of one transaction, so that large events make smaller batches
 WAIT_SECONDS = 1.0  # for events, while there may be seals

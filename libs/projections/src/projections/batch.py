@@ -82,7 +82,7 @@ def _handle(generation: Generation, prepared: Prepared, start: int) -> None:
         if handler is None or recorded.position in held.positions:
             continue
         try:
-            key = _named_key(generation, recorded)
+            key = recorded.stream if generation.by_stream else _named_key(generation, recorded)
             if key in held.keys and recorded.position >= held.keys[key]:
                 prepared.behind.append((key, recorded))
                 continue
@@ -273,6 +273,8 @@ def describe_error(error: Exception) -> str:
 
 def key_of(generation: Generation, recorded: RecordedEvent) -> str:
     """The partition key of an event; its stream if the projection fails even to name one that can be kept."""
+    if generation.by_stream:
+        return recorded.stream
     try:
         return _named_key(generation, recorded)
     except Exception:  # the same error is what parks the event, so it is not lost

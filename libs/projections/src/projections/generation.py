@@ -54,6 +54,7 @@ class Generation:
         ddl = "\n".join(self._tables("generation") + self._indexes("generation", if_not_exists=False))
         self.fingerprint = hashlib.sha256(ddl.encode()).hexdigest()
         self.fetches = type(projection).prefetch is not Projection.prefetch
+        self.by_stream = type(projection).key is Projection.key
 
     async def position(self, conn: asyncpg.Connection | asyncpg.Pool) -> int | None:
         """Everything up to here has taken effect; None if this generation does not exist."""

@@ -28,16 +28,15 @@ class Partition(Generation):
         self.share = share
         self.checkpoint = checkpoint_of(self.schema, share)
         self.fingerprint = _of_run(self, run)
-        self._by_stream = type(projection).key is Projection.key
 
     async def read(
         self, log: EventLog, after: int, upto: int, limit: int = BATCH_EVENTS, conn: asyncpg.Connection | None = None
     ) -> Batch:
         """The next batch of this partition. PostgreSQL deals out streams; other keys are dealt out here."""
-        share = self.share if self._by_stream else None
+        share = self.share if self.by_stream else None
         upto = min(upto, after + SCAN)
         batch = await read_batch(log, after, upto, limit, types=list(self.handlers), conn=conn, share=share)
-        if self._by_stream:
+        if self.by_stream:
             return batch
         return Batch(batch.after, batch.upto, [recorded for recorded in batch.events if self._owns(recorded)])
 
