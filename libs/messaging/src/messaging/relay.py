@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -28,7 +28,7 @@ from messaging.topics import TopicSpec
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS = 5_000
-AT_ONCE = 1_000  # events decoded and encoded between two chances for other tasks of the process
+AT_ONCE, AT_ONCE_BYTES = 1_000, 500_000  # decoded and encoded between two chances for other tasks of the process
 MIN_EVENTS = 100
 TARGET_BYTES = 8_388_608  # of one transaction, so that large events make smaller batches
 WAIT_SECONDS = 1.0  # for events, while there may be seals
@@ -267,18 +267,18 @@ class Relay:
     ) -> int:
         """Adds a batch of events and the position reached to the open transaction; returns their size in bytes."""
         size = 0
-        for number, event in enumerate(events):
-            if number % AT_ONCE == 0:
-                decode_all(events[number : number + AT_ONCE])
-                await asyncio.sleep(0)
-            if (publication := self._publish(event)) is not None:
-                key, value, headers = cloudevents.encode(publication.message, event, self._service, log_id, onward)
-                await producer.add(publication.topic, key, value, headers)
-                size += len(value)
-            if self._copy:
-                key, value, headers = stored.encode(event, log_id)
-                await producer.add(self._log_topic, key, value, headers)
-                size += len(value)
+        for portion in _portions(events):
+            decode_all(portion)
+            for event in portion:
+                if (publication := self._publish(event)) is not None:
+                    key, value, headers = cloudevents.encode(publication.message, event, self._service, log_id, onward)
+                    await producer.add(publication.topic, key, value, headers)
+                    size += len(value)
+                if self._copy:
+                    key, value, headers = stored.encode(event, log_id)
+                    await producer.add(self._log_topic, key, value, headers)
+                    size += len(value)
+            await asyncio.sleep(0)
         progress = Progress(log_id, events[-1].position, events[-1].event_id)
         await producer.add(self._progress_topic, self._service.encode(), progress.encode(), [])
         return size
@@ -288,3 +288,15 @@ class Relay:
         fitting = TARGET_BYTES * count // max(size, 1)
         wanted = limit * 2 if count == limit else limit
         return max(1, min(wanted, fitting, self._max_events))
+
+
+def _portions(events: Sequence[RecordedEvent]) -> Iterator[Sequence[RecordedEvent]]:
+    """The events in their order, as many at a time as may keep other tasks waiting."""
+    start = size = 0
+    for number, event in enumerate(events, start=1):
+        size += len(event.data)
+        if number - start == AT_ONCE or size >= AT_ONCE_BYTES:
+            yield events[start:number]
+            start, size = number, 0
+    if start < len(events):
+        yield events[start:]
