@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from eventlog import EventTypes
 from projections import Amount, InvalidChange, Projection, Rows, install_sql
-from projections.bulk import BULK_FROM, BulkRows
+from projections.bulk import BulkRows
 from projections.errors import EventFailed
 from projections.generation import Generation
 from projections.writer import write_all
@@ -100,7 +99,7 @@ class Op:
 text = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=8)
 uint256 = st.integers(0, 2**256 - 1) | st.integers(-5, 5)
 tokens = st.decimals(-(10**9), 10**9, places=18) | st.sampled_from([Decimal("0.000000000000000001"), Decimal(7)])
-documents = st.recursive(text | st.integers() | st.booleans(), lambda v: st.dictionaries(text, v) | st.lists(v))
+json = st.recursive(text | st.integers() | st.booleans(), lambda v: st.dictionaries(text, v) | st.lists(v))
 values = st.fixed_dictionaries(
     {},
     optional={
@@ -114,7 +113,7 @@ values = st.fixed_dictionaries(
         "day": st.none() | st.dates(),
         "ref": st.none() | st.uuids(),
         "hash": st.none() | st.binary(max_size=8),
-        "data": st.none() | documents,
+        "data": st.none() | json,
         "tags": st.none() | st.lists(st.none() | text, max_size=3),
         "amounts": st.none() | st.lists(st.none() | uint256, max_size=3),
     },
@@ -303,28 +302,6 @@ def test_another_change_of_a_table_settles_its_inserts_in_their_order() -> None:
     rows.combine()
     assert counters not in rows.inserted
     assert rows.pending[counters][1,].values["amount"] == 5
-
-
-@pytest.mark.parametrize("settled", [False, True])
-async def test_what_a_handler_does_with_a_value_afterwards_changes_no_row(
-    pool: asyncpg.Pool, generation: Generation, settled: bool
-) -> None:
-    rows = BulkRows(Everything.specs)
-    data = {"number": 0, "text": 'a "quoted" \\ text'}
-    for number in range(BULK_FROM):
-        rows.starts(number, "a")
-        data["number"] = number
-        rows.insert(things, owner="a", number=number, kind="k", data=data, tags=["x", None], tokens=Decimal("1.5"))
-    if settled:
-        rows.update(things, {"owner": "a", "number": 0}, count=1)
-    rows.combine()
-    assert (things in rows.inserted) is not settled
-    async with pool.acquire() as conn:
-        await clear(conn)
-        await write_all(conn, generation.writers, rows)
-        found = await conn.fetch(f"SELECT data, tags, tokens FROM {generation.schema}.things ORDER BY number")
-    assert [json.loads(row["data"]) for row in found] == [{**data, "number": number} for number in range(BULK_FROM)]
-    assert {(*row["tags"], row["tokens"]) for row in found} == {("x", None, Decimal("1.5"))}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=UNCHECKED)

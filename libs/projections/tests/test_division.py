@@ -183,7 +183,7 @@ async def test_a_rebuild_killed_at_any_step_of_undividing_leaves_rows_that_all_g
 ) -> None:
     before_the_commit = [
         "pg_advisory_lock_shared",
-        "UPDATE checkpoints SET position = $3",  # everybody else waits, and a partition that lags is moved
+        "SET position = m.upto",  # everybody else waits, and a partition that lags is moved
         "UPDATE checkpoints SET position = $2",  # all are at one position, and the partitions' checkpoints gone
     ]
     after_it = ["COMMIT;", "ALTER SCHEMA", "pg_advisory_unlock_shared"]  # inside the swap, and behind it
