@@ -153,7 +153,8 @@ def _split(stored: str) -> tuple[str, int]:
 def _holds(schema: Any, kinds: Collection[str]) -> bool:
     """Whether a pydantic schema has a part of one of these kinds."""
     if isinstance(schema, Mapping):
-        return schema.get("type") in kinds or any(_holds(part, kinds) for part in schema.values())
+        kind = schema.get("type")  # of a mapping of fields, the field of that name
+        return (isinstance(kind, str) and kind in kinds) or any(_holds(part, kinds) for part in schema.values())
     return isinstance(schema, list | tuple) and any(_holds(part, kinds) for part in schema)
 
 
