@@ -1,7 +1,7 @@
 """An append-only event log in PostgreSQL. The README of this library explains the mechanism."""
 
 from eventlog.append import ANY, NO_STREAM, Appended
-from eventlog.decider import Decider, Execution, Executor, Intent
+from eventlog.decider import AnyIntent, Decider, Execution, Executor, Intent, JointIntent
 from eventlog.errors import (
     BrokenLog,
     BrokenSeal,
@@ -20,6 +20,7 @@ from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarde
 from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.seals import Seal, Sealer
 from eventlog.selection import index_sql, share_sql
+from eventlog.together import Decided, Together
 from eventlog.types import MAX_EVENT_BYTES, EventTypes
 from eventlog.verification import Problem, Verification, explain, verify
 from eventlog.watermark import Watermark
@@ -29,10 +30,12 @@ __all__ = [
     "MAX_EVENT_BYTES",
     "NO_STREAM",
     "OPERATIONS",
+    "AnyIntent",
     "Appended",
     "BrokenLog",
     "BrokenSeal",
     "DeadLetterDiscarded",
+    "Decided",
     "Decider",
     "DuplicateEvent",
     "EventLog",
@@ -43,6 +46,7 @@ __all__ = [
     "Intent",
     "InvalidEvent",
     "InvalidProof",
+    "JointIntent",
     "MessageDiscarded",
     "Metadata",
     "NewEvent",
@@ -52,6 +56,7 @@ __all__ = [
     "Seal",
     "Sealer",
     "Share",
+    "Together",
     "UnknownEventType",
     "Verification",
     "Watermark",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -60,6 +60,32 @@ class Intent:
     metadata: Metadata = Metadata()
     key: str | None = None
 
+    @property
+    def deciders(self) -> Mapping[str, Decider[Any, Any, Any]]:
+        return {self.stream: self.decider}
+
+    def decided(self, states: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
+        return [(self.stream, event) for event in self.decider.decide(self.command, states[self.stream])]
+
+
+@dataclass(frozen=True, slots=True)
+class JointIntent:
+    """A command about several streams: decided on the states of all of them, its events appended to all or none.
+
+    `deciders` names the streams with how each evolves; `decided` gets their states by stream and returns each event
+    with its stream, in order. It raises to refuse, as `Decider.decide` does. A stream that gets no events is only
+    looked at: what others append to it meanwhile is no conflict.
+    """
+
+    deciders: Mapping[str, Decider[Any, Any, Any]]
+    decided: Callable[[Mapping[str, Any]], Sequence[tuple[str, object]]]
+    occurred_at: datetime
+    metadata: Metadata = Metadata()
+    key: str | None = None
+
+
+AnyIntent = Intent | JointIntent
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -69,6 +95,8 @@ class Execution:
     appended: Appended | None
     _states: dict[str, tuple[int, Any]]
     _executor: Executor
+    refused: Mapping[int, Exception] = field(default_factory=dict)
+    """Why, of those that were decided apart, by their number."""
 
     def state(self, stream: str) -> Any:
         """The state of a stream that an intent was for, after what was decided."""
@@ -93,18 +121,21 @@ class Executor:
         self._cache_size = cache_size
         self._cache: OrderedDict[str, tuple[int, Any]] = OrderedDict()
 
-    async def execute(self, intents: Sequence[Intent], conn: asyncpg.Connection | None = None) -> Execution:
+    async def execute(
+        self, intents: Sequence[AnyIntent], conn: asyncpg.Connection | None = None, *, apart: bool = False
+    ) -> Execution:
         """Decide all intents in order and append their events at once: all of them take effect, or none.
 
         With `conn` this is part of the caller's transaction: a conflict raises WrongExpectedVersion, and after the
         commit the caller calls `committed()`. Without, the batch runs in a transaction of its own and is decided anew
-        after a conflict. An error raised by `decide` passes through.
+        after a conflict. An error raised by `decide` passes through; `apart`, it refuses that intent only, each being
+        decided on what those before it led to.
         """
         if conn is not None:
-            return await self._execute(intents, conn)
+            return await self._execute(intents, conn, apart)
         for attempt in range(ATTEMPTS):
             try:
-                execution = await self._execute(intents, None)
+                execution = await self._execute(intents, None, apart)
             except WrongExpectedVersion:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -114,7 +145,7 @@ class Executor:
                 return execution
         raise AssertionError("unreachable")
 
-    async def executed(self, intents: Sequence[Intent], conn: asyncpg.Connection) -> bool:
+    async def executed(self, intents: Sequence[AnyIntent], conn: asyncpg.Connection) -> bool:
         """Whether the log has what these intents, executed together, have led to; those without a key are unknown."""
         ids = [_event_id(intent, 0) for intent in intents if intent.key is not None]
         return bool(await conn.fetchval("SELECT EXISTS (SELECT FROM events WHERE event_id = ANY ($1))", ids))
@@ -126,17 +157,24 @@ class Executor:
         while len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
 
-    async def _execute(self, intents: Sequence[Intent], conn: asyncpg.Connection | None) -> Execution:
+    async def _execute(self, intents: Sequence[AnyIntent], conn: asyncpg.Connection | None, apart: bool) -> Execution:
         states = await self._load(intents, conn)
         loaded = {stream: version for stream, (version, _) in states.items()}
         outcomes: list[list[NewEvent]] = []
+        refused: dict[int, Exception] = {}
         for intent in intents:
-            version, state = states[intent.stream]
-            decided = list(intent.decider.decide(intent.command, state))
-            for event in decided:
-                state = intent.decider.evolve(state, event)
-            states[intent.stream] = (version + len(decided), state)
-            outcomes.append([_new_event(intent, event, i) for i, event in enumerate(decided)])
+            deciders = intent.deciders
+            decided: Sequence[tuple[str, object]] = ()
+            try:
+                decided = intent.decided({stream: states[stream][1] for stream in deciders})
+            except Exception as error:
+                if not apart:
+                    raise
+                refused[len(outcomes)] = error
+            for stream, event in decided:
+                version, state = states[stream]
+                states[stream] = (version + 1, deciders[stream].evolve(state, event))
+            outcomes.append([_new_event(intent, stream, event, i) for i, (stream, event) in enumerate(decided)])
         events = [event for outcome in outcomes for event in outcome]
         appended = None
         if events:
@@ -144,10 +182,10 @@ class Executor:
             appended = await self.log.append(events, {stream: loaded[stream] for stream in touched}, conn)
             if appended.repeated:
                 states = {}  # what was decided now is not what the log holds
-        return Execution(outcomes, appended, states, self)
+        return Execution(outcomes, appended, states, self, refused)
 
-    async def _load(self, intents: Sequence[Intent], conn: asyncpg.Connection | None) -> dict[str, tuple[int, Any]]:
-        deciders = {intent.stream: intent.decider for intent in intents}
+    async def _load(self, intents: Sequence[AnyIntent], conn: asyncpg.Connection | None) -> dict[str, tuple[int, Any]]:
+        deciders = {stream: decider for intent in intents for stream, decider in intent.deciders.items()}
         states = {stream: self._cache.get(stream, (0, decider.initial)) for stream, decider in deciders.items()}
         after = {stream: version for stream, (version, _) in states.items()}
         for recorded in await self.log.read_streams(after, conn):
@@ -156,9 +194,9 @@ class Executor:
         return states
 
 
-def _new_event(intent: Intent, event: object, index: int) -> NewEvent:
-    return NewEvent(intent.stream, event, intent.occurred_at, _event_id(intent, index), intent.metadata)
+def _new_event(intent: AnyIntent, stream: str, event: object, index: int) -> NewEvent:
+    return NewEvent(stream, event, intent.occurred_at, _event_id(intent, index), intent.metadata)
 
 
-def _event_id(intent: Intent, index: int) -> UUID:
+def _event_id(intent: AnyIntent, index: int) -> UUID:
     return derived_id(f"{intent.key}/{index}", intent.occurred_at) if intent.key is not None else uuid7()
