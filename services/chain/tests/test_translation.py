@@ -66,7 +66,7 @@ def test_every_event_of_every_contract_has_a_stream_and_those_with_a_message_fit
     of_contracts = tuple(f"chain.{contract}." for contract in ARTIFACTS)
     assert with_message == {name for name in message_types() if name.startswith(of_contracts)}
     published = {name.rsplit(".", 2)[0] for name in with_message}
-    assert {topic.name for topic in TOPICS} == published | {"chain.operations", "chain.events"}
+    assert {topic.name for topic in TOPICS} == published | {"chain.operations", "chain.events", "chain.blocks"}
 
 
 def encoded(types: list[str]) -> str:

@@ -78,8 +78,8 @@ async def test_a_claim_on_the_chain_shows_with_its_transaction_and_is_told_to_ot
 
         await eventually(all_there)
         await rewards.shown()  # in the other read models, too
-        first = (await client.get("/claims", params={"claimant": address(1), "limit": 20})).json()
-        second = (await client.get("/claims", params={"claimant": address(1), "cursor": first["next"]})).json()
+        first = (await client.get("/claims", params={"subject": address(1), "limit": 20})).json()
+        second = (await client.get("/claims", params={"subject": address(1), "cursor": first["next"]})).json()
         ids = [claim["claim_id"] for claim in first["items"] + second["items"]]
         assert ids == [hash_of("claim", n) for n in reversed(range(30))]
         assert second["next"] is None
@@ -220,7 +220,8 @@ async def test_the_service_says_what_it_needs_and_that_it_is_ready(rewards: Runn
 
 
 async def test_live_rows_equal_rebuilt_rows(rewards: Running, kafka: str) -> None:
-    await send(kafka, funded(5), *(claimed(n, Pool(n % 5)) for n in range(20)))
+    active = chain.PoolConfigured(pool=Pool.LISTENING, daily_limit=10**20, active=True, source=source(2))
+    await send(kafka, funded(10**20), ("reward-vault/pool/1", active), *(claimed(n, Pool(n % 5)) for n in range(20)))
     await one_of_each(rewards)
     async with rewards.client("player", "service") as client:
 
@@ -228,6 +229,12 @@ async def test_live_rows_equal_rebuilt_rows(rewards: Running, kafka: str) -> Non
             return sum(pool["claims"] for pool in (await client.get("/pools")).json()) == 20
 
         await eventually(all_there)
+
+        async def claims() -> bool:
+            body = {"user": "ada", "pool": "listening", "claimant": address(3), "amount": "7"}
+            return (await post(client, "/claims", body)).status_code == 200
+
+        await eventually(claims)
     await rewards.shown()
     pool = rewards.service.pool
     assert pool is not None

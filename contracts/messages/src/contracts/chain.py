@@ -366,3 +366,18 @@ class EventLogged(ChainMessage, type="chain.events.EventLogged.v1"):
         description="by name in snake case; integers of more than 64 bits as decimal strings, bytes as hex"
     )
     late: bool = Field(False, description="kept raw at first, decoded by an ABI that came later")
+
+
+# How far the chain was read
+
+
+class BlocksSolidified(Message, type="chain.blocks.BlocksSolidified.v1"):
+    """Everything of the blocks `first` to `last` was told on the other topics, before this.
+
+    So whoever has read those up to here knows what has not happened until `last_time`.
+    """
+
+    first: int = Field(ge=0)
+    last: int = Field(ge=0)
+    last_hash: Hash
+    last_time: Time

@@ -150,6 +150,14 @@ class Executor:
         ids = [_event_id(intent, 0) for intent in intents if intent.key is not None]
         return bool(await conn.fetchval("SELECT EXISTS (SELECT FROM events WHERE event_id = ANY ($1))", ids))
 
+    async def state(self, stream: str, decider: Decider[Any, State, Any]) -> State:
+        """The state of a stream now."""
+        state: State
+        version, state = self._cache.get(stream, (0, decider.initial))
+        for recorded in await self.log.read_streams({stream: version}):
+            state = decider.evolve(state, recorded.event)
+        return state
+
     def remember(self, states: dict[str, tuple[int, Any]]) -> None:
         for stream, state in states.items():
             self._cache[stream] = state

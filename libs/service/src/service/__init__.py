@@ -4,6 +4,7 @@ from service.auth import Caller, CurrentCaller, Verifier, caller, require
 from service.commands import Commands, Recorded, metadata_of
 from service.consistency import After, Token, await_position
 from service.database import connect_pool, connect_queries, is_transient
+from service.etags import unchanged
 from service.health import Check
 from service.idempotency import IdempotencyKey
 from service.kafka import kafka_check
@@ -63,4 +64,5 @@ __all__ = [
     "run",
     "run_env",
     "run_sql",
+    "unchanged",
 ]

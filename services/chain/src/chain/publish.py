@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from chain.decoding import public_message
-from chain.domain import CONTRACTS, ContractEvent, LogDecoded
+from chain.domain import CONTRACTS, BlocksIngested, ContractEvent, LogDecoded
 from chain.domain import operation as op
 from contracts import Message, operations
+from contracts.chain import BlocksSolidified
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
 
@@ -13,6 +14,7 @@ TOPICS = (
     *(TopicSpec(f"chain.{contract}") for contract in CONTRACTS),
     TopicSpec("chain.events"),
     TopicSpec("chain.operations"),
+    TopicSpec("chain.blocks", partitions=1),
 )
 HEAD = TopicSpec("chain.head", partitions=1, config={"retention.ms": str(7 * 86_400_000)})
 """Provisional blocks, from a log of their own."""
@@ -21,9 +23,14 @@ BESIDE_THE_LOG = (HEAD,)
 
 
 def publish(recorded: RecordedEvent) -> Publication | None:
-    """The public message of an event; None for administration, raw logs, transactions, the cursor, steps in between."""
-    event = recorded.event
-    message = public_message(event) if isinstance(event, ContractEvent | LogDecoded) else _of_operation(recorded)
+    """The public message of an event; None for administration, raw logs, transactions, steps in between."""
+    match event := recorded.event:
+        case ContractEvent() | LogDecoded():
+            message = public_message(event)
+        case BlocksIngested(first, last, last_hash, last_time):
+            message = BlocksSolidified(first=first, last=last, last_hash=last_hash, last_time=last_time)
+        case _:
+            message = _of_operation(recorded)
     return Publication(message.topic, message) if message is not None else None
 
 

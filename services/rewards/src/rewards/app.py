@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
+from eventlog import EventLog, EventTypes, Executor, Sealer, Together, Watermark
 from messaging import Consumer, Relay
 from projections import Freshness, Runner
 from rewards import api, domain, handlers, projections, publish
+from rewards.chain_time import BLOCKS, ChainTime
+from rewards.paying import ClaimProcess
 from rewards.recorder import Recorder
 from rewards.settings import RewardsSettings
+from rewards.verifier import verifier_of
 from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
 
 
@@ -18,15 +21,20 @@ def create(settings: RewardsSettings) -> Service:
     watermark = Watermark(pool)
     log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
     executor, recorder = Executor(log), Recorder(log)
+    together = Together(executor)  # all who claim from a pool want its budget
 
     kafka = settings.kafka_options()
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=(*publish.TOPICS, handlers.COMMANDS))
+    topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS)
+    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handlers.handle_messages(executor, recorder))
 
-    commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
+    verifier, chain_time = verifier_of(settings), ChainTime(pool, kafka, settings.name)
+    claims = ClaimProcess(log, executor, together, watermark, verifier, chain_time, settings.claims_look_seconds)
+
+    commands, reads = Commands(settings.name, executor, together), Queries(settings.name, engine, pool)
     key = settings.origin_key.get_secret_value()
     routes = api.routes(settings.name, log, commands, reads, recorder, key)
     return Service(
@@ -35,7 +43,7 @@ def create(settings: RewardsSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("rewards"),
-        workers=[watermark, runner, sealer, relay, consumer],
-        checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC])],
+        workers=[watermark, runner, sealer, relay, consumer, claims],
+        checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC, publish.COMMANDS.name, BLOCKS])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

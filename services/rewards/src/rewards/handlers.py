@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import asyncpg
 
-from contracts import chain
+from contracts import chain, operations
 from contracts.activity import ReportActivity
 from eventlog import Executor, Intent, Metadata
 from messaging import Committed, Handle, Received, TopicSpec, inbox
-from rewards import domain, reports
+from rewards import claiming, domain, reports
 from rewards.domain.rules import book_of, rules_stream
 from rewards.domain.standing import standing_stream
 from rewards.recorder import Recorder
 
 COMMANDS = TopicSpec("rewards.commands")
 """Keyed by the user: one user's activities keep their order, so that a limit counts them as they came."""
-TOPICS = ("chain.reward-vault", COMMANDS.name)
+TOPICS = ("chain.operations", "chain.reward-vault", COMMANDS.name)
 
 
 def handle_messages(executor: Executor, recorder: Recorder) -> Handle:
@@ -58,7 +58,17 @@ def translate(received: Received) -> Sequence[Intent]:
             paid = domain.ClaimPaid(
                 claimed.claim_id, claimed.pool, claimed.claimant, claimed.amount, claimed.day, claimed.source
             )
-            return [Intent(f"claim/{claimed.claim_id}", domain.claim, paid, claimed.occurred_at)]
+            return [_of_claim(paid, claimed.occurred_at)]
+        case operations.OperationSolidified() as done:
+            claim_id = claiming.claim_of(done.operation_id)
+            return [_of_claim(domain.PaymentDone(claim_id, done.tx_id, done.block_number), received.time)]
+        case operations.OperationFailed() as failed:
+            claim_id = claiming.claim_of(failed.operation_id)
+            why = domain.PaymentFailed(claim_id, failed.kind, failed.reason, failed.tx_id)
+            return [_of_claim(why, received.time)]
+        case operations.OperationExpired() as lapsed:
+            claim_id = claiming.claim_of(lapsed.operation_id)
+            return [_of_claim(domain.PaymentFailed(claim_id, "expired", lapsed.reason, lapsed.tx_id), received.time)]
         case _:
             return []
 
@@ -76,6 +86,11 @@ def report_standing(
     command: domain.StandingReported | domain.ClientKeyRegistered, at: datetime, metadata: Metadata
 ) -> Intent:
     return Intent(standing_stream(command.user), domain.standing, command, at, metadata)
+
+
+def _of_claim(fact: domain.ClaimPaid | domain.PaymentDone | domain.PaymentFailed, at: datetime | None) -> Intent:
+    """An operation of another service is no claim of ours: then nothing comes of it."""
+    return Intent(claiming.claim_stream(fact.claim_id), domain.claim, fact, at or datetime.now(UTC))
 
 
 def _of_pool(fact: domain.PoolEvent) -> Intent:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from contracts import Message, rewards
+from contracts import Message, operations, rewards
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
 from rewards import domain
+from rewards.claiming import operation_of
 
 TOPIC = "rewards.events"
 TOPICS = (TopicSpec(TOPIC),)
+COMMANDS = TopicSpec("chain.commands")
+"""The chain service's: what we ask it to do."""
+SENDER = "rewards"
+"""The chain service's key that pays for the transactions."""
 
 
 def publish(recorded: RecordedEvent) -> Publication | None:
     """The public message of an event of ours, None for those that stay private."""
     message = _message(recorded)
-    return Publication(TOPIC, message) if message is not None else None
+    return Publication(message.topic, message) if message is not None else None
 
 
 def _message(recorded: RecordedEvent) -> Message | None:
@@ -59,6 +64,21 @@ def _message(recorded: RecordedEvent) -> Message | None:
                 claimant=paid.claimant,
                 amount=paid.amount,
                 source=paid.source,
+            )
+        case domain.ClaimAuthorised(payer="service") as claim:
+            return operations.CallContract(
+                operation_id=operation_of(claim.claim_id),
+                sender=SENDER,
+                contract="reward-vault",
+                method="pay_claim",
+                args={
+                    "claim_id": claim.claim_id,
+                    "pool": int(claim.pool),
+                    "claimant": claim.claimant,
+                    "amount": str(claim.amount),
+                    "deadline": claim.deadline,
+                    "signature": claim.signature,
+                },
             )
         case _:
             return None

@@ -8,29 +8,36 @@ from typing import Any
 import sqlalchemy as sa
 
 from rewards.projections.activity import ActivityRewards, SkipRecords, Votes, skip_records, track_votes
-from rewards.projections.claims import RewardClaims, reward_claims
+from rewards.projections.claims import RewardClaims, reward_claim_steps, reward_claims, reward_claims_index
 from rewards.projections.holds import Holds
 from rewards.projections.holds import holds as holds_table
-from rewards.projections.pools import PoolStatus, pools
+from rewards.projections.pools import PoolStatus, budgets, pools
 from rewards.projections.totals import EVER, RewardTotals, reward_periods, reward_totals
 
 Query = sa.Select[Any]
 
 
-def claims(claimant: str | None, after: tuple[int, int] | None, limit: int) -> Query:
-    """Claims, newest first; `after` is (block number, log index) of the last one seen."""
-    table = RewardClaims.live(reward_claims)
-    query = sa.select(table).order_by(table.c.block_number.desc(), table.c.log_index.desc()).limit(limit)
-    if claimant is not None:
-        query = query.where(table.c.claimant == claimant)
+def claims(subject: str | None, after: tuple[datetime, str] | None, limit: int) -> Query:
+    """Claims, of a user or address if asked, newest first; `after` is (since, claim id) of the last one seen."""
+    table, index = RewardClaims.live(reward_claims), RewardClaims.live(reward_claims_index)
+    order = table if subject is None else index
+    query = sa.select(table)
+    if subject is not None:
+        query = query.join(index, table.c.claim_id == index.c.claim_id).where(index.c.subject == subject)
     if after is not None:
-        query = query.where(sa.tuple_(table.c.block_number, table.c.log_index) < sa.tuple_(*after))
-    return query
+        query = query.where(sa.tuple_(order.c.since, order.c.claim_id) < sa.tuple_(*after))
+    return query.order_by(order.c.since.desc(), order.c.claim_id.desc()).limit(limit)
 
 
 def claim(claim_id: str) -> Query:
     table = RewardClaims.live(reward_claims)
     return sa.select(table).where(table.c.claim_id == claim_id)
+
+
+def steps(claim_id: str) -> Query:
+    """A claim's story, from the first step to the last."""
+    table = RewardClaims.live(reward_claim_steps)
+    return sa.select(table).where(table.c.claim_id == claim_id).order_by(table.c.number)
 
 
 def rewards_of(projection: type[ActivityRewards], user: str, after: tuple[datetime, str] | None, limit: int) -> Query:
@@ -90,9 +97,23 @@ def totals(subject: str) -> Query:
 
 
 def pool_status() -> Query:
-    table = PoolStatus.live(pools)
+    """Each pool with the period that was opened last."""
+    table, period = PoolStatus.live(pools), PoolStatus.live(budgets)
     balance = (table.c.funded - table.c.paid - table.c.swept).label("balance")
-    return sa.select(table, balance).order_by(table.c.pool)
+    last = sa.select(period.c.pool, sa.func.max(period.c.starts).label("starts")).group_by(period.c.pool).subquery()
+    free, ends = period.c.free.label("free"), period.c.ends.label("period_ends")
+    query = sa.select(table, balance, free, ends).outerjoin(last, last.c.pool == table.c.pool)
+    same = sa.and_(period.c.pool == last.c.pool, period.c.starts == last.c.starts)
+    return query.outerjoin(period, same).order_by(table.c.pool)
+
+
+def pool_budgets(pool: str, after: date | None, limit: int) -> Query:
+    """A pool's periods, newest first; `after` is the first day of the last one seen."""
+    table = PoolStatus.live(budgets)
+    query = sa.select(table).where(table.c.pool == pool)
+    if after is not None:
+        query = query.where(table.c.starts < after)
+    return query.order_by(table.c.starts.desc()).limit(limit)
 
 
 def votes_of(track_id: str) -> Query:

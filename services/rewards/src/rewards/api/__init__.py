@@ -18,7 +18,7 @@ def routes(service: str, log: EventLog, commands: Commands, reads: Queries, reco
         activity.routes(recorder, Origins(key), service, reads),
         rules.routes(commands, recorder.rules),
         holds.routes(commands, log, reads),
-        claims.routes(reads),
+        claims.routes(commands, reads, recorder.rules),
     ):
         router.include_router(part)
     return router

@@ -2,27 +2,94 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, date, datetime
+from typing import Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Request, Response
+from pydantic import AwareDatetime, BaseModel, Field
 
-from contracts.values import Amount, SignedAmount
-from rewards import projections, queries
-from rewards.api.common import SubjectId, User
-from service import After, Page, Paging, Queries
+from contracts.chain import Pool
+from contracts.values import Address, Amount, SignedAmount
+from rewards import claiming, domain, projections, queries
+from rewards.api.common import Strict, SubjectId, User, may_act_for
+from rewards.recorder import Rules
+from service import After, Commands, IdempotencyKey, Page, Paging, Problem, Queries, metadata_of, unchanged
+
+PoolName = Literal["sharing", "listening", "bandwidth", "voting", "referral"]
+TITLES = {
+    "claim-conflict": "The claim was made before, with other contents.",
+    "balance-too-small": "That much is not there to be claimed.",
+    "balance-negative": "Corrections took more than was left.",
+    "held-for-review": "The rewards wait for a review.",
+    "user-daily-limit": "The user's limit for this day is reached.",
+    "wallet-daily-limit": "The address's limit for this day is reached.",
+    "pool-inactive": "The pool pays nothing at present.",
+    "budget-exhausted": "The pool's budget for this period is exhausted.",
+    "vault-exhausted": "The pool holds too little.",
+    "amount-zero": "There is nothing to pay.",
+}
+UNPROCESSABLE = {"amount-zero", "balance-too-small"}
+"""What is wrong with the request itself; the others conflict with how things stand, and may be repeated later."""
+
+
+class ClaimRequest(Strict):
+    """What to pay, and to which address. The Idempotency-Key names the claim: the same again has the same answer."""
+
+    user: SubjectId
+    pool: PoolName
+    claimant: Address = Field(description="the address that is paid")
+    amount: Amount = Field(description="in 10^-18 DCMX")
+    payer: Literal["service", "claimant"] = Field(
+        "service", description="whose transaction brings the claim to the vault; the claimant's needs the authorisation"
+    )
+
+
+class Claimed(BaseModel):
+    claim_id: str
+    events: int = Field(description="Events recorded; 0 when the claim was made before.")
+    token: str | None = None
 
 
 class Claim(BaseModel):
     claim_id: str
+    user: str | None = Field(description="null where another service had it authorised")
     pool: str
     claimant: str
     amount: Amount
-    day: int
-    paid_at: datetime
-    block_number: int
-    tx_id: str
-    log_index: int
+    payer: str | None
+    status: Literal["reserved", "authorised", "sent", "failed", "paid", "released"]
+    reason: str | None = Field(description="why it is not paid")
+    since: datetime
+    deadline: int | None = Field(description="last second (Unix time) at which the vault pays")
+    rule_version: int | None
+    day: int | None
+    paid_at: datetime | None
+    block_number: int | None
+    tx_id: str | None
+    log_index: int | None
+
+
+class Step(BaseModel):
+    step: str
+    at: datetime
+    reason: str | None
+    tx_id: str | None
+
+
+class ClaimStory(Claim):
+    steps: list[Step] = Field(description="from the wish to the payment, or to why there was none")
+
+
+class Authorisation(BaseModel):
+    """The arguments of RewardVault's `payClaim`, which anybody may call; `claim` takes the same without claimant."""
+
+    vault_method: str = "payClaim"
+    claim_id: str
+    pool: int
+    claimant: str
+    amount: Amount
+    deadline: int
+    signature: str
 
 
 class Total(BaseModel):
@@ -45,22 +112,74 @@ class PoolStatus(BaseModel):
     paid: Amount
     swept: Amount
     balance: SignedAmount = Field(description="below zero while a claim was seen before the funding that paid it")
+    reserved: Amount = Field(description="for claims on their way")
+    free: Amount | None = Field(description="of the period's budget; null before the first claim")
+    period_ends: date | None = Field(description="the first day after the period that was opened last")
     claims: int
     last_tx_id: str | None
 
 
-def routes(reads: Queries) -> APIRouter:
+class Budget(BaseModel):
+    """A period; always paid + reserved + free + lapsed + handed_on = budget."""
+
+    pool: str
+    starts: date
+    ends: date
+    budget: Amount
+    paid: Amount
+    reserved: Amount
+    free: Amount
+    lapsed: Amount = Field(description="left over, and gone")
+    handed_on: Amount = Field(description="to the next period: carried over, or reserved")
+    carried: Amount = Field(description="of the budget: left over by the period before")
+    rule_version: int
+
+
+def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/claims", summary="Paid claims, newest first")
-    async def list_claims(caller: User, paging: Paging, claimant: SubjectId | None = None) -> Page[Claim]:
-        rows = await reads.all(queries.claims(claimant, paging.after(int, int), paging.limit + 1))
-        claims = [Claim(**row) for row in rows]
-        return paging.page(claims, lambda claim: (claim.block_number, claim.log_index))
+    @router.post("/claims", summary="Have rewards paid")
+    async def claim(body: ClaimRequest, caller: User, key: IdempotencyKey) -> Claimed:
+        may_act_for(caller, {body.user})
+        pool, claim_id = Pool[body.pool.upper()], claiming.claim_id_of(key)
+        terms = (body.user, pool, body.claimant, body.amount, body.payer)
+        now, book = datetime.now(UTC), await rules.now()
+        command = domain.RequestClaim(claim_id, *terms, now, domain.pool_rule(book[pool].at(now)))
+        try:
+            intent = claiming.request(command, metadata_of(caller, key))
+            done = await commands.execute_together(intent, claiming.budget_stream(pool))
+        except domain.ClaimRefused as refused:
+            status = 422 if refused.code in UNPROCESSABLE else 409
+            raise Problem(status, refused.code, TITLES[refused.code], str(refused), claim_id=claim_id) from None
+        return Claimed(claim_id=claim_id, events=done.events, token=done.token)
 
-    @router.get("/claims/{claim_id}", summary="A claim and the transaction that paid it")
-    async def get_claim(claim_id: str, caller: User) -> Claim:
-        return Claim(**await reads.one(queries.claim(claim_id), "claim", claim_id))
+    @router.get("/claims", summary="Claims, newest first")
+    async def list_claims(caller: User, paging: Paging, after: After, subject: SubjectId | None = None) -> Page[Claim]:
+        await reads.caught_up(after, projections.RewardClaims)
+        rows = await reads.all(queries.claims(subject, paging.after(AwareDatetime, str), paging.limit + 1))
+        claims = [Claim(**row) for row in rows]
+        return paging.page(claims, lambda claim: (claim.since, claim.claim_id))
+
+    @router.get(
+        "/claims/{claim_id}", summary="A claim, each step of it, and why it was not paid", response_model=ClaimStory
+    )
+    async def get_claim(
+        claim_id: str, caller: User, after: After, request: Request, response: Response
+    ) -> ClaimStory | Response:
+        await reads.caught_up(after, projections.RewardClaims)
+        found = await reads.one(queries.claim(claim_id), "claim", claim_id)
+        if known := unchanged(request, response, found["version"]):
+            return known
+        return ClaimStory(**found, steps=[Step(**step) for step in await reads.all(queries.steps(claim_id))])
+
+    @router.get("/claims/{claim_id}/authorisation", summary="What a claimant's own wallet needs to bring the claim")
+    async def get_authorisation(claim_id: str, caller: User) -> Authorisation:
+        signed = await commands.state(claiming.claim_stream(claim_id), domain.claim)
+        if signed.authorised is None or signed.authorised.payer != "claimant":
+            raise Problem(404, "not-authorised", "There is no authorisation for a claimant's own transaction.")
+        may_act_for(caller, {signed.authorised.user})
+        fields = ("claim_id", "pool", "claimant", "amount", "deadline", "signature")
+        return Authorisation(**{name: getattr(signed.authorised, name) for name in fields})
 
     @router.get("/totals/{subject}", summary="What a user or address has earned and been paid")
     async def totals(subject: SubjectId, caller: User, after: After) -> list[Total]:
@@ -68,7 +187,15 @@ def routes(reads: Queries) -> APIRouter:
         return [Total(**row) for row in await reads.all(queries.totals(subject))]
 
     @router.get("/pools", summary="The state of every pool")
-    async def pools(caller: User) -> list[PoolStatus]:
+    async def pools(caller: User, after: After) -> list[PoolStatus]:
+        await reads.caught_up(after, projections.PoolStatus)
         return [PoolStatus(**row) for row in await reads.all(queries.pool_status())]
+
+    @router.get("/pools/{pool}/budgets", summary="A pool's periods, newest first")
+    async def budgets(pool: PoolName, caller: User, paging: Paging, after: After) -> Page[Budget]:
+        await reads.caught_up(after, projections.PoolStatus)
+        key = paging.after(date)
+        rows = await reads.all(queries.pool_budgets(pool, key[0] if key else None, paging.limit + 1))
+        return paging.page([Budget(**row) for row in rows], lambda budget: (budget.starts,))
 
     return router

@@ -14,6 +14,7 @@ from typing import Any, assert_never
 
 from contracts.chain import Pool
 from contracts.values import Amount, SignedAmount
+from eventlog import Decider
 from rewards.domain.activities import CONFLICT, ActivityRecorded, Referral, Referred, Vote
 from rewards.domain.balance import Balance, BalanceEvent, RewardsReleased, RewardsReserved, RewardsSettled, booked
 from rewards.domain.rules import LONGEST_WAIT
@@ -207,3 +208,7 @@ def _reviewed(account: Account, event: ReviewEvent) -> Account:
             return replace(account, balance=balance, held=held, corrected=corrected)
         case never:
             assert_never(never)
+
+
+account: Decider[object, Account, AccountEvent] = Decider(Account(), lambda _, __: (), evolve_account)
+"""For decisions that concern other streams as well."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import assert_never
 
 from contracts.chain import Pool, Source
 from contracts.values import Address, Amount
@@ -36,9 +37,31 @@ class PoolSwept:
 PoolEvent = PoolFunded | PoolConfigured | PoolSwept
 
 
-def record_pool(fact: PoolEvent, _: None) -> list[PoolEvent]:
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """A pool of the vault, but for what it has paid: claims have streams of their own."""
+
+    funded: int = 0
+    swept: int = 0
+    daily_limit: int = 0  # per account and UTC day
+    active: bool = False
+
+
+def record_pool(fact: PoolEvent, _: Vault) -> list[PoolEvent]:
     """The chain has decided already; a pool only keeps what happened."""
     return [fact]
 
 
-pool: Decider[PoolEvent, None, PoolEvent] = Decider(None, record_pool, lambda state, _: state)
+def evolve_pool(vault: Vault, event: PoolEvent) -> Vault:
+    match event:
+        case PoolFunded(amount=amount):
+            return replace(vault, funded=vault.funded + amount)
+        case PoolSwept(amount=amount):
+            return replace(vault, swept=vault.swept + amount)
+        case PoolConfigured(daily_limit=daily_limit, active=active):
+            return replace(vault, daily_limit=daily_limit, active=active)
+        case never:
+            assert_never(never)
+
+
+pool: Decider[PoolEvent, Vault, PoolEvent] = Decider(Vault(), record_pool, evolve_pool)

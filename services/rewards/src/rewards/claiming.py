@@ -1,0 +1,101 @@
+"""Where the books of a claim are in the log, and what is decided on all of them at once.
+
+A claim's id on the chain is 32 bytes. Ours are the 16 of the operation that asks the chain service to pay it, and 16
+zeros: so each tells the other, and what becomes of an operation finds its claim.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from contracts.chain import Pool
+from eventlog import Decider, Intent, JointIntent, Metadata
+from rewards import domain
+
+CLAIMS = "claim/"
+
+
+def claim_id_of(key: str) -> str:
+    """The id of the claim that a caller has named; another caller's names never lead to it."""
+    return hashlib.sha256(f"claim {key}".encode()).hexdigest()[:32] + 32 * "0"
+
+
+def operation_of(claim_id: str) -> str:
+    """The operation that pays a claim."""
+    return str(UUID(claim_id[:32]))
+
+
+def claim_of(operation_id: str) -> str:
+    """The claim that an operation pays, if it is one of ours."""
+    return UUID(operation_id).hex + 32 * "0"
+
+
+def claim_stream(claim_id: str) -> str:
+    return f"{CLAIMS}{claim_id}"
+
+
+def budget_stream(pool: Pool) -> str:
+    return f"budget/{pool.name.lower()}"
+
+
+def request(command: domain.RequestClaim, metadata: Metadata) -> JointIntent:
+    """A wish to be paid."""
+    decide = partial(domain.request_claim, command)
+    return _joint(command.claim_id, command.pool, command.claimant, command.user, decide, command.at, metadata)
+
+
+def settle(paid: domain.ClaimPaid, user: str | None, metadata: Metadata = Metadata()) -> JointIntent:
+    """A payment, for the books; `user` is None if the claim is not one of ours."""
+    at = paid.source.block_time
+    return _joint(paid.claim_id, paid.pool, paid.claimant, user, domain.settle_claim, at, metadata)
+
+
+def release(asked: domain.ClaimReserved, command: domain.ReleaseClaim) -> JointIntent:
+    """A claim whose time is over, as a block of the chain says."""
+    decide = partial(domain.release_claim, command)
+    return _joint(asked.claim_id, asked.pool, asked.claimant, asked.user, decide, command.block_time, Metadata())
+
+
+def authorise(asked: domain.ClaimReserved, signature: str, at: datetime) -> Intent:
+    """What the verifier has signed."""
+    command = domain.Authorise(asked.deadline, signature)
+    return Intent(claim_stream(asked.claim_id), domain.claim, command, at)
+
+
+def _joint(
+    claim_id: str,
+    pool: Pool,
+    claimant: str,
+    user: str | None,
+    decide: Callable[[domain.Books], domain.Entries],
+    at: datetime,
+    metadata: Metadata,
+) -> JointIntent:
+    kind = pool.name.lower()
+    claim, budget, vault = claim_stream(claim_id), budget_stream(pool), f"pool/{kind}"
+    wallet, balance = f"wallet/{kind}/{claimant}", f"{kind}/{user}"
+    deciders: dict[str, Decider[Any, Any, Any]] = {
+        claim: domain.claim,
+        budget: domain.budget,
+        wallet: domain.wallet,
+        vault: domain.pool,
+    }
+    if user is not None:
+        deciders[balance] = domain.account
+
+    def decided(states: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
+        earned = states[balance].balance if user is not None else domain.Balance()
+        entries = decide(domain.Books(states[claim], earned, states[budget], states[wallet], states[vault]))
+        return [
+            *((claim, event) for event in entries.claim),
+            *((balance, event) for event in entries.balance),
+            *((budget, event) for event in entries.budget),
+            *((wallet, event) for event in entries.wallet),
+        ]
+
+    return JointIntent(deciders, decided, at, metadata)
