@@ -1,0 +1,178 @@
+"""Claims through processes that are killed around every step: each is paid once, or given back; every book agrees."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+import eventlog
+import messaging
+from contracts import operations
+from contracts.testing import address, hash_of
+from eventlog import EventLog, EventTypes
+from messaging import TopicSpec, ensure
+from messaging.taken_in import taken_in
+from messaging.testing import delete_topics, eventually, read_all, send
+from rewards import claiming, domain
+
+sys.path.append(str(Path(__file__).parent))  # for claims_stage
+
+from claims_stage import DCMX, earned, opened, tell_time, told_paid
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
+
+WORKER = Path(__file__).with_name("claims_worker.py")
+PAID, UNPAID = 12, 6
+AMOUNT = 2 * DCMX
+
+
+class Workers:
+    """Processes that bring claims to their end, one after the other."""
+
+    def __init__(self, nursery: asyncio.subprocess.Process, plan: dict[str, Any]) -> None:
+        self._nursery = nursery
+        self._plan = plan
+
+    async def start(self, kill: str = "", number: int = 1, hears: bool = False, leads: bool = True) -> int:
+        """Starts one that dies at a step; returns its id."""
+        assert self._nursery.stdin is not None
+        plan = self._plan | {"kill": kill, "number": number, "hears": hears, "leads": leads}
+        self._nursery.stdin.write(json.dumps(plan).encode() + b"\n")
+        return await self.said()
+
+    async def killed(self, step: str, number: int = 1, **role: bool) -> None:
+        """Runs one until it dies at a step."""
+        await self.start(step, number, **role)
+        async with asyncio.timeout(60):
+            assert await self.said() == -signal.SIGKILL, step
+
+    async def stop(self, process: int) -> None:
+        """Kills the last one wherever it is."""
+        os.kill(process, signal.SIGKILL)
+        assert await self.said() == -signal.SIGKILL
+
+    async def said(self) -> int:
+        assert self._nursery.stdout is not None
+        return int(await self._nursery.stdout.readline())
+
+
+@asynccontextmanager
+async def nursery(plan: dict[str, Any]) -> AsyncIterator[Workers]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(WORKER),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield Workers(process, plan)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # with the worker that is left
+        await process.communicate()
+
+
+async def test_each_claim_is_paid_once_or_given_back_whatever_is_killed_when(
+    pool: asyncpg.Pool, database: str, kafka: str
+) -> None:
+    await delete_topics(kafka)
+    topics = ["chain.operations", "chain.reward-vault", "chain.commands", "rewards.events"]
+    await ensure(kafka, [*(TopicSpec(topic) for topic in topics), TopicSpec("chain.blocks", partitions=1)])
+    for library in (eventlog, messaging):
+        await pool.execute(library.install_sql())
+    users = [f"user-{n}" for n in range(PAID + UNPAID)]
+    await earned(pool, users, AMOUNT)
+    await opened(pool, len(users) * AMOUNT)
+    claims = [
+        {
+            "claim_id": claiming.claim_id_of(user),
+            "user": user,
+            "claimant": address(n),
+            "amount": AMOUNT,
+            "seconds": 3_600 if n < PAID else 0,  # the others are over before anybody can sign
+        }
+        for n, user in enumerate(users)
+    ]
+    log = EventLog(pool, EventTypes(domain.EVENTS))
+
+    async def recorded(event: str) -> int:
+        return int(await pool.fetchval("SELECT count(*) FROM events WHERE type = $1", event))
+
+    async def ended() -> bool:
+        return await recorded("ClaimSettled") == PAID and await recorded("ClaimReleased") == UNPAID
+
+    async def heard() -> bool:
+        return await taken_in(pool, kafka, "rewards", ["chain.operations", "chain.reward-vault"])
+
+    async def asked() -> bool:
+        return len(await read_all(kafka, "chain.commands")) == PAID
+
+    async with nursery({"dsn": database, "kafka": kafka, "ask": claims}) as workers:
+        for step, number in [
+            ("before ClaimReserved", 2),
+            ("after ClaimReserved", 3),
+            ("before ClaimAuthorised", 1),
+            ("after ClaimAuthorised", 1),
+        ]:
+            await workers.killed(step, number)
+        last = await workers.start()
+        await eventually(asked)
+        await workers.stop(last)
+        await _pay(kafka)
+        await workers.killed("before ClaimPaid", hears=True, leads=False)
+        last = await workers.start(hears=True, leads=False)
+        await eventually(heard)
+        await workers.stop(last)
+        await workers.killed("before ClaimSettled")
+        await workers.killed("after ClaimSettled")
+        await tell_time(kafka, 9, timedelta(minutes=1))
+        await workers.killed("before ClaimReleased")
+        await workers.killed("after ClaimReleased")
+        await workers.start()
+        await eventually(ended)
+
+    assert len(await read_all(kafka, "chain.commands")) == PAID, "each payment was asked for once"
+    counts = Counter(row["type"] for row in await pool.fetch("SELECT type FROM events"))
+    every, paid, unpaid = PAID + UNPAID, PAID, UNPAID
+    for book in ("Claim", "Rewards", "Budget", "Wallet"):
+        assert counts[f"{book}Reserved"] == every, book
+        assert counts[f"{book}Released"] == unpaid, book
+    assert counts["ClaimPaid"] == counts["RewardsSettled"] == counts["BudgetPaid"] == counts["WalletPaid"] == paid
+    budget = domain.budget.fold([one.event for one in await log.read_stream("budget/listening")])
+    assert (budget.paid, budget.reserved, budget.vault_paid) == (PAID * AMOUNT, 0, PAID * AMOUNT)
+    for n, user in enumerate(users):
+        account = domain.account.fold([one.event for one in await log.read_stream(f"listening/{user}")])
+        assert (account.balance.paid, account.balance.available) == ((AMOUNT, 0) if n < PAID else (0, AMOUNT))
+
+
+async def _pay(kafka: str) -> None:
+    """The chain: each operation is done once, and told of twice in whatever order."""
+    commands = [
+        operations.CallContract.model_validate_json(one.value) for one in await read_all(kafka, "chain.commands")
+    ]
+    assert len({command.operation_id for command in commands}) == len(commands)
+    for number, command in enumerate(commands):
+        args = command.args
+        done = operations.OperationSolidified(
+            operation_id=command.operation_id,
+            tx_id=hash_of("tx", number),
+            block_number=7,
+            block_hash=hash_of("block"),
+            fee_sun=1,
+            energy_used=1,
+        )
+        to = next(n for n in range(PAID) if address(n) == args["claimant"])
+        told = [(f"operation/{command.operation_id}", done), told_paid(args["claim_id"], int(args["amount"]), to)]
+        await send(kafka, *(told if number % 2 else reversed(told)))
