@@ -18,11 +18,14 @@ from contracts import chain
 from contracts.chain import Pool
 from contracts.testing import address, hash_of, source
 from local_stack.postgres import PostgresServer
+from messaging import TopicSpec, ensure
 from messaging.progress import read_progress
 from messaging.testing import delete_topics, eventually, send
 from rewards.app import create
 from service.testing import Running, serving
 
+EACH = 4
+"""Events of a claim that the vault has paid: it is in the books of claim, budget and wallet, too."""
 EVENTS = "SELECT events::text FROM events ORDER BY position"
 
 
@@ -80,23 +83,24 @@ async def test_a_service_restored_from_a_backup_gets_back_all_that_it_ever_publi
     postgres: PostgresServer, database: str, backup: str, kafka: str, tmp_path: Path
 ) -> None:
     await delete_topics(kafka)
+    await ensure(kafka, [TopicSpec("chain.operations")])
     await claims(kafka, 1, 40)
     async with serving(create, database, kafka) as running:
-        await eventually(lambda: has_all(running, kafka, 40))
+        await eventually(lambda: has_all(running, kafka, EACH * 40))
     await restore(postgres, database, backup)
     async with serving(create, database, kafka) as running:
         await claims(kafka, 41, 100)
-        await eventually(lambda: has_all(running, kafka, 100))
+        await eventually(lambda: has_all(running, kafka, EACH * 100))
         assert running.service.pool is not None
         lost = [row[0] for row in await running.service.pool.fetch(EVENTS)]
 
     done = await annals(backup, kafka, tmp_path, "log", "recover", "rewards", "--from-topic", "--yes")
-    assert (done["events"], done["settled"], done["rebuild"]) == (60, 60, [])
+    assert (done["events"], done["settled"], done["rebuild"]) == (EACH * 60, 60, [])
     async with serving(create, backup, kafka) as running:
         await claims(kafka, 101, 110)
-        await eventually(lambda: has_all(running, kafka, 110))
+        await eventually(lambda: has_all(running, kafka, EACH * 110))
         assert running.service.pool is not None
-        assert [row[0] for row in await running.service.pool.fetch(EVENTS)][:100] == lost
+        assert [row[0] for row in await running.service.pool.fetch(EVENTS)][: EACH * 100] == lost
         assert await running.service.pool.fetch("SELECT * FROM parked") == []
     assert all(topic["ok"] for topic in await annals(backup, kafka, tmp_path, "audit", "rewards", "--topic"))
     assert all(model["equal"] for model in await annals(backup, kafka, tmp_path, "audit", "rewards"))
