@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from contracts import operations
-from contracts.testing import address, hash_of
+from contracts.chain import BatchOpened, BatchSwept, Pool
+from contracts.testing import address, hash_of, source
 from messaging import TopicSpec, ensure
 from messaging.testing import delete_topics, eventually, read_all, send
 from rewards import claiming, domain
@@ -225,6 +227,39 @@ async def test_what_the_vault_paid_without_us_counts_against_what_it_holds(rewar
         assert (await ask(client, wish("ada", 3 * DCMX), "b")).status_code == 200
         (foreign,) = (await client.get("/claims", params={"subject": address(5)})).json()["items"]
         assert (foreign["user"], foreign["status"]) == (None, "paid")
+
+
+async def test_what_a_batch_sets_aside_is_not_promised_to_claims_until_it_comes_back(
+    rewards: Running, kafka: str
+) -> None:
+    pool = rewards.service.pool
+    assert pool is not None
+    await earned(pool, ["ada"], 10 * DCMX)
+    await opened(pool, 10 * DCMX)
+    about: dict[str, Any] = {"pool": Pool.LISTENING, "batch": 7}
+    deadline = 2_000_000_000
+    batch = BatchOpened(**about, root=hash_of(1), total=6 * DCMX, deadline=deadline, source=source(2))
+    await send(kafka, ("reward-vault/batch/7", batch))
+
+    async def shown() -> tuple[int, int]:
+        await rewards.shown()
+        async with rewards.client("ada", "user") as client:
+            (status,) = (await client.get("/pools")).json()
+        return int(status["batched"]), int(status["balance"])
+
+    async def set_aside() -> bool:
+        return await shown() == (6 * DCMX, 4 * DCMX)
+
+    await eventually(set_aside)
+    async with rewards.client("ada", "user") as client:
+        assert code(await ask(client, wish("ada", 5 * DCMX), "a")) == "vault-exhausted"
+        await send(kafka, ("reward-vault/batch/7", BatchSwept(**about, amount=2 * DCMX, source=source(3))))
+
+        async def returned() -> bool:
+            return await shown() == (4 * DCMX, 6 * DCMX)
+
+        await eventually(returned)
+        assert (await ask(client, wish("ada", 5 * DCMX), "b")).status_code == 200
 
 
 async def test_a_payment_of_other_contents_than_signed_is_put_aside_and_releases_nothing(

@@ -54,6 +54,10 @@ def translate(received: Received) -> Sequence[Intent]:
             return [_of_pool(fact)]
         case chain.PoolSwept() as swept:
             return [_of_pool(domain.PoolSwept(swept.pool, swept.to, swept.amount, swept.source))]
+        case chain.BatchOpened() as batch:
+            return [_of_pool(domain.BatchOpened(batch.pool, batch.batch, batch.total, batch.source))]
+        case chain.BatchSwept() as rest:
+            return [_of_pool(domain.BatchSwept(rest.pool, rest.batch, rest.amount, rest.source))]
         case chain.RewardClaimed() as claimed:
             paid = domain.ClaimPaid(
                 claimed.claim_id, claimed.pool, claimed.claimant, claimed.amount, claimed.day, claimed.source

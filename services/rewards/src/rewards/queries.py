@@ -99,7 +99,7 @@ def totals(subject: str) -> Query:
 def pool_status() -> Query:
     """Each pool with the period that was opened last."""
     table, period = PoolStatus.live(pools), PoolStatus.live(budgets)
-    balance = (table.c.funded - table.c.paid - table.c.swept).label("balance")
+    balance = (table.c.funded - table.c.paid - table.c.swept - table.c.batched).label("balance")
     last = sa.select(period.c.pool, sa.func.max(period.c.starts).label("starts")).group_by(period.c.pool).subquery()
     free, ends = period.c.free.label("free"), period.c.ends.label("period_ends")
     query = sa.select(table, balance, free, ends).outerjoin(last, last.c.pool == table.c.pool)

@@ -111,6 +111,7 @@ class PoolStatus(BaseModel):
     funded: Amount
     paid: Amount
     swept: Amount
+    batched: Amount = Field(description="set aside for batches, less what came back")
     balance: SignedAmount = Field(description="below zero while a claim was seen before the funding that paid it")
     reserved: Amount = Field(description="for claims on their way")
     free: Amount | None = Field(description="of the period's budget; null before the first claim")

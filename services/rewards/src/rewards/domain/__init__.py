@@ -70,7 +70,7 @@ from rewards.domain.claims import (
     notes,
 )
 from rewards.domain.origins import Place, PlacesTaken
-from rewards.domain.pools import PoolConfigured, PoolEvent, PoolFunded, PoolSwept, Vault, pool
+from rewards.domain.pools import BatchOpened, BatchSwept, PoolConfigured, PoolEvent, PoolFunded, PoolSwept, Vault, pool
 from rewards.domain.reviews import CorrectReward, RefusedReview, ReviewReward, review
 from rewards.domain.rules import Editions, PublishRules, RefusedRule, Rule, Rulebook, RulesPublished
 from rewards.domain.standing import ClientKeyRegistered, Standing, StandingReported, standing
@@ -81,6 +81,8 @@ EVENTS: dict[str, type] = {
     "PoolFunded.v1": PoolFunded,
     "PoolConfigured.v1": PoolConfigured,
     "PoolSwept.v1": PoolSwept,
+    "BatchOpened.v1": BatchOpened,
+    "BatchSwept.v1": BatchSwept,
     "ClaimReserved.v1": ClaimReserved,
     "ClaimAuthorised.v1": ClaimAuthorised,
     "PaymentDone.v1": PaymentDone,
@@ -123,6 +125,8 @@ __all__ = [
     "Authorise",
     "Balance",
     "BalanceEvent",
+    "BatchOpened",
+    "BatchSwept",
     "Books",
     "BrokenBudget",
     "Budget",

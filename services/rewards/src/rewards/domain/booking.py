@@ -176,7 +176,7 @@ def _check_limits(command: RequestClaim, books: Books, day: int) -> None:
 def _check_pool(amount: int, budget: Budget, vault: Vault) -> None:
     if amount > budget.free:
         raise ClaimRefused("budget-exhausted", f"asked for {amount}, free until {budget.ends} are {budget.free}")
-    holds = vault.funded - vault.swept - budget.vault_paid - budget.reserved
+    holds = vault.funded - vault.swept - vault.batched - budget.vault_paid - budget.reserved
     if amount > holds:
         raise ClaimRefused("vault-exhausted", f"asked for {amount}, the vault holds {max(0, holds)} for nobody yet")
 

@@ -34,7 +34,27 @@ class PoolSwept:
     source: Source
 
 
-PoolEvent = PoolFunded | PoolConfigured | PoolSwept
+@dataclass(frozen=True, slots=True)
+class BatchOpened:
+    """Many small rewards under one root: what they may come to has left the pool."""
+
+    pool: Pool
+    batch: int
+    total: Amount
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSwept:
+    """What a batch has not paid in its time has come back to the pool."""
+
+    pool: Pool
+    batch: int
+    amount: Amount
+    source: Source
+
+
+PoolEvent = PoolFunded | PoolConfigured | PoolSwept | BatchOpened | BatchSwept
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +63,7 @@ class Vault:
 
     funded: int = 0
     swept: int = 0
+    batched: int = 0  # set aside for batches, less what came back
     daily_limit: int = 0  # per account and UTC day
     active: bool = False
 
@@ -58,6 +79,10 @@ def evolve_pool(vault: Vault, event: PoolEvent) -> Vault:
             return replace(vault, funded=vault.funded + amount)
         case PoolSwept(amount=amount):
             return replace(vault, swept=vault.swept + amount)
+        case BatchOpened(total=total):
+            return replace(vault, batched=vault.batched + total)
+        case BatchSwept(amount=amount):
+            return replace(vault, batched=vault.batched - amount)
         case PoolConfigured(daily_limit=daily_limit, active=active):
             return replace(vault, daily_limit=daily_limit, active=active)
         case never:

@@ -10,12 +10,15 @@ import sqlalchemy as sa
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
 from rewards.domain import (
+    BatchOpened,
+    BatchSwept,
     BudgetOpened,
     BudgetPaid,
     BudgetReleased,
     BudgetReserved,
     ClaimPaid,
     PoolConfigured,
+    PoolEvent,
     PoolFunded,
     PoolSwept,
 )
@@ -31,6 +34,7 @@ pools = sa.Table(
     sa.Column("funded", Amount, nullable=False, default=0),
     sa.Column("paid", Amount, nullable=False, default=0),
     sa.Column("swept", Amount, nullable=False, default=0),
+    sa.Column("batched", Amount, nullable=False, default=0),  # set aside for batches, less what came back
     sa.Column("reserved", Amount, nullable=False, default=0),
     sa.Column("claims", sa.BigInteger, nullable=False, default=0),
     sa.Column("last_tx_id", sa.Text),
@@ -87,6 +91,16 @@ class PoolStatus(Projection):
         rows.increment(pools, _pool(event), swept=event.amount)
         rows.upsert(pools, _pool(event), last_tx_id=event.source.tx_id)
 
+    @on(BatchOpened)
+    def batched(self, event: BatchOpened, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.increment(pools, _pool(event), batched=event.total)
+        rows.upsert(pools, _pool(event), last_tx_id=event.source.tx_id)
+
+    @on(BatchSwept)
+    def returned(self, event: BatchSwept, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.increment(pools, _pool(event), batched=-event.amount)
+        rows.upsert(pools, _pool(event), last_tx_id=event.source.tx_id)
+
     @on(ClaimPaid)
     def paid(self, event: ClaimPaid, recorded: RecordedEvent, rows: Rows) -> None:
         rows.increment(pools, _pool(event), paid=event.amount, claims=1)
@@ -133,9 +147,7 @@ class PoolStatus(Projection):
             rows.increment(budgets, _period(event), reserved=-event.amount, paid=event.amount)
 
 
-OfPool = (
-    PoolFunded | PoolConfigured | PoolSwept | ClaimPaid | BudgetOpened | BudgetReserved | BudgetReleased | BudgetPaid
-)
+OfPool = PoolEvent | ClaimPaid | BudgetOpened | BudgetReserved | BudgetReleased | BudgetPaid
 
 
 def _pool(event: OfPool) -> dict[str, Any]:
