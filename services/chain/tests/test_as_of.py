@@ -73,7 +73,7 @@ async def test_an_answer_names_the_last_block_that_all_its_models_show(
         return await reads.first(answer(*models, **parts))
 
     events, tokens, state = BlockchainEvents(), TokenBalances(), ContractState()
-    balance = queries.token_balance(address(1))
+    balance = queries.token_balances(address(1))
     await log.append([NewEvent(WATCH, ContractsWatched({"dcmx-token": TOKEN}, "all", 1), time_of(0))])
     await shown(events, tokens, state)
     assert await of(TokenBalances, balance=balance) == {"as_of": None, "balance": []}
@@ -83,7 +83,7 @@ async def test_an_answer_names_the_last_block_that_all_its_models_show(
     first = {"block_number": 1, "block_hash": hash_of("block 1"), "block_time": "2026-01-01T00:00:03Z", "exact": True}
     assert await of(TokenBalances, balance=balance) == {
         "as_of": first,
-        "balance": [{"address": address(1), "balance": 5}],
+        "balance": [{"address": address(1), "contract": "dcmx-token", "balance": 5}],
     }
 
     await log.append([minted(2), cursor(2), minted(3), cursor(3)])
