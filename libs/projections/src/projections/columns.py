@@ -388,7 +388,7 @@ def _json(where: str) -> Callable[[Value], Value]:
             text = _json_text(value)
         except (TypeError, ValueError) as error:
             raise InvalidChange(f"{where}: not JSON: {error}") from error
-        if _JSON_NUL.search(text):
+        if "u0000" in text and _JSON_NUL.search(text):
             raise InvalidChange(f"{where}: PostgreSQL cannot store the character U+0000")
         return Json(_storable(text, where))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -67,6 +68,7 @@ class Activity(Projection):
         rows.increment(hourly_events, key, events=1)
 
 
+@lru_cache(maxsize=1_024)  # one object for an hour: rows are added up by it, and a new one is hashed anew
 def hour(time: datetime) -> datetime:
     """The hour that a block's time is in; blocks' times are in UTC."""
     return time.replace(minute=0, second=0, microsecond=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -124,14 +124,13 @@ def accounts_in(values: Iterable[Any]) -> set[str]:
 
     By their look, since a text that only looks like one does no harm: nobody can ask for an address that is none.
     """
-    return {text for text in _texts(values) if len(text) == 34 and text[0] == "T" and text != ZERO and text.isalnum()}
-
-
-def _texts(values: Iterable[Any]) -> Iterator[str]:
+    found: set[str] = set()
     for value in values:
         if type(value) is str:
-            yield value
+            if len(value) == 34 and value[0] == "T" and value != ZERO and value.isalnum():
+                found.add(value)
         elif isinstance(value, dict):
-            yield from _texts(value.values())
+            found |= accounts_in(value.values())
         elif isinstance(value, list | tuple):
-            yield from _texts(value)
+            found |= accounts_in(value)
+    return found
