@@ -9,6 +9,7 @@ from rewards import api, domain, handlers, projections, publish
 from rewards.chain_time import BLOCKS, ChainTime
 from rewards.paying import ClaimProcess
 from rewards.recorder import Recorder
+from rewards.reports import Origins
 from rewards.settings import RewardsSettings
 from rewards.verifier import verifier_of
 from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
@@ -35,8 +36,8 @@ def create(settings: RewardsSettings) -> Service:
     claims = ClaimProcess(log, executor, together, watermark, verifier, chain_time, settings.claims_look_seconds)
 
     commands, reads = Commands(settings.name, executor, together), Queries(settings.name, engine, pool)
-    key = settings.origin_key.get_secret_value()
-    routes = api.routes(settings.name, log, commands, reads, recorder, key)
+    origins = Origins(settings.origin_key.get_secret_value())
+    routes = api.routes(settings.name, executor, commands, reads, recorder, origins)
     return Service(
         settings,
         create_api(settings, routes, title="Annals rewards", version="0.1.0"),

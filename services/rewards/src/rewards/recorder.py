@@ -2,8 +2,8 @@
 
 A decision concerns several streams: the user's account, the address and the device it came from, for a referral the
 other user's account. Their rows are locked, in one order, before anything is read, so that decisions about the same
-device queue up instead of conflicting; streams that are new can still conflict, and are then decided anew. The rules
-are read under a shared lock: whoever publishes a rule waits for the decisions under way, and those that follow see it.
+device queue up instead of conflicting; streams that are new can still conflict, and are then decided anew. Nobody can
+publish a rule meanwhile (`rulebook.py`).
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.chain import Pool
 from eventlog import EventLog, Metadata, NewEvent, WrongExpectedVersion, uuid7
 from projections.garbage import fewer_collections
 from rewards import domain
 from rewards.domain.origins import evolve_origin
-from rewards.domain.rules import BUILT_IN_BOOK, Editions, Rulebook, evolve_editions, rules_stream
 from rewards.domain.standing import evolve_standing
 from rewards.domain.verdicts import States, concerned, decide, initial
+from rewards.rulebook import Rules
 
 ATTEMPTS = 10
 REMEMBERED = 50_000  # streams
-_RULES = {rules_stream(kind): kind for kind in BUILT_IN_BOOK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +47,6 @@ class Outcome:
     stream: str
     position: int
     committed: Callable[[], None]
-
-
-class Rules:
-    """The rule book, read again only once it has grown."""
-
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-        self._seen = dict.fromkeys(_RULES, 0)
-        self._book: dict[Pool, Editions] = dict(BUILT_IN_BOOK)
-
-    async def now(self, conn: Any = None, lock: str = "") -> Rulebook:
-        """All rules. With `lock` nobody publishes another one until the transaction of `conn` ends."""
-        sql = f"SELECT stream, version FROM streams WHERE stream = ANY ($1) ORDER BY stream {lock}"  # noqa: S608 - constant
-        rows = await (conn or self._log.pool).fetch(sql, list(_RULES))
-        if grown := {stream: self._seen[stream] for stream, version in rows if version > self._seen[stream]}:
-            for recorded in await self._log.read_streams(grown, conn):
-                if recorded.version == self._seen[recorded.stream] + 1:  # another task may have been faster
-                    kind = _RULES[recorded.stream]
-                    self._book[kind] = evolve_editions(self._book[kind], recorded.event)
-                    self._seen[recorded.stream] = recorded.version
-        return self._book
-
-    async def locked(self, conn: asyncpg.Connection) -> Rulebook:
-        return await self.now(conn, "FOR SHARE")
 
 
 class Recorder:
@@ -109,7 +83,7 @@ class Recorder:
         raise AssertionError("unreachable")
 
     async def _record(self, reported: Sequence[Reported], conn: asyncpg.Connection) -> Outcome:
-        book = await self.rules.locked(conn)
+        book = await self.rules.held(conn)
         versions, states = await self._load(reported, conn)
         recorded: list[domain.ActivityRecorded] = []
         sources: dict[str, Metadata] = {}

@@ -18,7 +18,7 @@ from rewards.changes import InvalidRules, changed, read_rules
 from rewards.domain.rules import Editions, Rulebook
 from rewards.domain.standing import evolve_standing, standing_stream
 from rewards.domain.verdicts import States, decide, take_in
-from rewards.recorder import Rules
+from rewards.rulebook import Rules
 
 OnProgress = Callable[[int, int], None]
 """Gets the position reached and the last one."""

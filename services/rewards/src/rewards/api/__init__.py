@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from eventlog import EventLog
+from eventlog import Executor
 from rewards.api import activity, claims, holds, rules
 from rewards.recorder import Recorder
 from rewards.reports import Origins
 from service import Commands, Queries
 
 
-def routes(service: str, log: EventLog, commands: Commands, reads: Queries, recorder: Recorder, key: str) -> APIRouter:
-    """All routes of the service; `key` is that of the origins' hashes."""
+def routes(
+    service: str, executor: Executor, commands: Commands, reads: Queries, recorder: Recorder, origins: Origins
+) -> APIRouter:
+    """All routes of the service."""
     router = APIRouter(tags=["rewards"])
     for part in (
-        activity.routes(recorder, Origins(key), service, reads),
-        rules.routes(commands, recorder.rules),
-        holds.routes(commands, log, reads),
+        activity.routes(recorder, origins, service, reads),
+        rules.routes(executor, recorder.rules),
+        holds.routes(commands, executor.log, reads),
         claims.routes(commands, reads, recorder.rules),
     ):
         router.include_router(part)

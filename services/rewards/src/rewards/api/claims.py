@@ -12,7 +12,7 @@ from contracts.chain import Pool
 from contracts.values import Address, Amount, SignedAmount
 from rewards import claiming, domain, projections, queries
 from rewards.api.common import Strict, SubjectId, User, may_act_for
-from rewards.recorder import Rules
+from rewards.rulebook import Rules
 from service import After, Commands, IdempotencyKey, Page, Paging, Problem, Queries, metadata_of, unchanged
 
 PoolName = Literal["sharing", "listening", "bandwidth", "voting", "referral"]

@@ -8,12 +8,13 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from eventlog import Executor
 from rewards import domain, handlers
 from rewards.api.common import Anybody, Moment, Officer, Strict, Tagged, kind_named
 from rewards.changes import InvalidRules, changed, parameters
 from rewards.domain.rules import NOTICE
-from rewards.recorder import Rules
-from service import Commands, IdempotencyKey, Problem, Recorded, metadata_of
+from rewards.rulebook import Rules
+from service import IdempotencyKey, Problem, Recorded, metadata_of
 
 
 class RuleChange(Strict):
@@ -32,7 +33,7 @@ class RuleVersion(BaseModel):
     parameters: dict[str, Any]
 
 
-def routes(commands: Commands, rules: Rules) -> APIRouter:
+def routes(executor: Executor, rules: Rules) -> APIRouter:
     router = APIRouter(route_class=Tagged)
 
     @router.get("/rules", summary="The rules that are in force now")
@@ -52,11 +53,12 @@ def routes(commands: Commands, rules: Rules) -> APIRouter:
         try:
             rule = changed(pool, last.rule, body.parameters)
             command = domain.PublishRules(pool, rule, body.effective_from, caller.subject, datetime.now(UTC))
-            return await commands.execute([handlers.publish_rules(command, metadata_of(caller, key))])
+            execution = await rules.publish(executor, handlers.publish_rules(command, metadata_of(caller, key)))
         except InvalidRules as error:
             raise Problem(422, "invalid-rule", "The rule is not valid.", str(error)) from None
         except domain.RefusedRule as refused:
             raise Problem(422, refused.code, "The rule can't be published.", str(refused)) from None
+        return Recorded(events=len(execution.events[0]))
 
     return router
 
