@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import appends
+import budgets
 import heads
 import ingestion
 import journey
@@ -13,6 +14,6 @@ import streams
 
 PATHS = {
     path.name: path
-    for module in (appends, reads, streams, heads, ingestion, journey, rewarding, peers)
+    for module in (appends, reads, streams, heads, ingestion, journey, rewarding, budgets, peers)
     for path in module.PATHS
 }

@@ -7,13 +7,16 @@ different books. An advisory lock, since a kind whose first rule is still built 
 
 from __future__ import annotations
 
+from time import monotonic
+
 import asyncpg
 
 from contracts.chain import Pool
 from eventlog import EventLog, Execution, Executor, Intent
-from rewards.domain.rules import BUILT_IN_BOOK, Editions, Rulebook, evolve_editions, rules_stream
+from rewards.domain.rules import BUILT_IN_BOOK, NOTICE, Editions, Rulebook, evolve_editions, rules_stream
 
 _LOCK = (1095650892, 2)  # of advisory locks: the first number is Annals', the second ours in this database
+RECENT_SECONDS = NOTICE.total_seconds() / 10
 _STREAMS = {rules_stream(kind): kind for kind in BUILT_IN_BOOK}
 
 
@@ -24,6 +27,15 @@ class Rules:
         self._log = log
         self._seen = dict.fromkeys(_STREAMS, 0)
         self._book: dict[Pool, Editions] = dict(BUILT_IN_BOOK)
+        self._read_at = -RECENT_SECONDS
+
+    async def recent(self) -> Rulebook:
+        """All rules as of a minute ago or later: those in force now are among them, for each is published earlier."""
+        began = monotonic()
+        if began - self._read_at >= RECENT_SECONDS:
+            await self.now()
+            self._read_at = began
+        return dict(self._book)
 
     async def now(self, conn: asyncpg.Connection | None = None) -> Rulebook:
         """All rules that are published, those too that are not in force yet."""

@@ -144,7 +144,7 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
         may_act_for(caller, {body.user})
         pool, claim_id = Pool[body.pool.upper()], claiming.claim_id_of(key)
         terms = (body.user, pool, body.claimant, body.amount, body.payer)
-        now, book = datetime.now(UTC), await rules.now()
+        now, book = datetime.now(UTC), await rules.recent()
         command = domain.RequestClaim(claim_id, *terms, now, domain.pool_rule(book[pool].at(now)))
         try:
             intent = claiming.request(command, metadata_of(caller, key))
