@@ -163,9 +163,7 @@ async def test_what_other_services_report_is_rewarded_once_and_a_contradiction_i
     heard = told.ReportListen(**facts, listened_seconds=99, address_key="a" * 32)
     other = told.ReportListen(**facts, listened_seconds=98)
     vote = told.ReportVote(user="ada", activity_id="v1", at=ENDED, track_id="t1", like=True)
-    await ensure(
-        kafka, [TopicSpec(name) for name in handlers.TOPICS]
-    )  # it begins when all are there
+    await ensure(kafka, [TopicSpec(name) for name in handlers.TOPICS])  # it begins when all are there
     await send(kafka, ("ada", heard), ("ada", heard), ("ada", other), ("ada", vote))
 
     async def recorded() -> bool:
