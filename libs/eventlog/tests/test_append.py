@@ -212,6 +212,18 @@ async def test_events_of_some_types_can_be_selected_and_pages_follow_each_other(
     assert [e.stream for e in await log.read_streams({"a": 9, "b": 0, "none": 0})] == ["a", "b"]
 
 
+async def test_streams_are_read_together_in_the_order_of_the_log_and_pages_follow_each_other(log: EventLog) -> None:
+    positions = []
+    for i in range(9):
+        positions.append((await log.append([credited("abc"[i % 3], i)])).position)
+    first = await log.read_together(["c", "a", "none"], 0, positions[-1], limit=4)
+    rest = await log.read_together(["c", "a"], first[-1].position, positions[-1], limit=4)
+    assert [e.event.amount for e in first + rest] == [0, 2, 3, 5, 6, 8]
+    assert [e.event.amount for e in await log.read_together(["a", "b"], positions[2], positions[5])] == [3, 4]
+    assert await log.read_together(["a"], 0, positions[-1], types=["Debited"]) == []
+    assert await log.read_together([], 0, positions[-1]) == []
+
+
 async def test_a_stream_tells_its_version_and_its_last_event(log: EventLog) -> None:
     assert (await log.version("s"), await log.last("s")) == (0, None)
     await log.append([credited("s", 1), credited("other", 2), credited("s", 3)])

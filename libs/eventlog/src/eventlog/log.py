@@ -131,6 +131,26 @@ class EventLog:
         sql = f"SELECT {_COLUMNS} FROM events WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3"  # noqa: S608 - constant columns
         return self._recorded(await (conn or self.pool).fetch(sql, stream, after_version, limit))
 
+    async def read_together(
+        self, streams: Iterable[str], after: int, upto: int, limit: int = 500, types: Iterable[str] | None = None
+    ) -> list[RecordedEvent]:
+        """Events of some streams with after < position <= upto in order of position, the first `limit` of them.
+
+        Costs what is found, and looks at what these streams have after `after`, whatever else the log has. Nothing is
+        missed provided `upto` is at most the horizon of a Watermark.
+        """
+        columns = ", ".join("e." + name for name in _COLUMNS.split(", "))
+        sql = f"""SELECT {columns} FROM unnest($1::text[]) AS wanted(stream)
+                  CROSS JOIN LATERAL (SELECT coalesce((
+                      SELECT version FROM events WHERE stream = wanted.stream AND position <= $2
+                      ORDER BY version DESC LIMIT 1), 0) AS version) AS seen
+                  CROSS JOIN LATERAL (
+                      SELECT * FROM events WHERE stream = wanted.stream AND version > seen.version AND position <= $3
+                      AND ($5::text[] IS NULL OR type = ANY ($5)) ORDER BY version LIMIT $4) AS e
+                  ORDER BY e.position LIMIT $4"""  # noqa: S608 - constant columns
+        names = list(types) if types is not None else None
+        return self._recorded(await self.pool.fetch(sql, list(streams), after, upto, limit, names))
+
     async def version(self, stream: str, conn: asyncpg.Connection | None = None) -> int:
         """The version of a stream's last event; 0 when it has none."""
         found = await (conn or self.pool).fetchval("SELECT version FROM streams WHERE stream = $1", stream)

@@ -16,7 +16,7 @@ from service.problems import Problem
 from service.process import Service
 from service.queries import Queries, not_found
 from service.settings import ServiceSettings, env_example
-from service.streams import EventStream, LastEventId, StreamEvent, followed
+from service.streams import EventStream, LastEventId, StreamEvent, followed, grown
 from service.trace import current_traceparent
 from service.web import create_api
 from service.workers import Worker
@@ -54,6 +54,7 @@ __all__ = [
     "followed",
     "get_logger",
     "grant_runtime",
+    "grown",
     "is_transient",
     "kafka_check",
     "main",

@@ -180,10 +180,18 @@ async def followed(
 
     Costs one short query each time the log has grown, four times a second at most.
     """
+    horizon = watermark.position  # read first: what the query doesn't find yet will be above it
     while True:
-        horizon = watermark.position  # read first: what the query doesn't find yet will be above it
         for event in await log.read_stream(stream, after):
             yield event
             after = event.version
-        await asyncio.sleep(LOOK_SECONDS)
-        await watermark.beyond(horizon, QUIET_SECONDS)
+        horizon = await grown(watermark, horizon)
+
+
+async def grown(watermark: Watermark, horizon: int) -> int:
+    """The horizon once there may be something above `horizon`: soon after it is appended, four times a second at most.
+
+    For streams of their own making; what is above the horizon is not told yet.
+    """
+    await asyncio.sleep(LOOK_SECONDS)
+    return await watermark.beyond(horizon, QUIET_SECONDS)

@@ -74,10 +74,10 @@ async def serving(create: Callable[[S], Service], database: str, kafka: str, **s
 
 
 async def events_of(
-    client: httpx.AsyncClient, path: str, last_event_id: int = 0
+    client: httpx.AsyncClient, path: str, last_event_id: int | None = 0
 ) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
     """The events of an event stream as they come, until it ends: id, name, data. Raises HTTPStatusError."""
-    headers = {"last-event-id": str(last_event_id)}
+    headers = {"last-event-id": str(last_event_id)} if last_event_id is not None else {}
     async with client.stream("GET", path, headers=headers) as response:
         response.raise_for_status()
         fields: dict[str, str] = {}

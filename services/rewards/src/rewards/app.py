@@ -37,7 +37,7 @@ def create(settings: RewardsSettings) -> Service:
 
     commands, reads = Commands(settings.name, executor, together), Queries(settings.name, engine, pool)
     origins = Origins(settings.origin_key.get_secret_value())
-    routes = api.routes(settings.name, executor, commands, reads, recorder, origins)
+    routes = api.routes(settings.name, executor, watermark, commands, reads, recorder, origins)
     return Service(
         settings,
         create_api(settings, routes, title="Annals rewards", version="0.1.0"),

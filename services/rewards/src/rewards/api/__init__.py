@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from eventlog import Executor
-from rewards.api import activity, claims, holds, rules
+from eventlog import Executor, Watermark
+from rewards.api import activity, claims, holds, live, rules
 from rewards.recorder import Recorder
 from rewards.reports import Origins
 from service import Commands, Queries
 
 
 def routes(
-    service: str, executor: Executor, commands: Commands, reads: Queries, recorder: Recorder, origins: Origins
+    service: str,
+    executor: Executor,
+    watermark: Watermark,
+    commands: Commands,
+    reads: Queries,
+    recorder: Recorder,
+    origins: Origins,
 ) -> APIRouter:
     """All routes of the service."""
     router = APIRouter(tags=["rewards"])
@@ -21,6 +27,7 @@ def routes(
         rules.routes(executor, recorder.rules),
         holds.routes(commands, executor.log, reads),
         claims.routes(commands, reads, recorder.rules),
+        live.routes(service, executor.log, watermark),
     ):
         router.include_router(part)
     return router
