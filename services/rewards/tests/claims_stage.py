@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,8 @@ from contracts.testing import address, hash_of, source
 from eventlog import EventLog, EventTypes, NewEvent
 from messaging.testing import headers, send_raw
 from rewards import domain
+from rewards.domain.budget import pool_rule as rule_of
+from rewards.domain.rules import BUILT_IN
 from tron.keys import Key
 
 DCMX = 10**18
@@ -25,6 +28,11 @@ SETTINGS: dict[str, Any] = {
     "chain_id": 9,
     "claims_look_seconds": 0.2,
 }
+
+
+def pool_rule(**changed: Any) -> domain.PoolRule:
+    """The built-in rule of the listening pool's claims, with some parameters changed."""
+    return replace(rule_of(BUILT_IN[Pool.LISTENING]), **changed)
 
 
 def grant(user: str, amount: int, pool: Pool = Pool.LISTENING) -> domain.RewardCorrected:

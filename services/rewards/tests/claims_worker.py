@@ -31,7 +31,7 @@ from tron.signers import LocalSigner
 
 sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
-from claims_stage import SETTINGS, VERIFIER
+from claims_stage import SETTINGS, VERIFIER, pool_rule
 
 
 class DoomedLog(EventLog):
@@ -55,7 +55,7 @@ class DoomedLog(EventLog):
 
 async def ask(together: Together, claims: list[dict[str, Any]]) -> None:
     async def one(claim: dict[str, Any]) -> None:
-        rule = domain.PoolRule(claim_seconds=claim.pop("seconds"))
+        rule = pool_rule(claim_seconds=claim.pop("seconds"))
         terms = {"pool": Pool.LISTENING, "payer": "service", "at": datetime.now(UTC), "rule": rule}
         command = domain.RequestClaim(**claim, **terms)
         await together.execute(claiming.request(command, Metadata()), claiming.budget_stream(Pool.LISTENING))

@@ -6,7 +6,8 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,17 +17,19 @@ import pytest
 from contracts import operations
 from contracts.chain import BatchOpened, BatchSwept, Pool
 from contracts.testing import address, hash_of, source
+from eventlog import EventLog, EventTypes, NewEvent
 from messaging import TopicSpec, ensure
 from messaging.testing import delete_topics, eventually, read_all, send
 from rewards import claiming, domain
 from rewards.app import create
+from rewards.domain.rules import BUILT_IN, rules_stream
 from service.testing import Running, serving
 from tron.claims import claim_digest
 from tron.keys import signer
 
 sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
-from claims_stage import DCMX, SETTINGS, VERIFIER, ask, code, earned, opened, tell_time, told_paid, wish
+from claims_stage import DCMX, SETTINGS, VERIFIER, ask, code, earned, opened, pool_rule, tell_time, told_paid, wish
 
 pytestmark = pytest.mark.timeout(120)
 DAY = timedelta(days=1)
@@ -148,12 +151,38 @@ async def test_a_claim_is_refused_with_the_reason(rewards: Running, monkeypatch:
             assert code(answer) == reason, answer.text
         assert (await ask(client, wish("ada", 5 * DCMX), "a")).status_code == 200
         assert code(await ask(client, wish("bob", 5 * DCMX), "b")) == "wallet-daily-limit", "the address has had enough"
-        monkeypatch.setattr(domain, "pool_rule", lambda _: domain.PoolRule(daily_limit=9 * DCMX, budget=6 * DCMX))
+        monkeypatch.setattr(domain, "pool_rule", lambda _: pool_rule(daily_limit=9 * DCMX, budget=6 * DCMX))
         assert code(await ask(client, wish("ada", 5 * DCMX, to=2), "c")) == "user-daily-limit"
         sharing = await ask(client, {**wish("ada", DCMX), "pool": "sharing"}, "d")
         assert (sharing.status_code, code(sharing)) == (409, "pool-inactive")
     async with rewards.client("bob", "user") as bob:
         assert (await ask(bob, wish("ada", DCMX), "e")).status_code == 403
+
+
+async def test_the_terms_of_a_claim_are_those_of_the_rule_that_is_in_force_when_it_is_made(rewards: Running) -> None:
+    pool = rewards.service.pool
+    assert pool is not None
+    now, built_in = datetime.now(UTC), BUILT_IN[Pool.LISTENING].rule
+    rule = replace(built_in, claim_daily_limit=4 * DCMX, claim_seconds=600, budget=3 * DCMX)
+    published = [
+        domain.RulesPublished(Pool.LISTENING, version, at, "olga", now - DAY, terms)
+        for version, at, terms in ((2, now - DAY / 2, rule), (3, now + DAY, replace(rule, budget=DCMX)))
+    ]
+    log = EventLog(pool, EventTypes(domain.EVENTS))
+    await log.append([NewEvent(rules_stream(Pool.LISTENING), event, now) for event in published])
+    await earned(pool, ["ada", "bob"], 60 * DCMX)
+    await opened(pool, 50 * DCMX)
+    async with rewards.client("player", "service") as client:
+        assert code(await ask(client, wish("ada", 5 * DCMX), "a")) == "user-daily-limit"
+        assert code(await ask(client, wish("ada", 4 * DCMX), "b")) == "budget-exhausted"
+        made = await ask(client, wish("ada", 2 * DCMX), "c")
+        after = {"annals-after": made.json()["token"]}
+        claim = (await client.get(f"/claims/{made.json()['claim_id']}", headers=after)).json()
+        since = datetime.fromisoformat(claim["since"])
+        assert (claim["rule_version"], claim["deadline"]) == (2, int(since.timestamp()) + 600)
+        [shown] = [one for one in (await client.get("/rules")).json() if one["kind"] == "listening"]
+        assert shown["parameters"]["claim_daily_limit"] == str(4 * DCMX)
+        assert (shown["author"], shown["parameters"]["claim_seconds"]) == ("olga", 600)
 
 
 async def test_a_claim_that_nobody_brings_is_released_once_the_chain_is_past_it(rewards: Running, kafka: str) -> None:
@@ -162,7 +191,7 @@ async def test_a_claim_that_nobody_brings_is_released_once_the_chain_is_past_it(
     assert pool is not None
     await earned(pool, ["ada"], 5 * DCMX)
     await opened(pool, 100 * DCMX)
-    rule = domain.PoolRule(claim_seconds=0)
+    rule = pool_rule(claim_seconds=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(domain, "pool_rule", lambda _: rule)
         async with rewards.client("ada", "user") as client:
@@ -177,7 +206,7 @@ async def test_a_claim_that_nobody_brings_is_released_once_the_chain_is_past_it(
             await eventually(released)
             story = (await client.get(f"/claims/{ids[1]}")).json()
             assert (story["status"], story["reason"]) == ("released", "never-authorised")
-            patch.setattr(domain, "pool_rule", lambda _: domain.PoolRule())
+            patch.setattr(domain, "pool_rule", lambda _: pool_rule())
             assert (await ask(client, wish("ada", 4 * DCMX), "again")).status_code == 200, "it can be claimed again"
 
             async def settled() -> bool:
@@ -270,7 +299,7 @@ async def test_a_payment_of_other_contents_than_signed_is_put_aside_and_releases
     await earned(pool, ["ada"], 5 * DCMX)
     await opened(pool, 100 * DCMX)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(domain, "pool_rule", lambda _: domain.PoolRule(claim_seconds=0))
+        patch.setattr(domain, "pool_rule", lambda _: pool_rule(claim_seconds=0))
         async with rewards.client("ada", "user") as client:
             ids = [(await ask(client, wish("ada", DCMX), f"c{n}")).json()["claim_id"] for n in range(2)]
     await send(kafka, told_paid(ids[0], 2 * DCMX))

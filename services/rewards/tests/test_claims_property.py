@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
+from claims_stage import pool_rule
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -21,7 +22,7 @@ from eventlog import Intent, JointIntent, Metadata
 from rewards import claiming, domain
 
 START = datetime(2026, 5, 1, 20, tzinfo=UTC)
-RULE = domain.PoolRule(budget=24, period="day", roll_over="capped", roll_over_cap=8, daily_limit=16)
+RULE = pool_rule(budget=24, period="day", roll_over="capped", roll_over_cap=8, daily_limit=16)
 VAULT_LIMIT = 14
 STEPS = 10_000
 POOL = Pool.LISTENING

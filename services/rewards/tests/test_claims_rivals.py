@@ -19,7 +19,7 @@ from rewards import claiming, domain
 
 sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
-from claims_stage import earned, opened
+from claims_stage import earned, opened, pool_rule
 
 USERS, CLAIMS, HOLDS = 4, 40, 90
 BUDGET = claiming.budget_stream(Pool.LISTENING)
@@ -36,7 +36,7 @@ async def test_rivals_who_reserve_settle_and_release_the_same_claims_leave_books
     async def life(number: int, rival: Together) -> None:
         claim_id, user, to = claiming.claim_id_of(str(number)), f"user-{number % USERS}", address(number % USERS)
         terms = (claim_id, user, Pool.LISTENING, to, 1 + number % 7, "service", now)
-        rule = domain.PoolRule(claim_seconds=0)
+        rule = pool_rule(claim_seconds=0)
         decide = partial(rival.execute, meeting=BUDGET)
         try:
             await decide(claiming.request(domain.RequestClaim(*terms, rule), Metadata()))  # type: ignore[arg-type]

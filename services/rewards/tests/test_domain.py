@@ -295,6 +295,9 @@ def test_a_rule_is_announced_ahead_and_in_order() -> None:
         {"track_share_bps": 10_001},
         {"streak_days": 8},
         {"cool_down_seconds": 86_401},
+        {"claim_seconds": 59},
+        {"claim_seconds": 86_401},
+        {"claim_daily_limit": -1},
     ],
 )
 def test_a_rule_that_cannot_hold_is_refused_by_the_name_of_its_parameter(parameters: dict[str, int]) -> None:

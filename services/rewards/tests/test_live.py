@@ -21,7 +21,7 @@ from service.testing import Running, events_of, serving
 
 sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
-from claims_stage import DCMX, SETTINGS, ask, earned, opened, tell_time, told_paid, wish
+from claims_stage import DCMX, SETTINGS, ask, earned, opened, pool_rule, tell_time, told_paid, wish
 
 pytestmark = pytest.mark.timeout(120)
 ADA = "/users/ada/rewards/stream"
@@ -82,7 +82,7 @@ async def test_a_user_is_told_of_rewards_and_of_each_step_of_a_claim_and_misses_
 async def test_a_claim_that_is_given_back_is_told_with_the_reason(
     rewards: Running, log_pool: asyncpg.Pool, kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(domain, "pool_rule", lambda _: domain.PoolRule(claim_seconds=0))
+    monkeypatch.setattr(domain, "pool_rule", lambda _: pool_rule(claim_seconds=0))
     async with rewards.client("ada", "user") as ada:
         assert (await ask(ada, wish("ada", DCMX))).status_code == 200
     await tell_time(kafka, 9, timedelta(days=1))

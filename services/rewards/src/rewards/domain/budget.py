@@ -11,26 +11,32 @@ from contracts.values import Amount, Hash
 from eventlog import Decider
 from rewards.domain.rules import RulesPublished
 
-DCMX = 10**18
-
 
 @dataclass(frozen=True, slots=True)
 class PoolRule:
-    """What the rules say of a pool's claims. Amounts are in 10^-18 DCMX; periods are those of UTC."""
+    """What a version of the rules says of a pool's claims."""
 
-    version: int = 1
-    budget: int = 100_000 * DCMX  # of each period
-    period: Literal["day", "week", "month"] = "week"
-    roll_over: Literal["none", "all", "capped"] = "none"  # what becomes of what a period leaves over
-    roll_over_cap: int = 0
-    daily_limit: int = 100 * DCMX  # that a user may claim in a UTC day; 0 is none
-    claim_seconds: int = 1800  # how long a claim may be on its way: an authorisation is good for so long
+    version: int
+    budget: int
+    period: Literal["day", "week", "month"]
+    roll_over: Literal["none", "all", "capped"]
+    roll_over_cap: int
+    daily_limit: int
+    claim_seconds: int
 
 
 def pool_rule(edition: RulesPublished) -> PoolRule:
     """The part of a rule that is about claims."""
     rule = edition.rule
-    return PoolRule(edition.version, rule.budget, rule.budget_period, rule.roll_over, rule.roll_over_cap)
+    return PoolRule(
+        edition.version,
+        rule.budget,
+        rule.budget_period,
+        rule.roll_over,
+        rule.roll_over_cap,
+        rule.claim_daily_limit,
+        rule.claim_seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from eventlog import Decider
 
 NOTICE = timedelta(minutes=10)
 FUTURE = timedelta(minutes=5)  # clocks of players differ a little
+CLAIM_SECONDS = range(60, 86_400 + 1)
+"""A claim has to be signed, sent and included in this time; what it sets aside is nobody else's as long."""
 LONGEST_WAIT = timedelta(days=7)
 """No rule may accept activities that are older: what an account remembers reaches back a day further."""
 
@@ -31,6 +33,7 @@ class Rule:
     """Everything that decides about one kind of reward. Amounts are in 10^-18 DCMX; a limit of 0 is none.
 
     Hours and days are those of UTC. `daily_limit` is per user; the other limits count activities that were rewarded.
+    What is said of claims holds for those that are made from then on; a budget, from the next period on.
     """
 
     amount: Amount
@@ -55,10 +58,12 @@ class Rule:
     streak_bonus_bps: int = 0
     hold_score: int = 0  # from this score on rewards wait for a review
 
-    # Of the pool; claims are paid from it.
+    # Of claims, which are paid from the pool.
+    claim_daily_limit: Amount = 100 * DCMX  # that a user may claim
+    claim_seconds: int = 1_800  # how long a claim may be on its way: an authorisation is good for so long
     budget: Amount = 0
     budget_period: Literal["day", "week", "month"] = "week"
-    roll_over: Literal["none", "all", "capped"] = "none"
+    roll_over: Literal["none", "all", "capped"] = "none"  # what becomes of what a period leaves over
     roll_over_cap: Amount = 0
 
     def needed_seconds(self, track_seconds: int) -> int:
@@ -213,6 +218,8 @@ def flaw(rule: Rule, kind: Pool) -> str | None:
         return "streak_days: expected at most 7"
     if rule.cool_down_seconds > 86_400:
         return "cool_down_seconds: expected at most a day"
+    if rule.claim_seconds not in CLAIM_SECONDS:
+        return f"claim_seconds: expected {CLAIM_SECONDS.start} to {CLAIM_SECONDS.stop - 1}"
     if kind is Pool.BANDWIDTH and not rule.unit_bytes:
         return "unit_bytes: expected 1 or more"
     return None
