@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -28,6 +29,7 @@ from rewards.rulebook import Rules
 
 ATTEMPTS = 10
 REMEMBERED = 50_000  # streams
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +71,9 @@ class Recorder:
     async def _recorded(self, reported: Sequence[Reported], conn: asyncpg.Connection | None) -> Outcome:
         if conn is not None:
             return await self._record(reported, conn)
-        for attempt in range(ATTEMPTS):
-            try:
-                async with self._log.pool.acquire() as own, own.transaction():
-                    outcome = await self._record(reported, own)
-            except (WrongExpectedVersion, asyncpg.DeadlockDetectedError):
-                if attempt == ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
-            else:
-                outcome.committed()
-                return outcome
-        raise AssertionError("unreachable")
+        outcome = await in_one(self._log.pool, partial(self._record, reported))
+        outcome.committed()
+        return outcome
 
     async def _record(self, reported: Sequence[Reported], conn: asyncpg.Connection) -> Outcome:
         book = await self.rules.held(conn)
@@ -131,6 +124,19 @@ class Recorder:
         self._cache.move_to_end(stream)
         while len(self._cache) > REMEMBERED:
             self._cache.popitem(last=False)
+
+
+async def in_one(pool: asyncpg.Pool, decide: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    """What is decided and appended in one transaction; decided anew after a conflict."""
+    for attempt in range(ATTEMPTS):
+        try:
+            async with pool.acquire() as conn, conn.transaction():
+                return await decide(conn)
+        except (WrongExpectedVersion, asyncpg.DeadlockDetectedError):
+            if attempt == ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
+    raise AssertionError("unreachable")
 
 
 _EVOLVE: Mapping[str, Callable[[Any, Any], Any]] = {

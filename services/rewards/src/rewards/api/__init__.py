@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from eventlog import Executor, Watermark
-from rewards.api import activity, claims, holds, live, rules
+from rewards.api import activity, claims, holds, live, playing, rules
 from rewards.recorder import Recorder
 from rewards.reports import Origins
 from service import Commands, Queries
@@ -24,6 +24,7 @@ def routes(
     router = APIRouter(tags=["rewards"])
     for part in (
         activity.routes(recorder, origins, service, reads),
+        playing.routes(service, executor, recorder, origins),
         rules.routes(executor, recorder.rules),
         holds.routes(commands, executor.log, reads),
         claims.routes(commands, reads, recorder.rules),

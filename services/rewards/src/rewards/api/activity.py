@@ -19,7 +19,7 @@ from service import After, Caller, IdempotencyKey, Page, Paging, Problem, Querie
 MOST = 500
 
 
-class _From(Strict):
+class From(Strict):
     """Where it came from; kept as keyed hashes only."""
 
     device: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -28,27 +28,27 @@ class _From(Strict):
     )
 
 
-class Listen(_From, told.ListenFacts):
+class Listen(From, told.ListenFacts):
     kind: Literal["listen"]
 
 
-class Share(_From, told.ShareFacts):
+class Share(From, told.ShareFacts):
     kind: Literal["share"]
 
 
-class Vote(_From, told.VoteFacts):
+class Vote(From, told.VoteFacts):
     kind: Literal["vote"]
 
 
-class Skip(_From, told.SkipFacts):
+class Skip(From, told.SkipFacts):
     kind: Literal["skip"]
 
 
-class Referral(_From, told.ReferralFacts):
+class Referral(From, told.ReferralFacts):
     kind: Literal["referral"]
 
 
-class Transfer(_From, told.TransferFacts):
+class Transfer(From, told.TransferFacts):
     kind: Literal["transfer"]
 
 
@@ -160,7 +160,7 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
         now, metadata = datetime.now(UTC), metadata_of(caller, key)
         peer = request.client.host if request.client is not None else None
         reported = [
-            Reported(reports.report(activity, _origin(origins, activity, caller, peer), now), metadata)
+            Reported(reports.report(activity, origin_of(origins, activity, caller, peer), now), metadata)
             for activity in body.activities
         ]
         try:
@@ -170,7 +170,7 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
             title = "The activity contradicts what is on record."
             raise Problem(409, "activity-conflict", title, detail, activity_id=conflict.activity_id) from None
         token = Token(log=service, stream=outcome.stream, position=outcome.position) if outcome.appended else None
-        results = [_result(recorded) for recorded in outcome.recorded]
+        results = [result_of(recorded) for recorded in outcome.recorded]
         return Reportedly(events=outcome.appended, token=token.encode() if token else None, results=results)
 
     def listing(path: str, projection: type[ActivityRewards], shown: type[Reward], summary: str) -> None:
@@ -232,7 +232,7 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
     return router
 
 
-def _origin(origins: reports.Origins, activity: _From, caller: Caller, peer: str | None) -> domain.Origin:
+def origin_of(origins: reports.Origins, activity: From, caller: Caller, peer: str | None) -> domain.Origin:
     """A service speaks for users elsewhere: its own address says nothing of them."""
     if caller.roles & {"service", "admin"}:
         return origins.of(activity.address, activity.device)
@@ -241,7 +241,7 @@ def _origin(origins: reports.Origins, activity: _From, caller: Caller, peer: str
     return origins.of(peer, activity.device)
 
 
-def _result(recorded: domain.ActivityRecorded) -> Result:
+def result_of(recorded: domain.ActivityRecorded) -> Result:
     verdict = recorded.verdict
     return Result(
         activity_id=recorded.activity.id,

@@ -70,6 +70,7 @@ from rewards.domain.claims import (
     notes,
 )
 from rewards.domain.origins import Place, PlacesTaken
+from rewards.domain.playing import PartHeard, Playing, PlayingEnded, PlayingStarted, RefusedPart, playing
 from rewards.domain.pools import BatchOpened, BatchSwept, PoolConfigured, PoolEvent, PoolFunded, PoolSwept, Vault, pool
 from rewards.domain.reviews import CorrectReward, RefusedReview, ReviewReward, review
 from rewards.domain.rules import Editions, PublishRules, RefusedRule, Rule, Rulebook, RulesPublished
@@ -110,6 +111,9 @@ EVENTS: dict[str, type] = {
     "Referred.v1": Referred,
     "SkipRecorded.v1": SkipRecorded,
     "PlacesTaken.v1": PlacesTaken,
+    "PlayingStarted.v1": PlayingStarted,
+    "PartHeard.v1": PartHeard,
+    "PlayingEnded.v1": PlayingEnded,
     "RewardApproved.v1": RewardApproved,
     "RewardRejected.v1": RewardRejected,
     "RewardCorrected.v1": RewardCorrected,
@@ -151,10 +155,14 @@ __all__ = [
     "Listen",
     "ListenRecorded",
     "Origin",
+    "PartHeard",
     "PaymentDone",
     "PaymentFailed",
     "Place",
     "PlacesTaken",
+    "Playing",
+    "PlayingEnded",
+    "PlayingStarted",
     "PoolConfigured",
     "PoolEvent",
     "PoolFunded",
@@ -164,6 +172,7 @@ __all__ = [
     "Referral",
     "ReferralRecorded",
     "Referred",
+    "RefusedPart",
     "RefusedReview",
     "RefusedRule",
     "ReleaseClaim",
@@ -202,6 +211,7 @@ __all__ = [
     "claim",
     "evolve_account",
     "notes",
+    "playing",
     "pool",
     "pool_rule",
     "release_claim",
