@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from eventlog import Executor, Watermark
-from rewards.api import activity, claims, holds, live, playing, rules
+from rewards.api import activity, claims, holds, live, playing, rules, zk
 from rewards.recorder import Recorder
 from rewards.reports import Origins
 from service import Commands, Queries
@@ -29,6 +29,7 @@ def routes(
         holds.routes(commands, executor.log, reads),
         claims.routes(commands, reads, recorder.rules),
         live.routes(service, executor.log, watermark),
+        zk.routes(commands),
     ):
         router.include_router(part)
     return router

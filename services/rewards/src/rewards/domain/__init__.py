@@ -69,6 +69,16 @@ from rewards.domain.claims import (
     claim,
     notes,
 )
+from rewards.domain.members import (
+    MemberRefused,
+    MemberRegistered,
+    MemberTaken,
+    RegisterMember,
+    first_day,
+    member,
+    member_in,
+    period_of,
+)
 from rewards.domain.origins import Place, PlacesTaken
 from rewards.domain.playing import PartHeard, Playing, PlayingEnded, PlayingStarted, RefusedPart, playing
 from rewards.domain.pools import BatchOpened, BatchSwept, PoolConfigured, PoolEvent, PoolFunded, PoolSwept, Vault, pool
@@ -119,6 +129,8 @@ EVENTS: dict[str, type] = {
     "RewardCorrected.v1": RewardCorrected,
     "StandingReported.v1": StandingReported,
     "ClientKeyRegistered.v1": ClientKeyRegistered,
+    "MemberRegistered.v1": MemberRegistered,
+    "MemberTaken.v1": MemberTaken,
 }
 
 __all__ = [
@@ -154,6 +166,9 @@ __all__ = [
     "Entries",
     "Listen",
     "ListenRecorded",
+    "MemberRefused",
+    "MemberRegistered",
+    "MemberTaken",
     "Origin",
     "PartHeard",
     "PaymentDone",
@@ -175,6 +190,7 @@ __all__ = [
     "RefusedPart",
     "RefusedReview",
     "RefusedRule",
+    "RegisterMember",
     "ReleaseClaim",
     "Report",
     "RequestClaim",
@@ -210,7 +226,11 @@ __all__ = [
     "budget",
     "claim",
     "evolve_account",
+    "first_day",
+    "member",
+    "member_in",
     "notes",
+    "period_of",
     "playing",
     "pool",
     "pool_rule",
