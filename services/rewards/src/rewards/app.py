@@ -8,6 +8,7 @@ from projections import Freshness, Runner
 from rewards import api, domain, handlers, projections, publish
 from rewards.chain_time import BLOCKS, ChainTime
 from rewards.paying import ClaimProcess
+from rewards.periods import Periods
 from rewards.recorder import Recorder
 from rewards.reports import Origins
 from rewards.settings import RewardsSettings
@@ -37,7 +38,8 @@ def create(settings: RewardsSettings) -> Service:
 
     commands, reads = Commands(settings.name, executor, together), Queries(settings.name, engine, pool)
     origins = Origins(settings.origin_key.get_secret_value())
-    routes = api.routes(settings.name, executor, watermark, commands, reads, recorder, origins)
+    periods = Periods(log, watermark, settings)
+    routes = api.routes(settings.name, executor, watermark, commands, reads, recorder, origins, periods)
     return Service(
         settings,
         create_api(settings, routes, title="Annals rewards", version="0.1.0"),

@@ -14,6 +14,7 @@ from messaging import Committed, Handle, Received, TopicSpec, inbox
 from rewards import claiming, domain, reports
 from rewards.domain.rules import book_of, rules_stream
 from rewards.domain.standing import standing_stream
+from rewards.periods import period_stream
 from rewards.recorder import Recorder
 
 COMMANDS = TopicSpec("rewards.commands")
@@ -63,6 +64,11 @@ def translate(received: Received) -> Sequence[Intent]:
                 claimed.claim_id, claimed.pool, claimed.claimant, claimed.amount, claimed.day, claimed.source
             )
             return [_of_claim(paid, claimed.occurred_at)]
+        case chain.PeriodOpened() as opened:
+            terms = domain.Terms(opened.threshold, opened.amount, opened.deadline)
+            return [_of_period(domain.PeriodOpened(opened.period, f"{opened.commitment:064x}", terms), opened.source)]
+        case chain.PeriodClosed() as closed:
+            return [_of_period(domain.PeriodClosed(closed.period), closed.source)]
         case operations.OperationSolidified() as done:
             claim_id = claiming.claim_of(done.operation_id)
             return [_of_claim(domain.PaymentDone(claim_id, done.tx_id, done.block_number), received.time)]
@@ -95,6 +101,10 @@ def report_standing(
 def _of_claim(fact: domain.ClaimPaid | domain.PaymentDone | domain.PaymentFailed, at: datetime | None) -> Intent:
     """An operation of another service is no claim of ours: then nothing comes of it."""
     return Intent(claiming.claim_stream(fact.claim_id), domain.claim, fact, at or datetime.now(UTC))
+
+
+def _of_period(fact: domain.PeriodOpened | domain.PeriodClosed, source: chain.Source) -> Intent:
+    return Intent(period_stream(fact.period), domain.period, fact, source.block_time)
 
 
 def _of_pool(fact: domain.PoolEvent) -> Intent:

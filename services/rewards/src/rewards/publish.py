@@ -5,7 +5,7 @@ from __future__ import annotations
 from contracts import Message, operations, rewards
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
-from rewards import domain
+from rewards import domain, periods
 from rewards.claiming import operation_of
 
 TOPIC = "rewards.events"
@@ -78,6 +78,20 @@ def _message(recorded: RecordedEvent) -> Message | None:
                     "amount": str(claim.amount),
                     "deadline": claim.deadline,
                     "signature": claim.signature,
+                },
+            )
+        case domain.PeriodCommitted(terms=terms) as committed:
+            return operations.CallContract(
+                operation_id=periods.operation_of(committed.period),
+                sender=SENDER,
+                contract="reward-vault",
+                method="open_period",
+                args={
+                    "period": committed.period,
+                    "commitment": str(int(committed.commitment, 16)),
+                    "threshold": terms.threshold,
+                    "amount": str(terms.amount),
+                    "deadline": terms.deadline,
                 },
             )
         case _:

@@ -32,6 +32,9 @@ class RewardsSettings(ServiceSettings):
     chain_id: int | None = Field(
         None, ge=1, description="The chain's id as its virtual machine says: signatures are good there only."
     )
+    prover: Path | None = Field(
+        None, description="The program annals-prover, which commits to listening periods; without it nobody can here."
+    )
     claims_look_seconds: float = Field(
         10, gt=0, le=3600, description="Pause between looks for claims whose time is over."
     )

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from eventlog import Executor, Watermark
 from rewards.api import activity, claims, holds, live, playing, rules, zk
+from rewards.periods import Periods
 from rewards.recorder import Recorder
 from rewards.reports import Origins
 from service import Commands, Queries
@@ -19,6 +20,7 @@ def routes(
     reads: Queries,
     recorder: Recorder,
     origins: Origins,
+    periods: Periods,
 ) -> APIRouter:
     """All routes of the service."""
     router = APIRouter(tags=["rewards"])
@@ -29,7 +31,7 @@ def routes(
         holds.routes(commands, executor.log, reads),
         claims.routes(commands, reads, recorder.rules),
         live.routes(service, executor.log, watermark),
-        zk.routes(commands),
+        zk.routes(commands, periods, recorder.rules),
     ):
         router.include_router(part)
     return router

@@ -80,6 +80,18 @@ from rewards.domain.members import (
     period_of,
 )
 from rewards.domain.origins import Place, PlacesTaken
+from rewards.domain.periods import (
+    Heard,
+    Hearing,
+    Period,
+    PeriodClosed,
+    PeriodCommitted,
+    PeriodOpened,
+    PeriodRefused,
+    Terms,
+    check_period,
+    period,
+)
 from rewards.domain.playing import PartHeard, Playing, PlayingEnded, PlayingStarted, RefusedPart, playing
 from rewards.domain.pools import BatchOpened, BatchSwept, PoolConfigured, PoolEvent, PoolFunded, PoolSwept, Vault, pool
 from rewards.domain.reviews import CorrectReward, RefusedReview, ReviewReward, review
@@ -131,6 +143,9 @@ EVENTS: dict[str, type] = {
     "ClientKeyRegistered.v1": ClientKeyRegistered,
     "MemberRegistered.v1": MemberRegistered,
     "MemberTaken.v1": MemberTaken,
+    "PeriodCommitted.v1": PeriodCommitted,
+    "PeriodOpened.v1": PeriodOpened,
+    "PeriodClosed.v1": PeriodClosed,
 }
 
 __all__ = [
@@ -164,6 +179,8 @@ __all__ = [
     "CorrectReward",
     "Editions",
     "Entries",
+    "Heard",
+    "Hearing",
     "Listen",
     "ListenRecorded",
     "MemberRefused",
@@ -173,6 +190,11 @@ __all__ = [
     "PartHeard",
     "PaymentDone",
     "PaymentFailed",
+    "Period",
+    "PeriodClosed",
+    "PeriodCommitted",
+    "PeriodOpened",
+    "PeriodRefused",
     "Place",
     "PlacesTaken",
     "Playing",
@@ -211,6 +233,7 @@ __all__ = [
     "SkipRecorded",
     "Standing",
     "StandingReported",
+    "Terms",
     "Transfer",
     "TransferRecorded",
     "Vault",
@@ -224,12 +247,14 @@ __all__ = [
     "account",
     "booked",
     "budget",
+    "check_period",
     "claim",
     "evolve_account",
     "first_day",
     "member",
     "member_in",
     "notes",
+    "period",
     "period_of",
     "playing",
     "pool",
