@@ -49,10 +49,19 @@ def request(command: domain.RequestClaim, metadata: Metadata) -> JointIntent:
     return _joint(command.claim_id, command.pool, command.claimant, command.user, decide, command.at, metadata)
 
 
-def settle(paid: domain.ClaimPaid, user: str | None, metadata: Metadata = Metadata()) -> JointIntent:
-    """A payment, for the books; `user` is None if the claim is not one of ours."""
-    at = paid.source.block_time
-    return _joint(paid.claim_id, paid.pool, paid.claimant, user, domain.settle_claim, at, metadata)
+def bring_proof(command: domain.BringProof) -> JointIntent:
+    """A proven claim. Its events say nothing of who brought it."""
+    decide = partial(domain.bring_proof, command)
+    return _joint(command.claim_id, Pool.LISTENING, command.claimant, None, decide, command.at, Metadata())
+
+
+def settle(paid: domain.ClaimPaid, user: str | None, promised: str | None = None) -> JointIntent:
+    """A payment, for the books; `user` is None if it is nobody's that we know.
+
+    `promised` is the address that the amount was reserved for, which another proof of the same listener may change.
+    """
+    at, others = paid.source.block_time, () if promised is None else (promised,)
+    return _joint(paid.claim_id, paid.pool, paid.claimant, user, domain.settle_claim, at, Metadata(), others)
 
 
 def release(asked: domain.ClaimReserved, command: domain.ReleaseClaim) -> JointIntent:
@@ -75,14 +84,17 @@ def _joint(
     decide: Callable[[domain.Books], domain.Entries],
     at: datetime,
     metadata: Metadata,
+    others: Sequence[str] = (),
 ) -> JointIntent:
+    """`others` are addresses of which something may be booked, besides the claimant."""
     kind = pool.name.lower()
     claim, budget, vault = claim_stream(claim_id), budget_stream(pool), f"pool/{kind}"
-    wallet, balance = f"wallet/{kind}/{claimant}", f"{kind}/{user}"
+    wallets = {address: f"wallet/{kind}/{address}" for address in (claimant, *others)}
+    wallet, balance = wallets[claimant], f"{kind}/{user}"
     deciders: dict[str, Decider[Any, Any, Any]] = {
         claim: domain.claim,
         budget: domain.budget,
-        wallet: domain.wallet,
+        **dict.fromkeys(wallets.values(), domain.wallet),
         vault: domain.pool,
     }
     if user is not None:
@@ -95,7 +107,7 @@ def _joint(
             *((claim, event) for event in entries.claim),
             *((balance, event) for event in entries.balance),
             *((budget, event) for event in entries.budget),
-            *((wallet, event) for event in entries.wallet),
+            *((wallets[event.address], event) for event in entries.wallet),
         ]
 
     return JointIntent(deciders, decided, at, metadata)

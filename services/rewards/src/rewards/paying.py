@@ -116,7 +116,8 @@ class ClaimProcess:
         if self._verifier is None:
             return
         now = datetime.now(UTC)
-        waiting = [claim.reserved for claim in changed if claim.authorised is None and claim.end is None]
+        unsigned = [claim for claim in changed if claim.authorised is None and claim.end is None]
+        waiting = [claim.reserved for claim in unsigned if claim.proven is None]
         asked = [reserved for reserved in waiting if reserved is not None and now.timestamp() < reserved.deadline]
         for start in range(0, len(asked), STEPS_AT_ONCE):
             part = asked[start : start + STEPS_AT_ONCE]
@@ -131,8 +132,9 @@ class ClaimProcess:
 
     async def _settle_one(self, claim: domain.Claim) -> None:
         assert claim.paid is not None, "only what was paid is settled"
-        user = claim.reserved.user if claim.reserved is not None else None
-        await self._together.execute(claiming.settle(claim.paid, user), claiming.budget_stream(claim.paid.pool))
+        user, promised = (asked.user, asked.claimant) if (asked := claim.reserved) is not None else (None, None)
+        settle = claiming.settle(claim.paid, user, promised)
+        await self._together.execute(settle, claiming.budget_stream(claim.paid.pool))
 
     async def _release(self) -> None:
         """Gives back what can no longer be paid, as soon as the chain's own time says so."""

@@ -16,7 +16,7 @@ from uuid import UUID
 from eventlog import EventLog, Watermark
 from rewards import domain
 from rewards.settings import RewardsSettings
-from zk import Commitment, Prover, Record, scope
+from zk import Commitment, Period, Proof, Prover, Record, Verifier, scope
 
 PERIODS = "period/"
 REMEMBERED = 4  # trees; one of 65,536 members takes some 10 MB
@@ -52,6 +52,7 @@ class Periods:
         self._log = log
         self._watermark = watermark
         self._settings = settings
+        self._verifier = Verifier()
         self._trees: OrderedDict[int, Tree] = OrderedDict()
         self._making = asyncio.Lock()  # a tree takes a core for seconds
 
@@ -75,6 +76,18 @@ class Periods:
             while len(self._trees) > REMEMBERED:
                 self._trees.popitem(last=False)
             return tree
+
+    def check(self, proof: Proof, opened: domain.PeriodOpened, recipient: str, *, claimed: bool) -> None:
+        """Returns if the vault will pay this. Raises Refused, PeriodsError.
+
+        Takes 10 ms; a thread would hold the interpreter's lock all the while.
+        """
+        vault, chain_id = self._settings.vault, self._settings.chain_id
+        if vault is None or chain_id is None:
+            raise PeriodsError("expected the settings vault and chain_id")
+        where = scope(vault, chain_id, opened.period)
+        period = Period(where, int(opened.commitment, 16), opened.terms.threshold)
+        self._verifier.check(proof, period, recipient, claimed=claimed)
 
     async def _make(self, period: int, position: int) -> Tree:
         prover, vault, chain_id = self._settings.prover, self._settings.vault, self._settings.chain_id

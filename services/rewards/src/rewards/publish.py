@@ -80,6 +80,19 @@ def _message(recorded: RecordedEvent) -> Message | None:
                     "signature": claim.signature,
                 },
             )
+        case domain.ClaimProven() as proven:
+            return operations.CallContract(
+                operation_id=operation_of(proven.claim_id),
+                sender=SENDER,
+                contract="reward-vault",
+                method="claim_listening",
+                args={
+                    "period": proven.period,
+                    "nullifier": proven.claim_id,
+                    "recipient": proven.claimant,
+                    "proof": [str(point) for point in proven.points],
+                },
+            )
         case domain.PeriodCommitted(terms=terms) as committed:
             return operations.CallContract(
                 operation_id=periods.operation_of(committed.period),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from eventlog import Executor, Watermark
-from rewards.api import activity, claims, holds, live, playing, rules, zk
+from rewards.api import activity, claims, holds, live, playing, proofs, rules, zk
 from rewards.periods import Periods
 from rewards.recorder import Recorder
 from rewards.reports import Origins
@@ -31,6 +31,7 @@ def routes(
         holds.routes(commands, executor.log, reads),
         claims.routes(commands, reads, recorder.rules),
         live.routes(service, executor.log, watermark),
+        proofs.routes(commands, periods, recorder.rules),
         zk.routes(commands, periods, recorder.rules),
     ):
         router.include_router(part)

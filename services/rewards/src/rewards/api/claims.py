@@ -52,12 +52,12 @@ class Claimed(BaseModel):
 
 class Claim(BaseModel):
     claim_id: str
-    user: str | None = Field(description="null where another service had it authorised")
+    user: str | None = Field(description="null where it is proven, or another service had it authorised")
     pool: str
     claimant: str
     amount: Amount
     payer: str | None
-    status: Literal["reserved", "authorised", "sent", "failed", "paid", "released"]
+    status: Literal["reserved", "authorised", "proven", "sent", "failed", "paid", "released"]
     reason: str | None = Field(description="why it is not paid")
     since: datetime
     deadline: int | None = Field(description="last second (Unix time) at which the vault pays")

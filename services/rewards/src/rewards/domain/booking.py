@@ -25,6 +25,7 @@ from rewards.domain.budget import (
 from rewards.domain.claims import (
     Claim,
     ClaimEvent,
+    ClaimProven,
     ClaimReleased,
     ClaimReserved,
     ClaimSettled,
@@ -69,6 +70,20 @@ class RequestClaim:
     claimant: Address
     amount: Amount
     payer: Payer
+    at: datetime
+    rule: PoolRule
+
+
+@dataclass(frozen=True, slots=True)
+class BringProof:
+    """Pay a listener whom nobody knows, by a proof that was checked. The claim's id is its nullifier."""
+
+    claim_id: Hash
+    period: int
+    claimant: Address
+    amount: Amount  # amount and deadline are the period's, as the chain has them
+    deadline: int
+    points: tuple[int, ...]
     at: datetime
     rule: PoolRule
 
@@ -119,6 +134,31 @@ def request_claim(command: RequestClaim, books: Books) -> Entries:
     )
 
 
+def bring_proof(command: BringProof, books: Books) -> Entries:
+    """Sets a proven claim's amount aside in the pool and the wallet. Raises ClaimRefused."""
+    before, claim_id, pool = books.claim.reserved, command.claim_id, Pool.LISTENING
+    if books.claim.paid is not None or (before is not None and before.claimant != command.claimant):
+        raise ClaimRefused("already-claimed", f"nullifier {claim_id} was used")
+    if before is not None:
+        return Entries()
+    today = command.at.astimezone(UTC).date()
+    period = opened(books.budget, pool, command.rule, today)
+    budget = evolve_budget(books.budget, period[0]) if period else books.budget
+    if not books.vault.active:
+        raise ClaimRefused("pool-inactive", "the vault does not pay from this pool")
+    _check_wallet(command.amount, books, today.toordinal() - EPOCH_DAY)
+    _check_pool(command.amount, budget, books.vault)
+    terms = (pool, command.claimant, command.amount)
+    return Entries(
+        claim=[
+            ClaimReserved(claim_id, None, *terms, "service", command.deadline, command.rule.version),
+            ClaimProven(claim_id, command.period, command.claimant, command.points),
+        ],
+        budget=[*period, BudgetReserved(claim_id, pool, budget.starts, command.amount)],
+        wallet=[WalletReserved(claim_id, pool, command.claimant, command.amount)],
+    )
+
+
 def settle_claim(books: Books) -> Entries:
     """Books a payment that the vault has told of; nothing, if that was done."""
     paid, asked = books.claim.paid, books.claim.reserved
@@ -126,11 +166,16 @@ def settle_claim(books: Books) -> Entries:
         return Entries()
     claim_id, pool, amount = paid.claim_id, paid.pool, paid.amount
     starts = books.budget.starts if asked is not None else None
+    user = asked.user if asked is not None else None
+    promised = asked.claimant if asked is not None else None
+    wallet: list[WalletEvent] = [WalletPaid(claim_id, pool, paid.claimant, amount, paid.day, promised == paid.claimant)]
+    if promised is not None and promised != paid.claimant:  # by a proof, see `claims`
+        wallet.append(WalletReleased(claim_id, pool, promised, amount))
     return Entries(
-        claim=[ClaimSettled(claim_id, asked.user if asked is not None else None, pool, amount)],
-        balance=[RewardsSettled(claim_id, pool, amount, paid.day)] if asked is not None else [],
+        claim=[ClaimSettled(claim_id, user, pool, amount)],
+        balance=[RewardsSettled(claim_id, pool, amount, paid.day)] if user is not None else [],
         budget=[BudgetPaid(claim_id, pool, starts, amount)],
-        wallet=[WalletPaid(claim_id, pool, paid.claimant, amount, paid.day, asked is not None)],
+        wallet=wallet,
     )
 
 
@@ -147,7 +192,7 @@ def release_claim(command: ReleaseClaim, books: Books) -> Entries:
     why = _why_unpaid(books.claim)
     return Entries(
         claim=[ClaimReleased(claim_id, asked.user, pool, amount, why, command.block_number, command.block_time)],
-        balance=[RewardsReleased(claim_id, pool, amount)],
+        balance=[RewardsReleased(claim_id, pool, amount)] if asked.user is not None else [],
         budget=[BudgetReleased(claim_id, pool, books.budget.starts, amount)],
         wallet=[WalletReleased(claim_id, pool, asked.claimant, amount)],
     )
@@ -168,7 +213,11 @@ def _check_limits(command: RequestClaim, books: Books, day: int) -> None:
     limit, wanted = command.rule.daily_limit, command.amount + books.balance.used_on(max(day, books.balance.day))
     if limit and wanted > limit:
         raise ClaimRefused("user-daily-limit", f"a user may claim {limit} a day, this would make {wanted}")
-    limit, wanted = books.vault.daily_limit, command.amount + books.wallet.used_on(max(day, books.wallet.day))
+    _check_wallet(command.amount, books, day)
+
+
+def _check_wallet(amount: int, books: Books, day: int) -> None:
+    limit, wanted = books.vault.daily_limit, amount + books.wallet.used_on(max(day, books.wallet.day))
     if wanted > limit:
         raise ClaimRefused("wallet-daily-limit", f"the vault pays an address {limit} a day, this would make {wanted}")
 
@@ -182,7 +231,7 @@ def _check_pool(amount: int, budget: Budget, vault: Vault) -> None:
 
 
 def _why_unpaid(claim: Claim) -> str:
-    if claim.authorised is None:
+    if claim.authorised is None and claim.proven is None:
         return "never-authorised"
     match claim.payment:
         case PaymentFailed(kind=kind):

@@ -3,6 +3,8 @@
  ClaimReserved ─► ClaimAuthorised ─► (PaymentDone │ PaymentFailed) ─► ClaimPaid ─► ClaimSettled
       └──────────────────┴──────────── past the deadline, not paid ──► ClaimReleased
 
+A claim that is proven in zero knowledge has ClaimProven in place of ClaimAuthorised, and no user: nobody here knows.
+
 Only `ClaimPaid`, which RewardVault's solidified event leads to, settles a claim; whatever is said of the payment's
 transaction is for people. And only the chain's own time releases one: once a solidified block is past the deadline of
 the authorisation, no later block can pay it. So the order in which messages arrive does not matter.
@@ -27,7 +29,7 @@ class ClaimReserved:
     """User, pool budget and wallet have the amount set aside."""
 
     claim_id: Hash
-    user: str
+    user: str | None  # None where it is proven: then the id is the nullifier
     pool: Pool
     claimant: Address
     amount: Amount
@@ -48,6 +50,16 @@ class ClaimAuthorised:
     payer: Payer
     deadline: int
     signature: str  # 65 bytes r, s, v as hex
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimProven:
+    """The proof holds: with it, anybody can have the vault pay the claimant. It asks the chain to do so."""
+
+    claim_id: Hash
+    period: int
+    claimant: Address
+    points: tuple[Amount, ...]  # A, B, C as the vault takes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,7 @@ class ClaimReleased:
     """It was not paid and never will be: what was set aside is free again."""
 
     claim_id: Hash
-    user: str
+    user: str | None
     pool: Pool
     amount: Amount
     reason: str
@@ -104,7 +116,8 @@ class ClaimReleased:
     block_time: datetime
 
 
-ClaimEvent = ClaimReserved | ClaimAuthorised | PaymentDone | PaymentFailed | ClaimPaid | ClaimSettled | ClaimReleased
+Promise = ClaimReserved | ClaimAuthorised | ClaimProven
+ClaimEvent = Promise | PaymentDone | PaymentFailed | ClaimPaid | ClaimSettled | ClaimReleased
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,7 @@ class Claim:
 
     reserved: ClaimReserved | None = None
     authorised: ClaimAuthorised | None = None
+    proven: ClaimProven | None = None
     payment: PaymentDone | PaymentFailed | None = None
     paid: ClaimPaid | None = None
     end: ClaimSettled | ClaimReleased | None = None
@@ -139,6 +153,8 @@ def decide_claim(command: Authorise | Fact, claim: Claim) -> list[ClaimEvent]:
             asked = claim.reserved
             if asked is None or claim.authorised is not None or claim.end is not None or asked.deadline != deadline:
                 return []
+            if asked.user is None:
+                return []
             terms = (asked.user, asked.pool, asked.claimant, asked.amount, asked.payer, deadline)
             return [ClaimAuthorised(asked.claim_id, *terms, signature)]
         case PaymentDone() | PaymentFailed():
@@ -158,6 +174,8 @@ def _record_payment(fact: ClaimPaid, claim: Claim) -> list[ClaimEvent]:
         raise ConflictingClaim(f"claim {fact.claim_id}: expected no payment after {claim.end}, got {fact}")
     if (asked := claim.reserved) is not None:
         expected, got = ((it.pool, it.claimant, it.amount) for it in (asked, fact))
+        if claim.proven is not None:  # who has the secret may have brought a proof for another account to the vault
+            got = (fact.pool, asked.claimant, fact.amount)
         if expected != got:
             raise ConflictingClaim(f"claim {fact.claim_id}: expected a payment of {expected}, got {got}")
     return [fact]
@@ -169,6 +187,8 @@ def evolve_claim(claim: Claim, event: ClaimEvent) -> Claim:
             return replace(claim, reserved=event)
         case ClaimAuthorised():
             return replace(claim, authorised=event)
+        case ClaimProven():
+            return replace(claim, proven=event)
         case PaymentDone() | PaymentFailed():
             return replace(claim, payment=event)
         case ClaimPaid():

@@ -9,7 +9,15 @@ import sqlalchemy as sa
 
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
-from rewards.domain import ClaimAuthorised, ClaimPaid, ClaimReleased, ClaimReserved, PaymentDone, PaymentFailed
+from rewards.domain import (
+    ClaimAuthorised,
+    ClaimPaid,
+    ClaimProven,
+    ClaimReleased,
+    ClaimReserved,
+    PaymentDone,
+    PaymentFailed,
+)
 
 metadata = sa.MetaData()
 
@@ -17,12 +25,12 @@ reward_claims = sa.Table(
     "reward_claims",
     metadata,
     sa.Column("claim_id", sa.Text, primary_key=True),
-    sa.Column("user", sa.Text),  # null where another service had it authorised
+    sa.Column("user", sa.Text),  # null where it is proven, or another service had it authorised
     sa.Column("pool", sa.Text, nullable=False),
     sa.Column("claimant", sa.Text, nullable=False),
     sa.Column("amount", Amount, nullable=False),
     sa.Column("payer", sa.Text),
-    sa.Column("status", sa.Text, nullable=False),  # reserved, authorised, sent, failed, paid, released
+    sa.Column("status", sa.Text, nullable=False),  # reserved, authorised or proven, sent, failed, paid, released
     sa.Column("reason", sa.Text),  # why it is not paid
     sa.Column("since", sa.DateTime(timezone=True), nullable=False),
     sa.Column("deadline", sa.BigInteger),  # last second (Unix time) at which the vault pays
@@ -85,13 +93,17 @@ class RewardClaims(Projection):
             rule_version=event.rule_version,
             version=recorded.version,
         )
-        for subject in {event.user, event.claimant}:
+        for subject in {event.user, event.claimant} - {None}:
             rows.insert(reward_claims_index, subject=subject, since=recorded.occurred_at, claim_id=event.claim_id)
         _step(rows, recorded, "reserved")
 
     @on(ClaimAuthorised)
     def authorised(self, event: ClaimAuthorised, recorded: RecordedEvent, rows: Rows) -> None:
         _became(rows, recorded, "authorised")
+
+    @on(ClaimProven)
+    def proven(self, event: ClaimProven, recorded: RecordedEvent, rows: Rows) -> None:
+        _became(rows, recorded, "proven")
 
     @on(PaymentDone)
     def sent(self, event: PaymentDone, recorded: RecordedEvent, rows: Rows) -> None:

@@ -1,0 +1,74 @@
+"""Claims that are proven: paid to whom the proof names, without anybody here learning whose listening it was."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from contracts.chain import Pool
+from contracts.values import Address
+from rewards import claiming, domain
+from rewards.api import claims
+from rewards.api.common import Anybody, Strict
+from rewards.api.zk import PeriodNumber
+from rewards.periods import Periods, PeriodsError, period_stream
+from rewards.rulebook import Rules
+from service import Commands, Problem
+from zk import Proof, Reason, Refused
+
+TITLES = claims.TITLES | {"already-claimed": "The listener's claim for this period was made."}
+
+
+class ProvenClaim(Strict):
+    period: PeriodNumber
+    recipient: Address = Field(description="the address that is paid: one that nobody links with the listener")
+    proof: dict[str, Any] = Field(description="the file that `annals-prover prove` writes")
+
+
+def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/claims/zk", summary="Have a proven listening claim paid; the nullifier names it")
+    async def claim(body: ProvenClaim, caller: Anybody) -> claims.Claimed:
+        """Who calls is not recorded, and need not be the listener: any relay may bring a proof."""
+        now, book = datetime.now(UTC), await rules.recent()
+        opened = await _open_period(commands, body.period, now)
+        try:
+            proof = Proof.from_dict(body.proof)
+            known = await commands.state(claiming.claim_stream(proof.claim_id), domain.claim)
+            periods.check(proof, opened, body.recipient, claimed=known.paid is not None)
+            command = domain.BringProof(
+                proof.claim_id,
+                body.period,
+                proof.recipient,
+                opened.terms.amount,
+                opened.terms.deadline,
+                proof.points,
+                now,
+                domain.pool_rule(book[Pool.LISTENING].at(now)),
+            )
+            budget = claiming.budget_stream(Pool.LISTENING)
+            done = await commands.execute_together(claiming.bring_proof(command), budget)
+        except Refused as refused:
+            status = 409 if refused.reason is Reason.ALREADY_CLAIMED else 422
+            raise Problem(status, refused.reason, "The proof is not accepted.", refused.detail) from None
+        except domain.ClaimRefused as refused:
+            raise Problem(409, refused.code, TITLES[refused.code], str(refused)) from None
+        except PeriodsError as error:
+            raise Problem(503, "no-vault", "This process can't check proofs.", str(error)) from None
+        return claims.Claimed(claim_id=proof.claim_id, events=done.events, token=done.token)
+
+    return router
+
+
+async def _open_period(commands: Commands, period: int, at: datetime) -> domain.PeriodOpened:
+    """Raises Problem 409."""
+    state = await commands.state(period_stream(period), domain.period)
+    if state.opened is None:
+        raise Problem(409, "period-not-open", "The vault does not know the period yet.")
+    if state.is_closed or at.timestamp() > state.opened.terms.deadline:
+        raise Problem(409, "period-over", "The vault pays no more claims of this period.")
+    return state.opened
