@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -208,6 +210,17 @@ async def test_a_listener_who_brings_another_proof_to_the_vault_is_paid_there_an
 
         await eventually(paid)
         assert [await reserved_of(rewards, to) for to in (HERE, THERE)] == [0, 0]
+
+
+async def test_of_proofs_for_two_accounts_that_come_at_once_one_is_taken(rewards: Running, proven: Proven) -> None:
+    await stage(rewards, proven.commitment)
+    async with rewards.client("relay", "user") as relay:
+        wishes = [(proven.here, HERE), (proven.there, THERE)] * 4
+        answers = await asyncio.gather(*(bring(relay, proof, to) for proof, to in wishes))
+    assert Counter(answer.status_code for answer in answers) == {200: 4, 409: 4}
+    assert sum(answer.json()["events"] for answer in answers if answer.status_code == 200) > 0
+    assert await books(rewards) == {"paid": 0, "reserved": AMOUNT}
+    assert sorted([await reserved_of(rewards, to) for to in (HERE, THERE)]) == [0, AMOUNT]
 
 
 def test_a_proven_claim_that_nobody_brought_in_time_is_given_back() -> None:
