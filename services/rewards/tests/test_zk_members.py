@@ -69,10 +69,11 @@ async def test_a_user_registers_its_member_and_nobody_else_does(rewards: Running
         assert (await bob.get("/users/bob/members")).json() == []
 
 
-@pytest.mark.parametrize("member", [f"{FIELD:064x}", "f" * 64, "0" * 64, "12", "0x" + "0" * 62, "G" * 64])
-async def test_what_is_no_element_of_the_field_is_no_member(rewards: Running, member: str) -> None:
+async def test_what_is_no_element_of_the_field_is_no_member(rewards: Running) -> None:
     async with rewards.client("ada", "user") as ada:
-        answer = await register(ada, "ada", member)
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert "member" in answer.text
+        for member in (f"{FIELD:064x}", "f" * 64, "0" * 64, "12", "0x" + "0" * 62, "G" * 64):
+            answer = await register(ada, "ada", member)
+            assert answer.status_code == 422, member
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "member" in answer.text
+        assert (await register(ada, "ada", f"{FIELD - 1:064x}")).json()["events"] == 2
