@@ -18,10 +18,11 @@ import pytest
 from contracts.chain import Pool
 from contracts.operations import CallContract
 from contracts.testing import address, source
-from eventlog import EventLog, EventTypes, NewEvent
+from eventlog import EventLog, EventTypes, NewEvent, Watermark
 from messaging import TopicSpec, ensure
 from messaging.testing import delete_topics, eventually, read_all, send
-from rewards import claiming, domain
+from projections import rebuild
+from rewards import claiming, domain, projections
 from rewards.app import create
 from service.testing import Running, serving
 from zk import Claim, Proof, Prover, Record, scope
@@ -142,6 +143,11 @@ async def test_a_proof_is_asked_of_the_chain_once_and_settled_by_the_vault_and_n
         assert (story["user"], story["status"]) == (None, "paid")
     whole = await pool.fetch("SELECT stream, data::text || metadata::text AS text FROM events")
     assert not [row["stream"] for row in whole if "relay-7" in row["text"]]
+    log = EventLog(pool, EventTypes(domain.EVENTS))
+    for projection in (projections.RewardClaims(), projections.PoolStatus()):
+        rebuilt = await rebuild(pool, log, Watermark(pool), projection, compare=True)
+        assert rebuilt.comparison is not None
+        assert rebuilt.comparison.equal, rebuilt.comparison
 
 
 async def test_whatever_is_changed_in_a_proof_is_refused_by_its_name(rewards: Running, proven: Proven) -> None:
