@@ -21,7 +21,7 @@ from messaging.testing import eventually, running
 from tron.client import NodeClient
 from tron.providers import Nodes, Provider
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
 INFOS = "walletsolidity/gettransactioninfobyblocknum"
 BLOCKS = "walletsolidity/getblockbylimitnext"
 NOW = "walletsolidity/getnowblock"

@@ -33,7 +33,7 @@ sys.path.append(str(Path(__file__).parent))  # for chain_bank and head_stage
 from chain_bank import listening
 from head_stage import PATIENCE, Stage, caught_up, entries, fails, nursery, replayed, retracted, told
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
 NOW = "/wallet/getnowblock"
 
 

@@ -32,7 +32,7 @@ from tron.keys import Key
 from tron.sender import Sender
 from tron.signers import seal_keystore
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
 
 AT = "TGkWdpawVNfeset3P6uTBbLaPY7nZVZvXY"
 

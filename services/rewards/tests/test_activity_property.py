@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rewards_deeds import NOON, World, listen, referral, share, transfer, vote
@@ -18,6 +19,8 @@ from rewards_deeds import NOON, World, listen, referral, share, transfer, vote
 from contracts.chain import Pool
 from rewards import domain
 from rewards.domain.rules import BUILT_IN
+
+pytestmark = pytest.mark.endurance
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 USERS = ("ada", "bob", "cleo")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import hypothesis.strategies as st
+import pytest
 from claims_stage import pool_rule
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -20,6 +21,8 @@ from contracts.chain import Pool
 from contracts.testing import address, hash_of, source
 from eventlog import Intent, JointIntent, Metadata
 from rewards import claiming, domain
+
+pytestmark = pytest.mark.endurance
 
 START = datetime(2026, 5, 1, 20, tzinfo=UTC)
 RULE = pool_rule(budget=24, period="day", roll_over="capped", roll_over_cap=8, daily_limit=16)

@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
 from claims_stage import DCMX, SETTINGS, ask, earned, opened, pool_rule, tell_time, told_paid, wish
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
 ADA = "/users/ada/rewards/stream"
 Told = tuple[int, str, dict[str, Any]]
 
