@@ -282,6 +282,11 @@ def test_no_file_holds_a_key_or_password_by_accident() -> None:
     assert [folder(path) for path in committed() if pattern.search(read(path))] == []
 
 
+def test_no_file_holds_the_marks_of_an_unfinished_merge() -> None:
+    pattern = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [folder(path) for path in committed() if pattern.search(read(path))] == []
+
+
 def test_the_lock_pins_everything_with_hashes_and_no_addresses() -> None:
     text = (ROOT / "requirements.lock").read_text()
     assert "://" not in text
