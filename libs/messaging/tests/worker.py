@@ -12,7 +12,7 @@ import asyncpg
 from eventlog import EventLog, Sealer, Watermark
 from messaging import Consumer, Received, Relay
 from messaging.handling import Handle
-from messaging.testing import TYPES, note, publish_to
+from messaging.testing import TYPES, note, publish_to, run_on
 
 
 def noting(seconds: float) -> Handle:
@@ -24,18 +24,16 @@ def noting(seconds: float) -> Handle:
 
 
 async def main(what: str, dsn: str, kafka: str, name: str, topic: str) -> None:
-    async with asyncpg.create_pool(dsn, min_size=1, max_size=5) as pool, asyncio.TaskGroup() as workers:
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=5) as pool:
         if what in ("relay", "sealing relay"):
             watermark = Watermark(pool)
-            workers.create_task(watermark.run())
-            if what == "sealing relay":
-                workers.create_task(Sealer(pool, watermark, positions=16, seconds=0.1).run())
+            sealing = [Sealer(pool, watermark, positions=16, seconds=0.1)] if what == "sealing relay" else []
             # Small batches: more transactions to be killed in.
             relay = Relay(EventLog(pool, TYPES, watermark), watermark, kafka, name, publish_to(topic), max_events=200)
-            workers.create_task(relay.run())
+            await run_on(watermark, *sealing, relay)
         else:
             handle = noting(0.25 if what == "slow consumer" else 0.05)
-            workers.create_task(Consumer(pool, kafka, name, [topic], handle, max_records=200).run())
+            await run_on(Consumer(pool, kafka, name, [topic], handle, max_records=200))
 
 
 logging.basicConfig(level=logging.WARNING)

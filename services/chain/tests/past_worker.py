@@ -19,6 +19,7 @@ from chain.ingest import Ingester
 from chain.past.backfill import Backfill
 from chain.past.redecode import Redecoder
 from eventlog import EventLog, EventTypes
+from messaging.testing import run_on
 from tron.providers import Nodes, Provider
 
 
@@ -41,16 +42,14 @@ async def main(dsn: str, url: str, moment: str, number: str) -> None:
     async with (
         asyncpg.create_pool(dsn, min_size=1, max_size=8) as pool,
         Nodes([Provider("node", url)]) as nodes,
-        asyncio.TaskGroup() as group,
     ):
         log = Mortal(pool, EventTypes(EVENTS))
         log.moment, log.left = moment, int(number)
-        for worker in (
+        await run_on(
             Ingester(log, Fetcher(nodes), {}, transactions="logged", poll_seconds=0.05),
             Backfill(log, Fetcher(nodes, past=True), batch_events=1, poll_seconds=0.05),
             Redecoder(log, poll_seconds=0.05, raw_at_once=3),
-        ):
-            group.create_task(worker.run())
+        )
 
 
 asyncio.run(main(*sys.argv[1:]))

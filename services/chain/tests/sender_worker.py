@@ -24,6 +24,7 @@ from chain.payloads import Payloads
 from chain.sender import OperationSender
 from chain.signing import Limits
 from eventlog import EventLog, EventTypes, Executor, Watermark
+from messaging.testing import run_on
 from tron.client import NodeClient
 from tron.keys import Key
 from tron.providers import Nodes, Provider
@@ -91,9 +92,7 @@ async def main(plan: dict[str, Any]) -> None:
         )
         accounts = [key.address for key in keys.values()]
         ingester = Ingester(log, Fetcher(nodes), plan["contracts"], accounts=accounts, poll_seconds=0.1)
-        async with asyncio.TaskGroup() as group:
-            for worker in (watermark, ingester, sender):
-                group.create_task(worker.run())
+        await run_on(watermark, ingester, sender)
 
 
 for line in sys.stdin:

@@ -22,6 +22,7 @@ import asyncpg
 from contracts.chain import Pool
 from eventlog import EventLog, EventTypes, Executor, Metadata, Together, Watermark
 from messaging import Consumer, Relay
+from messaging.testing import running
 from rewards import claiming, domain, handlers, publish
 from rewards.chain_time import ChainTime
 from rewards.paying import ClaimProcess
@@ -80,15 +81,9 @@ async def main(plan: dict[str, Any]) -> None:
         handle = handlers.handle_messages(executor, Recorder(log))
         heard = ["chain.operations", "chain.reward-vault"]
         consumer = Consumer(pool, kafka, "rewards", heard, handle)
-        async with asyncio.TaskGroup() as group:
-            for worker in (
-                watermark,
-                relay,
-                *([process] if plan["leads"] else []),
-                *([consumer] if plan["hears"] else []),
-            ):
-                group.create_task(worker.run())
-            group.create_task(ask(together, plan["ask"]))
+        leading, hearing = [process] if plan["leads"] else [], [consumer] if plan["hears"] else []
+        async with running(watermark, relay, *leading, *hearing):
+            await ask(together, plan["ask"])
 
 
 for line in sys.stdin:

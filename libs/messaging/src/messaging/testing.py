@@ -82,6 +82,12 @@ async def running(*workers: Worker) -> AsyncIterator[None]:
             task.cancel()
 
 
+async def run_on(*workers: Worker) -> None:
+    """Runs workers as `running` does, until the process is killed or one of them fails for good."""
+    async with running(*workers):
+        await asyncio.Event().wait()
+
+
 async def _kept_running(worker: Worker) -> None:
     while True:
         try:
