@@ -8,25 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from royalties.projections import (
-    ArtistEarnings,
-    Balances,
-    PlatformFees,
-    Royalties,
-    Sales,
-    Splits,
-    Statements,
-    artist_earnings,
-    balances,
-    nft_royalties,
-    nft_sales,
-    platform_fees,
-    split_differences,
-    splits,
-    statement_lines,
-    track_payments,
-    tracks,
-)
+from royalties.projections.ledger import ArtistEarnings, Balances, artist_earnings, balances
+from royalties.projections.payments import Royalties, nft_royalties, track_payments
+from royalties.projections.sales import Sales, nft_sales
+from royalties.projections.splits import PlatformFees, Splits, platform_fees, split_differences, splits, tracks
+from royalties.projections.statements import Statements, statement_lines
 
 Query = sa.Select[Any]
 Place = tuple[int, int]  # block number, log index

@@ -1,0 +1,71 @@
+"""The books: the balance of each account, and whether all of them balance."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from contracts.values import SignedAmount
+from royalties import queries
+from royalties.api.common import User, balance_of
+from royalties.domain import AccountClass, Side, class_of
+from royalties.statements import InAsset
+from service import Queries, not_found
+from service.queries import Row
+
+
+class Balance(InAsset):
+    account: str
+    normal_side: Side
+    debits: SignedAmount
+    credits: SignedAmount
+    balance: SignedAmount = Field(description="On the account's normal side.")
+
+
+class TrialLine(InAsset):
+    account_class: AccountClass
+    normal_side: Side
+    debits: SignedAmount
+    credits: SignedAmount
+    balance: SignedAmount
+
+
+class TrialBalance(BaseModel):
+    """All accounts by class. Balanced: for each asset, debits and credits are the same in total."""
+
+    lines: list[TrialLine]
+    balanced: bool
+
+
+def routes(reads: Queries) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/balances/{account:path}", summary="The balance of an account of the books")
+    async def balance(account: str, caller: User) -> list[Balance]:
+        if not (rows := await reads.all(queries.balance(account))):
+            raise not_found("account", account)
+        side = class_of(account).normal_side
+        return [Balance(normal_side=side, balance=balance_of(row, side), **row) for row in rows]
+
+    @router.get("/trial-balance", summary="Whether the books balance")
+    async def trial_balance(caller: User) -> TrialBalance:
+        lines = [_trial_line(row) for row in await reads.all(queries.trial_balance())]
+        difference = {line.asset: 0 for line in lines}
+        for line in lines:
+            difference[line.asset] += line.debits - line.credits
+        return TrialBalance(lines=lines, balanced=not any(difference.values()))
+
+    return router
+
+
+def _trial_line(row: Row) -> TrialLine:
+    account_class = AccountClass(row["account_class"])
+    side = account_class.normal_side
+    return TrialLine(
+        asset=row["asset"],
+        account_class=account_class,
+        normal_side=side,
+        debits=int(row["debits"]),
+        credits=int(row["credits"]),
+        balance=balance_of(row, side),
+    )

@@ -1,0 +1,46 @@
+"""What the routes share: who may ask, moments, and pages in the chain's order."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends
+from pydantic import AwareDatetime, BeforeValidator, Field
+
+from royalties.domain import Side
+from royalties.queries import Place
+from royalties.statements import OnChain
+from service import Caller, PageRequest, require
+from service.queries import Row
+
+User = Annotated[Caller, Depends(require("user", "service", "admin"))]
+BlockNumber = Annotated[int, Field(ge=0, lt=2**63)]
+LogIndex = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _midnight(value: Any) -> Any:
+    """A date stands for its first moment in UTC."""
+    return f"{value}T00:00:00Z" if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value) else value
+
+
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_midnight),
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
+]
+
+
+def after(paging: PageRequest) -> Place | None:
+    place = paging.after(BlockNumber, LogIndex)
+    return None if place is None else (place[0], place[1])
+
+
+def place(row: OnChain) -> Place:
+    return (row.block_number, row.log_index)
+
+
+def balance_of(row: Row, side: Side) -> int:
+    difference = int(row["debits"]) - int(row["credits"])
+    return difference if side is Side.DEBIT else -difference

@@ -1,0 +1,30 @@
+"""The read models of royalties. Every table can be dropped and rebuilt from the log. queries.py asks them."""
+
+from royalties.projections.ledger import ArtistEarnings, Balances
+from royalties.projections.payments import Payouts, Royalties
+from royalties.projections.sales import Sales
+from royalties.projections.splits import PlatformFees, Splits
+from royalties.projections.statements import Statements
+
+ALL = (
+    Sales(),
+    Royalties(),
+    Payouts(),
+    Splits(),
+    PlatformFees(),
+    Balances(),
+    ArtistEarnings(),
+    Statements(),
+)
+
+__all__ = [
+    "ALL",
+    "ArtistEarnings",
+    "Balances",
+    "Payouts",
+    "PlatformFees",
+    "Royalties",
+    "Sales",
+    "Splits",
+    "Statements",
+]
