@@ -1,6 +1,7 @@
 """An append-only event log in PostgreSQL. The README of this library explains the mechanism."""
 
 from eventlog.append import ANY, NO_STREAM, Appended
+from eventlog.conflicts import retry_on_conflict
 from eventlog.decider import AnyIntent, Decider, Execution, Executor, Intent, JointIntent
 from eventlog.errors import (
     BrokenLog,
@@ -69,6 +70,7 @@ __all__ = [
     "install_sql",
     "is_transient",
     "prove",
+    "retry_on_conflict",
     "share_sql",
     "uuid7",
     "verify",

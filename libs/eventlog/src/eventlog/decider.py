@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from eventlog.append import Appended
-from eventlog.errors import WrongExpectedVersion
+from eventlog.conflicts import retry_on_conflict
 from eventlog.events import Metadata, NewEvent
 from eventlog.ids import derived_id, uuid7
 from eventlog.log import EventLog
@@ -22,8 +20,6 @@ from eventlog.log import EventLog
 Command = TypeVar("Command")
 State = TypeVar("State")
 Event = TypeVar("Event")
-
-ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +129,9 @@ class Executor:
         """
         if conn is not None:
             return await self._execute(intents, conn, apart)
-        for attempt in range(ATTEMPTS):
-            try:
-                execution = await self._execute(intents, None, apart)
-            except WrongExpectedVersion:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
-            else:
-                execution.committed()
-                return execution
-        raise AssertionError("unreachable")
+        execution = await retry_on_conflict(lambda: self._execute(intents, None, apart))
+        execution.committed()
+        return execution
 
     async def executed(self, intents: Sequence[AnyIntent], conn: asyncpg.Connection) -> bool:
         """Whether the log has what these intents, executed together, have led to; those without a key are unknown."""

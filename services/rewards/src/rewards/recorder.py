@@ -8,8 +8,6 @@ publish a rule meanwhile (`rulebook.py`).
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
-from eventlog import EventLog, Metadata, NewEvent, WrongExpectedVersion, uuid7
+from eventlog import EventLog, Metadata, NewEvent, retry_on_conflict, uuid7
 from projections.garbage import fewer_collections
 from rewards import domain
 from rewards.domain.origins import evolve_origin
@@ -27,7 +25,6 @@ from rewards.domain.standing import evolve_standing
 from rewards.domain.verdicts import States, concerned, decide, initial
 from rewards.rulebook import Rules
 
-ATTEMPTS = 10
 REMEMBERED = 50_000  # streams
 T = TypeVar("T")
 
@@ -128,15 +125,12 @@ class Recorder:
 
 async def in_one(pool: asyncpg.Pool, decide: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
     """What is decided and appended in one transaction; decided anew after a conflict."""
-    for attempt in range(ATTEMPTS):
-        try:
-            async with pool.acquire() as conn, conn.transaction():
-                return await decide(conn)
-        except (WrongExpectedVersion, asyncpg.DeadlockDetectedError):
-            if attempt == ATTEMPTS - 1:
-                raise
-            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
-    raise AssertionError("unreachable")
+
+    async def once() -> T:
+        async with pool.acquire() as conn, conn.transaction():
+            return await decide(conn)
+
+    return await retry_on_conflict(once)
 
 
 _EVOLVE: Mapping[str, Callable[[Any, Any], Any]] = {
