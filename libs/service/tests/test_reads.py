@@ -38,6 +38,22 @@ async def test_a_list_is_read_page_by_page_without_gaps_or_repeats(served: httpx
     assert (found, pages) == ([str(number) for number in range(7)], 3)
 
 
+async def test_who_has_the_answer_already_is_told_so_until_it_changes(
+    served: httpx.AsyncClient, bearer: Bearer
+) -> None:
+    first = await served.get("/notes")
+    for tag in (first.headers["etag"], f'"other", W/{first.headers["etag"]}', "*"):
+        same = await served.get("/notes", headers={"if-none-match": tag})
+        assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", first.headers["etag"])
+    headers = {**bearer("writer"), "idempotency-key": "1"}
+    written = await served.post("/notes", json={"text": "news"}, headers=headers)
+    assert "etag" not in written.headers
+    again = await served.get("/notes", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.json()["items"]) == (200, ["news"])
+    assert again.headers["etag"] != first.headers["etag"]
+    assert "etag" not in (await served.get("/teapot")).headers
+
+
 async def test_a_cursor_of_another_list_is_refused(served: httpx.AsyncClient) -> None:
     for cursor in ("", "x", "e30=", encode_cursor(("a",)), encode_cursor((1, 2)), "%00", "é", "a" * 1025):
         answer = await served.get("/notes", params={"cursor": cursor})

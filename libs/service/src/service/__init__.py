@@ -4,7 +4,7 @@ from service.auth import Caller, CurrentCaller, Verifier, caller, require
 from service.commands import Commands, Recorded, metadata_of
 from service.consistency import After, Token, await_position
 from service.database import connect_pool, connect_queries, is_transient
-from service.etags import unchanged
+from service.etags import Tagged
 from service.health import Check
 from service.idempotency import IdempotencyKey
 from service.kafka import kafka_check
@@ -39,6 +39,7 @@ __all__ = [
     "Service",
     "ServiceSettings",
     "StreamEvent",
+    "Tagged",
     "Token",
     "Verifier",
     "Worker",
@@ -65,5 +66,4 @@ __all__ = [
     "run",
     "run_env",
     "run_sql",
-    "unchanged",
 ]

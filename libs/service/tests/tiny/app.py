@@ -26,6 +26,7 @@ from service import (
     Service,
     ServiceSettings,
     StreamEvent,
+    Tagged,
     Token,
     await_position,
     connect_pool,
@@ -94,7 +95,7 @@ async def notes_after(pool: asyncpg.Pool, last: int) -> AsyncGenerator[StreamEve
 
 
 def routes(pool: asyncpg.Pool, queries: AsyncEngine, counter: Counter) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.post("/notes", status_code=201)
     async def write(

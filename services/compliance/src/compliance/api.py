@@ -26,6 +26,7 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    Tagged,
     metadata_of,
     not_found,
     require,
@@ -76,7 +77,7 @@ class Asked:
 
 def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRouter:
     """All routes of the service."""
-    router = APIRouter(tags=["compliance"])
+    router = APIRouter(tags=["compliance"], route_class=Tagged)
 
     @asynccontextmanager
     async def asked(command: str, subject: str | None, caller: Caller, key: str) -> AsyncIterator[Asked]:

@@ -29,6 +29,7 @@ from service import (
     Queries,
     Recorded,
     StreamEvent,
+    Tagged,
     followed,
     metadata_of,
     not_found,
@@ -92,7 +93,7 @@ class Step(BaseModel):
 
 def routes(commands: Commands, submissions: Submissions, log: EventLog, watermark: Watermark) -> APIRouter:
     """The command, and what becomes of it; how far it is now is shown beside the transactions."""
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.post("/transactions", status_code=202, summary="Do something on the chain, once")
     async def submit(body: Submission, caller: Service, key: IdempotencyKey) -> Submitted:

@@ -12,7 +12,7 @@ from chain.api import answers
 from chain.api.parameters import User
 from chain.fetch import Heights
 from chain.projections import ContractState, TokenBalances
-from service import Queries
+from service import Queries, Tagged
 from service.queries import Row
 from tron.address import keccak256
 from tron.errors import NodeError
@@ -33,7 +33,7 @@ ROLES = {"0" * 64: "DEFAULT_ADMIN_ROLE"} | {
 
 def routes(reads: Queries, heights: Heights) -> APIRouter:
     """What is watched, and what is known of it."""
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.get("/status", summary="How far the chain was read")
     async def status(caller: User) -> answers.Status:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.chain import Pool
@@ -13,7 +13,7 @@ from contracts.values import Address, Amount, SignedAmount
 from rewards import claiming, domain, projections, queries
 from rewards.api.common import Strict, SubjectId, User, may_act_for
 from rewards.rulebook import Rules
-from service import After, Commands, IdempotencyKey, Page, Paging, Problem, Queries, metadata_of, unchanged
+from service import After, Commands, IdempotencyKey, Page, Paging, Problem, Queries, Tagged, metadata_of
 
 PoolName = Literal["sharing", "listening", "bandwidth", "voting", "referral"]
 TITLES = {
@@ -137,7 +137,7 @@ class Budget(BaseModel):
 
 
 def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.post("/claims", summary="Have rewards paid")
     async def claim(body: ClaimRequest, caller: User, key: IdempotencyKey) -> Claimed:
@@ -161,16 +161,10 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
         claims = [Claim(**row) for row in rows]
         return paging.page(claims, lambda claim: (claim.since, claim.claim_id))
 
-    @router.get(
-        "/claims/{claim_id}", summary="A claim, each step of it, and why it was not paid", response_model=ClaimStory
-    )
-    async def get_claim(
-        claim_id: str, caller: User, after: After, request: Request, response: Response
-    ) -> ClaimStory | Response:
+    @router.get("/claims/{claim_id}", summary="A claim, each step of it, and why it was not paid")
+    async def get_claim(claim_id: str, caller: User, after: After) -> ClaimStory:
         await reads.caught_up(after, projections.RewardClaims)
         found = await reads.one(queries.claim(claim_id), "claim", claim_id)
-        if known := unchanged(request, response, found["version"]):
-            return known
         return ClaimStory(**found, steps=[Step(**step) for step in await reads.all(queries.steps(claim_id))])
 
     @router.get("/claims/{claim_id}/authorisation", summary="What a claimant's own wallet needs to bring the claim")

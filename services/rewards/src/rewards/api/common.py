@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Collection
 from datetime import datetime
-from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Depends
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts.chain import Pool
@@ -51,24 +49,3 @@ def kind_named(name: str) -> Pool:
         known = ", ".join(sorted(POOLS))
         raise Problem(404, "not-found", "There is no such kind of reward.", f"Expected one of {known}.")
     return POOLS[name]
-
-
-class Tagged(APIRoute):
-    """A route whose answers to GET carry an ETag, and are 304 to a client that has them already (RFC 9110)."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def tagged(request: Request) -> Response:
-            response = await handler(request)
-            if request.method != "GET" or response.status_code != 200 or not hasattr(response, "body"):
-                return response
-            tag = f'"{sha256(response.body).hexdigest()[:32]}"'
-            given = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-            headers = {"etag": tag, "cache-control": "private, no-cache"}
-            if tag in given or "*" in given:
-                return Response(status_code=304, headers=headers)
-            response.headers.update(headers)
-            return response
-
-        return tagged

@@ -13,8 +13,20 @@ from contracts.activity import Hex32
 from contracts.values import Amount
 from eventlog import EventLog
 from rewards import domain, handlers, projections, queries
-from rewards.api.common import Anybody, Moment, Officer, Reason, Reporter, Strict, SubjectId, Tagged, may_see
-from service import After, Caller, Commands, IdempotencyKey, Page, Paging, Problem, Queries, Recorded, metadata_of
+from rewards.api.common import Anybody, Moment, Officer, Reason, Reporter, Strict, SubjectId, may_see
+from service import (
+    After,
+    Caller,
+    Commands,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Problem,
+    Queries,
+    Recorded,
+    Tagged,
+    metadata_of,
+)
 from service.queries import not_found
 
 

@@ -17,7 +17,7 @@ from rewards.api.common import Anybody, Officer, Strict, SubjectId, User, may_ac
 from rewards.members import member_stream, register
 from rewards.periods import Periods, PeriodsError, Tree, operation_of, period_stream
 from rewards.rulebook import Rules
-from service import Commands, IdempotencyKey, Problem, Recorded, metadata_of
+from service import Commands, IdempotencyKey, Problem, Recorded, Tagged, metadata_of
 from service.queries import not_found
 from zk.claims import FIELD
 
@@ -91,7 +91,7 @@ class OwnRecord(BaseModel):
 
 
 def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.post("/users/{user}/members", summary="Register the member that a user's client has made of its secret")
     async def register_member(user: SubjectId, body: Membership, caller: User, key: IdempotencyKey) -> Recorded:

@@ -40,7 +40,6 @@ reward_claims = sa.Table(
     sa.Column("block_number", sa.BigInteger),
     sa.Column("tx_id", sa.Text),
     sa.Column("log_index", sa.Integer),
-    sa.Column("version", sa.BigInteger, nullable=False),  # of its stream
     sa.Index("reward_claims_order", "since", "claim_id"),
 )
 
@@ -91,7 +90,6 @@ class RewardClaims(Projection):
             since=recorded.occurred_at,
             deadline=event.deadline,
             rule_version=event.rule_version,
-            version=recorded.version,
         )
         for subject in {event.user, event.claimant} - {None}:
             rows.insert(reward_claims_index, subject=subject, since=recorded.occurred_at, claim_id=event.claim_id)
@@ -128,7 +126,6 @@ class RewardClaims(Projection):
             "block_number": event.source.block_number,
             "tx_id": event.source.tx_id,
             "log_index": event.source.log_index,
-            "version": recorded.version,
         }
         if rows.get(reward_claims, key) is None:
             since, pool = event.source.block_time, event.pool.name.lower()
@@ -142,7 +139,7 @@ class RewardClaims(Projection):
 
 def _became(rows: Rows, recorded: RecordedEvent, status: str, reason: str | None = None) -> None:
     key = {"claim_id": recorded.event.claim_id}
-    rows.update(reward_claims, key, status=status, reason=reason, version=recorded.version)
+    rows.update(reward_claims, key, status=status, reason=reason)
     _step(rows, recorded, status, reason)
 
 
@@ -150,10 +147,8 @@ def _told(rows: Rows, recorded: RecordedEvent, status: str, reason: str | None, 
     """What is said of the transaction is the claim's state only until the vault has paid."""
     key = {"claim_id": recorded.event.claim_id}
     known = rows.get(reward_claims, key)
-    if known is not None and known["status"] == "paid":
-        rows.update(reward_claims, key, version=recorded.version)
-    else:
-        rows.update(reward_claims, key, status=status, reason=reason, tx_id=tx_id, version=recorded.version)
+    if known is None or known["status"] != "paid":
+        rows.update(reward_claims, key, status=status, reason=reason, tx_id=tx_id)
     _step(rows, recorded, status, reason, tx_id)
 
 
