@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +17,16 @@ from contracts.envelope import Message
 from contracts.values import Address, Amount, Hash, Time, Uint256
 
 
-class Pool(IntEnum):
+class Numbered(IntEnum):
+    """What a contract numbers and we name."""
+
+    @cached_property
+    def label(self) -> str:
+        """The name in streams, tables and requests: `listening`."""
+        return self.name.lower()
+
+
+class Pool(Numbered):
     """Reward kinds, as numbered by RewardVault."""
 
     SHARING = 0
@@ -26,7 +36,7 @@ class Pool(IntEnum):
     REFERRAL = 4
 
 
-class DocumentType(IntEnum):
+class DocumentType(Numbered):
     """Legal documents, as numbered by ComplianceRegistry."""
 
     TERMS = 0
@@ -36,7 +46,7 @@ class DocumentType(IntEnum):
     LICENSE = 4
 
 
-class Law(IntEnum):
+class Law(Numbered):
     """The law a deletion request invokes."""
 
     GDPR = 0

@@ -190,7 +190,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
     ) -> Page[bodies.DeletionStatus]:
         _may_see(caller, subject)
         await reads.caught_up(after, projections.DeletionRequests)
-        wanted = queries.RequestFilter(subject, None if law is None else law.name.lower(), state, open, overdue)
+        wanted = queries.RequestFilter(subject, None if law is None else law.label, state, open, overdue)
         seen = paging.after(AwareDatetime, str)
         rows = await reads.all(queries.deletion_requests(wanted, datetime.now(UTC), seen, paging.limit + 1))
         return paging.page([_status(row) for row in rows], lambda request: (request.due_at, request.request_id))

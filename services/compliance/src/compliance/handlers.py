@@ -64,7 +64,7 @@ class Facts:
         try:
             return (await self.hashes())[document_type, version]
         except KeyError:
-            name = f"{document_type.name.lower()} version {version}"
+            name = f"{document_type.label} version {version}"
             raise domain.NotOnRecord(f"{name}: not published") from None
 
     async def subject_of(self, request_id: str) -> str:
@@ -178,7 +178,7 @@ async def _known(batch: Sequence[Received], facts: Facts, connection: asyncpg.Co
 
 
 def document_stream(document_type: DocumentType) -> str:
-    return f"document/{document_type.name.lower()}"
+    return f"document/{document_type.label}"
 
 
 def request_id_stream(request_id: str) -> str:
@@ -192,7 +192,7 @@ def publish_document(command: domain.PublishDocument, at: datetime, metadata: Me
 
 def acceptance(command: domain.RecordServed | domain.RecordAcceptance, at: datetime, metadata: Metadata) -> Intent:
     """What was served or accepted, for the stream of its subject and document type."""
-    stream = f"acceptance/{command.subject}/{command.document_type.name.lower()}"
+    stream = f"acceptance/{command.subject}/{command.document_type.label}"
     return Intent(stream, domain.acceptance, command, at, metadata)
 
 

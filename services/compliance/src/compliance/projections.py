@@ -225,7 +225,7 @@ class DeletionRequests(Projection):
             data_deletion_requests,
             request_id=event.request_id,
             subject=event.subject,
-            law=event.law.name.lower(),
+            law=event.law.label,
             state=(State.JOINED if joined_to else State.RECEIVED).value,
             received_at=event.received_at,
             due_at=event.due_at,
@@ -323,7 +323,7 @@ ALL = (Documents(), AcceptanceRecords(), ComplianceIndex(), DeletionRequests(), 
 
 def slug(document_type: DocumentType) -> str:
     """A document type as the API names it: `artist-agreement`."""
-    return document_type.name.lower().replace("_", "-")
+    return document_type.label.replace("_", "-")
 
 
 def _entry(event: DocumentServed | DocumentAccepted) -> dict[str, str]:

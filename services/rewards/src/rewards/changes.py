@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.chain import Pool
+from rewards.domain.pools import POOLS
 from rewards.domain.rules import Rule, flaw
 
 _RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
-KINDS = {kind.name.lower(): kind for kind in Pool}
 
 
 class InvalidRules(ValueError):
@@ -48,6 +48,6 @@ def read_rules(text: str) -> dict[Pool, dict[str, Any]]:
         raise InvalidRules(f"no JSON: {error}") from None
     if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
         raise InvalidRules('expected an object of objects, such as {"listening": {"per_track_and_hour": 2}}')
-    if unknown := found.keys() - KINDS.keys():
-        raise InvalidRules(f"{', '.join(sorted(unknown))}: no kind of reward; there are {', '.join(sorted(KINDS))}")
-    return {KINDS[name]: value for name, value in found.items()}
+    if unknown := found.keys() - POOLS.keys():
+        raise InvalidRules(f"{', '.join(sorted(unknown))}: no kind of reward; there are {', '.join(sorted(POOLS))}")
+    return {POOLS[name]: value for name, value in found.items()}

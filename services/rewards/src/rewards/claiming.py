@@ -40,7 +40,7 @@ def claim_stream(claim_id: str) -> str:
 
 
 def budget_stream(pool: Pool) -> str:
-    return f"budget/{pool.name.lower()}"
+    return f"budget/{pool.label}"
 
 
 def request(command: domain.RequestClaim, metadata: Metadata) -> JointIntent:
@@ -87,7 +87,7 @@ def _joint(
     others: Sequence[str] = (),
 ) -> JointIntent:
     """`others` are addresses of which something may be booked, besides the claimant."""
-    kind = pool.name.lower()
+    kind = pool.label
     claim, budget, vault = claim_stream(claim_id), budget_stream(pool), f"pool/{kind}"
     wallets = {address: f"wallet/{kind}/{address}" for address in (claimant, *others)}
     wallet, balance = wallets[claimant], f"{kind}/{user}"

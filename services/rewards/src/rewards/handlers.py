@@ -108,4 +108,4 @@ def _of_period(fact: domain.PeriodOpened | domain.PeriodClosed, source: chain.So
 
 
 def _of_pool(fact: domain.PoolEvent) -> Intent:
-    return Intent(f"pool/{fact.pool.name.lower()}", domain.pool, fact, fact.source.block_time)
+    return Intent(f"pool/{fact.pool.label}", domain.pool, fact, fact.source.block_time)

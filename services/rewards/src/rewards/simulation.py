@@ -75,7 +75,7 @@ class Simulation:
         kind = real.activity.kind
         if kind is None:
             return
-        pool, before = kind.name.lower(), real.verdict
+        pool, before = kind.label, real.verdict
         self.activities += 1
         self.pools.setdefault(pool, Granted()).add(before, simulated)
         self.users.setdefault((real.activity.user, pool), Granted()).add(before, simulated)

@@ -82,7 +82,7 @@ class Acceptances:
 
 
 def decide(command: AcceptanceCommand, state: Acceptances) -> list[AcceptanceEvent]:
-    name = f"{command.document_type.name.lower()} version {command.version}"
+    name = f"{command.document_type.label} version {command.version}"
     if isinstance(command, RecordAcceptance):
         recorded = state.accepted.get((command.version, command.how), command.content_hash)
         if recorded != command.content_hash:

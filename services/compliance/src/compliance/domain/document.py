@@ -62,7 +62,7 @@ def decide(command: PublishDocument, versions: Versions) -> list[DocumentEvent]:
 
     A version's hash never changes. Everything else rests on that: it may be looked up before a decision is made.
     """
-    name = f"{command.document_type.name.lower()} version {command.version}"
+    name = f"{command.document_type.label} version {command.version}"
     known = versions.get(command.version)
     if known is None:
         following = max(versions, default=0) + 1

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from contracts import activity as told
 from contracts.values import Amount, SignedAmount
 from rewards import domain, projections, queries, reports
-from rewards.api.common import Anybody, Strict, SubjectId, User, may_act_for, may_see
+from rewards.api.common import Anybody, PoolName, Strict, SubjectId, User, may_act_for, may_see
 from rewards.projections.activity import ActivityRewards
 from rewards.recorder import Recorder, Reported
 from service import After, Caller, IdempotencyKey, Page, Paging, Problem, Queries, Recorded, Tagged, Token, metadata_of
@@ -212,7 +212,7 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
 
     @router.get("/leaderboards/{pool}", summary="Who has earned most: of a day, of a week, or ever")
     async def leaderboard(
-        pool: Literal["sharing", "listening", "bandwidth", "voting", "referral"],
+        pool: PoolName,
         caller: Anybody,
         paging: Paging,
         period: Literal["day", "week", "ever"] = "week",

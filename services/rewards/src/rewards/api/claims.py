@@ -8,14 +8,13 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
 
-from contracts.chain import Pool
 from contracts.values import Address, Amount, SignedAmount
 from rewards import claiming, domain, projections, queries
-from rewards.api.common import Strict, SubjectId, User, may_act_for
+from rewards.api.common import PoolName, Strict, SubjectId, User, may_act_for
+from rewards.domain.pools import POOLS
 from rewards.rulebook import Rules
 from service import After, Commands, IdempotencyKey, Page, Paging, Problem, Queries, Tagged, metadata_of
 
-PoolName = Literal["sharing", "listening", "bandwidth", "voting", "referral"]
 TITLES = {
     "claim-conflict": "The claim was made before, with other contents.",
     "balance-too-small": "That much is not there to be claimed.",
@@ -142,7 +141,7 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
     @router.post("/claims", summary="Have rewards paid")
     async def claim(body: ClaimRequest, caller: User, key: IdempotencyKey) -> Claimed:
         may_act_for(caller, {body.user})
-        pool, claim_id = Pool[body.pool.upper()], claiming.claim_id_of(key)
+        pool, claim_id = POOLS[body.pool], claiming.claim_id_of(key)
         terms = (body.user, pool, body.claimant, body.amount, body.payer)
         now, book = datetime.now(UTC), await rules.recent()
         command = domain.RequestClaim(claim_id, *terms, now, domain.pool_rule(book[pool].at(now)))

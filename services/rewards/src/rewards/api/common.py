@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts.chain import Pool
+from rewards.domain.pools import POOLS
 from service import Caller, Problem, require
 
 
@@ -26,7 +27,7 @@ Reporter = Annotated[Caller, Depends(require("service", "admin"))]
 Officer = Annotated[Caller, Depends(require("officer", "admin"))]
 Anybody = Annotated[Caller, Depends(require("user", "service", "officer", "admin"))]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
-POOLS = {kind.name.lower(): kind for kind in Pool}
+PoolName = Literal["sharing", "listening", "bandwidth", "voting", "referral"]
 
 
 class Strict(BaseModel):

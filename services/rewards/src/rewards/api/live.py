@@ -13,7 +13,7 @@ from contracts.chain import Pool
 from contracts.values import Amount, SignedAmount
 from eventlog import EventLog, RecordedEvent, Watermark
 from rewards import domain
-from rewards.api.common import POOLS, Anybody, SubjectId, may_see
+from rewards.api.common import Anybody, SubjectId, may_see
 from rewards.claiming import claim_stream
 from service import EventStream, StreamEvent, Token, grown
 
@@ -83,7 +83,7 @@ async def told(
         after = await watermark.measure()
         token = Token(log=service, stream=f"users/{user}", position=after)
         yield StreamEvent(after, "now", Now(token=token.encode()))
-    accounts = [f"{kind}/{user}" for kind in POOLS]
+    accounts = [f"{pool.label}/{user}" for pool in Pool]
     claims = await _open_claims(log, accounts, after)
     horizon = watermark.position
     while True:
@@ -125,7 +125,7 @@ def _reward(recorded: RecordedEvent) -> RewardNews | None:
             | domain.VoteRecorded()
             | domain.ReferralRecorded()
         ) as done:
-            verdict, pool = done.verdict, _name(done.activity.kind)
+            verdict, pool = done.verdict, done.activity.kind.label
             assert verdict.outcome != "noted", "only what earns nothing by its kind is noted"
             return RewardNews(
                 reward_id=done.reward_id,
@@ -138,7 +138,7 @@ def _reward(recorded: RecordedEvent) -> RewardNews | None:
         case (domain.RewardApproved() | domain.RewardRejected()) as reviewed:
             return RewardNews(
                 reward_id=reviewed.reward_id,
-                pool=_name(reviewed.kind),
+                pool=reviewed.kind.label,
                 status="approved" if isinstance(reviewed, domain.RewardApproved) else "rejected",
                 amount=reviewed.amount,
                 reason=reviewed.reason,
@@ -146,7 +146,7 @@ def _reward(recorded: RecordedEvent) -> RewardNews | None:
             )
         case domain.RewardCorrected(reward_id, kind, _, change, _, reason):
             return RewardNews(
-                reward_id=reward_id, pool=_name(kind), status="corrected", amount=change, reason=reason, at=at
+                reward_id=reward_id, pool=kind.label, status="corrected", amount=change, reason=reason, at=at
             )
         case _:
             return None
@@ -178,14 +178,10 @@ def _claim(recorded: RecordedEvent, claims: dict[str, Reserved]) -> ClaimNews | 
         return None
     return ClaimNews(
         claim_id=asked.claim_id,
-        pool=_name(asked.pool),
+        pool=asked.pool.label,
         status=status,
         amount=asked.amount,
         reason=reason,
         tx_id=tx_id,
         at=recorded.occurred_at,
     )
-
-
-def _name(pool: Pool) -> str:
-    return pool.name.lower()

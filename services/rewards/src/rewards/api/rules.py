@@ -65,7 +65,7 @@ def routes(executor: Executor, rules: Rules) -> APIRouter:
 
 def _shown(published: domain.RulesPublished) -> RuleVersion:
     return RuleVersion(
-        kind=published.kind.name.lower(),
+        kind=published.kind.label,
         version=published.version,
         effective_from=published.effective_from,
         author=published.author,

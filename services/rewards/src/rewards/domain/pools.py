@@ -9,6 +9,8 @@ from contracts.chain import Pool, Source
 from contracts.values import Address, Amount
 from eventlog import Decider
 
+POOLS = {pool.label: pool for pool in Pool}
+
 
 @dataclass(frozen=True, slots=True)
 class PoolFunded:

@@ -245,4 +245,4 @@ _DECIDERS = {
 
 
 def rules_stream(kind: Pool) -> str:
-    return f"rules/{kind.name.lower()}"
+    return f"rules/{kind.label}"

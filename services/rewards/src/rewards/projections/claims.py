@@ -82,7 +82,7 @@ class RewardClaims(Projection):
             reward_claims,
             claim_id=event.claim_id,
             user=event.user,
-            pool=event.pool.name.lower(),
+            pool=event.pool.label,
             claimant=event.claimant,
             amount=event.amount,
             payer=event.payer,
@@ -128,7 +128,7 @@ class RewardClaims(Projection):
             "log_index": event.source.log_index,
         }
         if rows.get(reward_claims, key) is None:
-            since, pool = event.source.block_time, event.pool.name.lower()
+            since, pool = event.source.block_time, event.pool.label
             terms = {"pool": pool, "claimant": event.claimant, "amount": event.amount, "since": since}
             rows.insert(reward_claims, **key, **terms, **payment)
             rows.insert(reward_claims_index, subject=event.claimant, since=since, claim_id=event.claim_id)

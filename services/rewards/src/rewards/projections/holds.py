@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
 from rewards import domain
-from rewards.projections.totals import POOLS
 
 metadata = sa.MetaData()
 
@@ -49,7 +48,7 @@ class Holds(Projection):
         rows.insert(
             holds,
             reward_id=event.reward_id,
-            kind=POOLS[activity.kind],
+            kind=activity.kind.label,
             user=activity.user,
             at=activity.at,
             amount=verdict.amount,

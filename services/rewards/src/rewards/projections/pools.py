@@ -66,7 +66,7 @@ class PoolStatus(Projection):
     def key(self, recorded: RecordedEvent) -> str:
         """A pool's row changes with its claims, too, whose streams are their own."""
         pool = getattr(recorded.event, "pool", None)
-        return recorded.stream if pool is None else f"pool/{pool.name.lower()}"
+        return recorded.stream if pool is None else f"pool/{pool.label}"
 
     def rows_of(self, key: str) -> Mapping[sa.Table, Mapping[str, Any]]:
         return {table: {"pool": key.removeprefix("pool/")} for table in self.tables}
@@ -151,7 +151,7 @@ OfPool = PoolEvent | ClaimPaid | BudgetOpened | BudgetReserved | BudgetReleased 
 
 
 def _pool(event: OfPool) -> dict[str, Any]:
-    return {"pool": event.pool.name.lower()}
+    return {"pool": event.pool.label}
 
 
 def _period(event: BudgetReserved | BudgetReleased | BudgetPaid) -> dict[str, Any]:

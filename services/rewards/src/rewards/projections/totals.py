@@ -61,7 +61,7 @@ class RewardTotals(Projection):
         verdict, user, kind = event.verdict, event.activity.user, event.activity.kind
         if kind is None:
             return
-        key = {"subject": user, "pool": POOLS[kind]}
+        key = {"subject": user, "pool": kind.label}
         if verdict.outcome == "earned":
             _earned(rows, kind, user, verdict.day, verdict.amount)
         elif verdict.outcome == "held":
@@ -71,35 +71,32 @@ class RewardTotals(Projection):
 
     @on(domain.RewardApproved)
     def approved(self, event: domain.RewardApproved, recorded: RecordedEvent, rows: Rows) -> None:
-        rows.increment(reward_totals, {"subject": event.user, "pool": POOLS[event.kind]}, held=-event.amount)
+        rows.increment(reward_totals, {"subject": event.user, "pool": event.kind.label}, held=-event.amount)
         _earned(rows, event.kind, event.user, event.day, event.amount)
 
     @on(domain.RewardRejected)
     def rejected(self, event: domain.RewardRejected, recorded: RecordedEvent, rows: Rows) -> None:
-        key = {"subject": event.user, "pool": POOLS[event.kind]}
+        key = {"subject": event.user, "pool": event.kind.label}
         rows.increment(reward_totals, key, held=-event.amount, times_refused=1)
 
     @on(domain.RewardCorrected)
     def corrected(self, event: domain.RewardCorrected, recorded: RecordedEvent, rows: Rows) -> None:
-        rows.increment(reward_totals, {"subject": event.user, "pool": POOLS[event.kind]}, corrected=event.change)
+        rows.increment(reward_totals, {"subject": event.user, "pool": event.kind.label}, corrected=event.change)
         _in_periods(rows, event.kind, event.user, event.day, event.change, 0)
 
     @on(domain.ClaimPaid)
     def paid(self, event: domain.ClaimPaid, recorded: RecordedEvent, rows: Rows) -> None:
-        key = {"subject": event.claimant, "pool": POOLS[event.pool]}
+        key = {"subject": event.claimant, "pool": event.pool.label}
         rows.increment(reward_totals, key, paid=event.amount, times_paid=1)
 
 
-POOLS = {kind: kind.name.lower() for kind in Pool}
-
-
 def _earned(rows: Rows, kind: Pool, user: str, day: date, amount: int) -> None:
-    rows.increment(reward_totals, {"subject": user, "pool": POOLS[kind]}, earned=amount, times_earned=1)
+    rows.increment(reward_totals, {"subject": user, "pool": kind.label}, earned=amount, times_earned=1)
     _in_periods(rows, kind, user, day, amount, 1)
 
 
 def _in_periods(rows: Rows, kind: Pool, user: str, day: date, amount: int, times: int) -> None:
-    pool, monday = POOLS[kind], day - timedelta(days=day.weekday())
+    pool, monday = kind.label, day - timedelta(days=day.weekday())
     for period, start in (("day", day), ("week", monday), ("ever", EVER)):
         key = {"period": period, "start": start, "pool": pool, "user": user}
         rows.increment(reward_periods, key, earned=amount, times_earned=times)
