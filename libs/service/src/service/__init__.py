@@ -1,6 +1,7 @@
 """What every service's `app.py` needs: settings, logs, metrics, health, tokens, problems, migrations, one process."""
 
 from service.auth import Caller, CurrentCaller, Verifier, caller, require
+from service.bodies import Strict, SubjectId
 from service.commands import Commands, Recorded, metadata_of
 from service.consistency import After, Token, await_position
 from service.database import connect_pool, connect_queries, is_transient
@@ -39,6 +40,8 @@ __all__ = [
     "Service",
     "ServiceSettings",
     "StreamEvent",
+    "Strict",
+    "SubjectId",
     "Tagged",
     "Token",
     "Verifier",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from chain.domain import operation as op
 from chain.payloads import Payloads
@@ -14,6 +14,7 @@ from contracts import operations
 from contracts.values import Address, Amount
 from eventlog import Intent, Metadata
 from messaging import Received, TopicSpec
+from service import Strict
 from tron.errors import InvalidArgument
 
 COMMANDS = TopicSpec("chain.commands")
@@ -23,10 +24,6 @@ command that fails would hold up all payments of its key."""
 
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ContractCall(Strict):

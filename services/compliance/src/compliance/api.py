@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
 from compliance import bodies, domain, handlers, projections, queries
-from compliance.bodies import RequestId, SubjectId
+from compliance.bodies import RequestId
 from contracts.chain import DocumentType
 from eventlog import Metadata
 from service import (
@@ -26,6 +26,7 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    SubjectId,
     Tagged,
     metadata_of,
     not_found,

@@ -7,11 +7,12 @@ from enum import IntEnum
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema
 
 from compliance.domain import DenialReason, ExtensionReason, Method, State, UnverifiedReason
 from contracts.chain import DocumentType, Law
 from contracts.values import Hash
+from service import Strict, SubjectId
 
 E = TypeVar("E", bound=IntEnum)
 
@@ -32,8 +33,6 @@ def _by_slug(enum: type[E]) -> tuple[BeforeValidator, WithJsonSchema]:
     return BeforeValidator(member), WithJsonSchema({"type": "string", "enum": list(known)})
 
 
-# An opaque id or a public address: no @, no spaces, so neither mail addresses nor names fit.
-SubjectId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+$")]
 RequestId = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
 Opaque = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/-]+$")]
@@ -42,10 +41,6 @@ VersionNumber = Annotated[int, Field(ge=1, lt=2**32, strict=True)]
 DocumentName = Annotated[DocumentType, *_by_slug(DocumentType)]
 LawName = Annotated[Law, *_by_slug(Law)]
 DenialName = Annotated[DenialReason, *_by_slug(DenialReason)]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 # ---- requests ----------------------------------------------------------------------------------------------------

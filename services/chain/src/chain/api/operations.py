@@ -14,7 +14,7 @@ from chain import queries
 from chain.api.parameters import Service
 from chain.domain import operation as op
 from chain.progress import Operations
-from chain.submissions import ContractCall, Strict, Submissions, TokenPayment, TrxPayment, payload_of
+from chain.submissions import ContractCall, Submissions, TokenPayment, TrxPayment, payload_of
 from contracts.operations import SenderName
 from contracts.values import Amount
 from eventlog import EventLog, RecordedEvent, Watermark
@@ -29,6 +29,7 @@ from service import (
     Queries,
     Recorded,
     StreamEvent,
+    Strict,
     Tagged,
     followed,
     metadata_of,

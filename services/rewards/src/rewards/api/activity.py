@@ -11,10 +11,24 @@ from pydantic import AwareDatetime, BaseModel, Field
 from contracts import activity as told
 from contracts.values import Amount, SignedAmount
 from rewards import domain, projections, queries, reports
-from rewards.api.common import Anybody, PoolName, Strict, SubjectId, User, may_act_for, may_see
+from rewards.api.common import Anybody, PoolName, User, may_act_for, may_see
 from rewards.projections.activity import ActivityRewards
 from rewards.recorder import Recorder, Reported
-from service import After, Caller, IdempotencyKey, Page, Paging, Problem, Queries, Recorded, Tagged, Token, metadata_of
+from service import (
+    After,
+    Caller,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Problem,
+    Queries,
+    Recorded,
+    Strict,
+    SubjectId,
+    Tagged,
+    Token,
+    metadata_of,
+)
 
 MOST = 500
 

@@ -10,10 +10,22 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.values import Address, Amount, SignedAmount
 from rewards import claiming, domain, projections, queries
-from rewards.api.common import PoolName, Strict, SubjectId, User, may_act_for
+from rewards.api.common import PoolName, User, may_act_for
 from rewards.domain.pools import POOLS
 from rewards.rulebook import Rules
-from service import After, Commands, IdempotencyKey, Page, Paging, Problem, Queries, Tagged, metadata_of
+from service import (
+    After,
+    Commands,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Problem,
+    Queries,
+    Strict,
+    SubjectId,
+    Tagged,
+    metadata_of,
+)
 
 TITLES = {
     "claim-conflict": "The claim was made before, with other contents.",

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Depends
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from contracts.chain import Pool
 from rewards.domain.pools import POOLS
@@ -20,7 +20,6 @@ def _time(value: object) -> datetime:
     return datetime.fromisoformat(value)
 
 
-SubjectId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+$")]
 Moment = Annotated[AwareDatetime, BeforeValidator(_time)]
 User = Annotated[Caller, Depends(require("user", "service", "admin"))]
 Reporter = Annotated[Caller, Depends(require("service", "admin"))]
@@ -28,10 +27,6 @@ Officer = Annotated[Caller, Depends(require("officer", "admin"))]
 Anybody = Annotated[Caller, Depends(require("user", "service", "officer", "admin"))]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 PoolName = Literal["sharing", "listening", "bandwidth", "voting", "referral"]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def may_act_for(caller: Caller, users: Collection[str]) -> None:

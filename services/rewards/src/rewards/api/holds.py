@@ -13,7 +13,7 @@ from contracts.activity import Hex32
 from contracts.values import Amount
 from eventlog import EventLog
 from rewards import domain, handlers, projections, queries
-from rewards.api.common import Anybody, Moment, Officer, Reason, Reporter, Strict, SubjectId, may_see
+from rewards.api.common import Anybody, Moment, Officer, Reason, Reporter, may_see
 from service import (
     After,
     Caller,
@@ -24,6 +24,8 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    Strict,
+    SubjectId,
     Tagged,
     metadata_of,
 )

@@ -13,9 +13,9 @@ from contracts.chain import Pool
 from contracts.values import Amount, SignedAmount
 from eventlog import EventLog, RecordedEvent, Watermark
 from rewards import domain
-from rewards.api.common import Anybody, SubjectId, may_see
+from rewards.api.common import Anybody, may_see
 from rewards.claiming import claim_stream
-from service import EventStream, StreamEvent, Token, grown
+from service import EventStream, StreamEvent, SubjectId, Token, grown
 
 Reserved = domain.RewardsReserved
 ENDED = (domain.RewardsReleased, domain.RewardsSettled)

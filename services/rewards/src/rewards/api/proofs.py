@@ -12,11 +12,11 @@ from contracts.chain import Pool
 from contracts.values import Address
 from rewards import claiming, domain
 from rewards.api import claims
-from rewards.api.common import Anybody, Strict
+from rewards.api.common import Anybody
 from rewards.api.zk import PeriodNumber
 from rewards.periods import Periods, PeriodsError, period_stream
 from rewards.rulebook import Rules
-from service import Commands, Problem
+from service import Commands, Problem, Strict
 from zk import Proof, Reason, Refused
 
 TITLES = claims.TITLES | {"already-claimed": "The listener's claim for this period was made."}

@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 
 from eventlog import Executor
 from rewards import domain, handlers
-from rewards.api.common import Anybody, Moment, Officer, Strict, kind_named
+from rewards.api.common import Anybody, Moment, Officer, kind_named
 from rewards.changes import InvalidRules, changed, parameters
 from rewards.domain.rules import NOTICE
 from rewards.rulebook import Rules
-from service import IdempotencyKey, Problem, Recorded, Tagged, metadata_of
+from service import IdempotencyKey, Problem, Recorded, Strict, Tagged, metadata_of
 
 
 class RuleChange(Strict):
