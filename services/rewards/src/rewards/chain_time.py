@@ -1,4 +1,4 @@
-"""How far the chain's own time has come, provided that all it told until then has been taken in here."""
+"""How far the chain's own time has come for claims, and which of them nobody knows the end of."""
 
 from __future__ import annotations
 
@@ -6,37 +6,21 @@ from collections.abc import Collection
 
 import asyncpg
 
-from contracts.chain import BlocksSolidified
+from messaging import chain_time
+from messaging.chain_time import BLOCKS
 from messaging.connection import Kafka
-from messaging.progress import read_last
-from messaging.reading import reading
-from messaging.taken_in import put_aside, taken_in
+from messaging.taken_in import put_aside
 
-BLOCKS = "chain.blocks"
+__all__ = ["BLOCKS", "VAULT", "ChainTime"]
+
 VAULT = "chain.reward-vault"
 
 
-class ChainTime:
-    """What the chain service has told of solidified blocks, to the consumer group of this service."""
+class ChainTime(chain_time.ChainTime):
+    """What the vault has told to the consumer group of this service."""
 
     def __init__(self, pool: asyncpg.Pool, kafka: Kafka, group: str) -> None:
-        self._pool = pool
-        self._kafka = kafka
-        self._group = group
-
-    async def reached(self) -> BlocksSolidified | None:
-        """The last blocks of which all that the vault has logged is in our log or put aside; None while unknown.
-
-        In this order: the chain service publishes in the order of its log, so what was logged in these blocks was
-        published before them, and is among what the vault's topic holds when it is looked at after them.
-        """
-        async with reading(self._kafka, [BLOCKS]) as reader:
-            if not reader.extents:
-                return None
-        last = await read_last(self._kafka, BLOCKS)
-        if last is None or not await taken_in(self._pool, self._kafka, self._group, [VAULT]):
-            return None
-        return BlocksSolidified.model_validate_json(last.value)
+        super().__init__(pool, kafka, group, [VAULT])
 
     async def put_aside(self, claim_ids: Collection[str]) -> set[str]:
         """Those of the claims of which a message waits for a person: nobody knows whether they were paid."""
