@@ -77,10 +77,11 @@ async def soak(seconds: int, seed: int, console: Console) -> dict[str, Any]:
                 console.print("all faults are over; waiting until everything is solidified and recorded")
                 await town.until_ready("chain")
                 settled = await payments.settled(chain, SETTLE_SECONDS)
+            never = [f"{kind} was made and struck nothing" for kind in trouble.never_struck]
             return {
                 "seed": seed,
                 "seconds": round(lasted),
-                **await _outcome(town, directory, control, chain, node, payments, settled, lasted),
+                **await _outcome(town, directory, control, chain, node, payments, settled, lasted, never),
                 "transactions": {name: sent[name] for name in ("sent", "failed", "refused")},
                 "faults": {"made": sum(trouble.faults.values()), "by_kind": dict(sorted(trouble.faults.items()))},
                 "requests_struck": dict(sorted(trouble.struck.items())),
@@ -159,11 +160,12 @@ async def _outcome(
     payments: Payments,
     settled: dict[str, str],
     lasted: float,
+    problems: list[str],
 ) -> dict[str, Any]:
-    """Everything that is held against the chain, and what differs."""
+    """Everything that is held against the chain, and what differs, beside the `problems` known already."""
     await control.post("mine", json={"blocks": SOLID_DISTANCE + 1})
     truth = Truth(town.deployment)
-    problems = await verdict.everything_recorded(truth, node, chain, SETTLE_SECONDS)
+    problems += await verdict.everything_recorded(truth, node, chain, SETTLE_SECONDS)
     problems += await verdict.log_differs(truth, chain)
     problems += await payments.problems(chain, settled)
     head = await verdict.head_differs(directory.environment["ANNALS_KAFKA_BOOTSTRAP"], truth)

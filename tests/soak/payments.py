@@ -90,10 +90,11 @@ def key_of(number: int) -> Key:
 
 
 def environment(url: str, payer: Key) -> dict[str, str]:
-    """Two providers, which are the same node with faults of their own, and a key to pay with."""
+    """Two providers, the same node with faults of their own, of which one confirms the other; and a key to pay with."""
     nodes = [{"name": face, "url": f"{url}/face/{face}"} for face in FACES]
     return {
         "CHAIN_NODES": json.dumps(nodes),
+        "CHAIN_CONFIRM": "second",
         "CHAIN_SENDING_KEYS": json.dumps({"soak": payer.secret.hex()}),
         "CHAIN_NODE_TIMEOUT_SECONDS": "2",
         "CHAIN_EXPIRY_SECONDS": "30",

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
-from chain import fetch
+from chain import confirm, fetch, ingest
 from chain.confirm import ConfirmedFetcher, fetcher
 from chain.domain import ZERO
 from chain.fetch import Fetcher, Heights
@@ -68,16 +71,20 @@ def two_of(url: str) -> list[Provider]:
     return [Provider("one", f"{url}/face/one"), Provider("two", f"{url}/face/two", priority=2)]
 
 
+A_LOG_LESS = {"kind": "lie", "form": "a-log-less", "paths": [INFOS]}
+
+Fail = Callable[[str, dict[str, Any]], Awaitable[None]]
+
+
 @pytest.fixture
-async def faces(town: Any) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
-    """Makes a face of the devnet, or all with `*`, leave a log out of each receipt."""
+async def faces(town: Any) -> AsyncIterator[Fail]:
+    """Gives a face of the devnet, or all with `*`, a fault; cleared at the end."""
     async with httpx.AsyncClient(base_url=town.url, timeout=30) as client:
 
-        async def lie(face: str) -> None:
-            fault = {"kind": "lie", "form": "a-log-less", "face": face, "paths": [INFOS]}
-            (await client.post("/devnet/faults", json=fault)).raise_for_status()
+        async def fail(face: str, fault: dict[str, Any]) -> None:
+            (await client.post("/devnet/faults", json={**fault, "face": face})).raise_for_status()
 
-        yield lie
+        yield fail
         (await client.delete("/devnet/faults")).raise_for_status()
 
 
@@ -86,32 +93,37 @@ async def recorded(log: EventLog) -> int:
     return int(await log.pool.fetchval(sql))
 
 
-async def test_a_receipt_that_lacks_a_log_is_not_recorded_where_a_second_source_must_agree(
-    town: Any, log: EventLog, node: NodeClient, faces: Callable[[str], Awaitable[None]]
-) -> None:
-    await faces("one")
-    last = (await node.solid_head()).number
+@asynccontextmanager
+async def confirming(town: Any, log: EventLog) -> AsyncIterator[Ingester]:
+    """An ingester that records what a second source confirms."""
     settings = ChainSettings(
         nodes=json.dumps([{"name": one.name, "url": one.url, "priority": one.priority} for one in two_of(town.url)]),
         contracts=json.dumps(town.contracts),
         confirm="second",
     )
     async with Nodes(settings.providers) as nodes:
-        subject = Ingester(log, fetcher(settings, nodes, log), town.contracts, poll_seconds=0.05)
+        yield Ingester(log, fetcher(settings, nodes, log), town.contracts, poll_seconds=0.05)
 
-        async def there() -> bool:
-            return (await subject.cursor()).next > last
 
-        async with running(subject):
-            await eventually(there, within=60)
+async def reached(subject: Ingester, block: int) -> bool:
+    return (await subject.cursor()).next > block
+
+
+async def test_a_receipt_that_lacks_a_log_is_not_recorded_where_a_second_source_must_agree(
+    town: Any, log: EventLog, node: NodeClient, faces: Fail
+) -> None:
+    await faces("one", A_LOG_LESS)
+    last = (await node.solid_head()).number
+    async with confirming(town, log) as subject, running(subject):
+        await eventually(lambda: reached(subject, last), within=60)
     async with httpx.AsyncClient(timeout=30) as client:
         (fault,) = (await client.get(f"{town.url}/devnet/faults")).json()
     assert fault["struck"]
     assert await recorded(log) == len(await node.rpc.logs(0, last, list(town.contracts.values())))
 
 
-async def test_what_no_two_sources_agree_on_is_not_passed(town: Any, faces: Callable[[str], Awaitable[None]]) -> None:
-    await faces("*")
+async def test_what_no_two_sources_agree_on_is_not_passed(town: Any, faces: Fail) -> None:
+    await faces("*", A_LOG_LESS)
     async with Nodes(two_of(town.url)) as nodes:
 
         async def watched() -> list[str]:
@@ -127,6 +139,63 @@ async def test_what_no_two_sources_agree_on_is_not_passed(town: Any, faces: Call
         with pytest.raises(NodeLied, match=r"the receipts tell \d+ logs, its index \d+"):
             await read()
     assert handed_out == list(range(len(handed_out)))
+
+
+async def test_while_no_two_sources_agree_the_service_is_not_ready_and_says_why_and_for_how_long(
+    town: Any, log: EventLog, node: NodeClient, faces: Fail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "RETRY", replace(fetch.RETRY, attempts=1))
+    monkeypatch.setattr(ingest, "STALLED_SECONDS", 0.0)
+    await faces("*", A_LOG_LESS)
+    last = (await node.solid_head()).number
+    async with confirming(town, log) as subject, running(subject):
+        probe = subject.check().probe
+
+        async def stalls() -> bool:
+            return subject.stalled_seconds() > 0
+
+        await eventually(stalls, within=60)
+        with pytest.raises(
+            RuntimeError, match=r"no block could be recorded for \d+ s: .* no two sources agree on blocks"
+        ):
+            await probe()
+        assert REGISTRY.get_sample_value("annals_chain_stalled_seconds")
+        async with httpx.AsyncClient(timeout=30) as client:
+            (await client.delete(f"{town.url}/devnet/faults")).raise_for_status()
+        await eventually(lambda: reached(subject, last), within=60)
+        assert await probe() == "goes on"
+        assert (REGISTRY.get_sample_value("annals_chain_lag_seconds") or 0) > 0  # of a chain that stands still
+    assert (subject.stalled_seconds(), subject.lag_seconds()) == (0, 0)
+
+
+async def test_without_a_second_source_the_reason_says_that_it_is_waited_for(
+    town: Any, log: EventLog, faces: Fail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirm, "RETRY", replace(fetch.RETRY, attempts=1))
+    monkeypatch.setattr(ingest, "STALLED_SECONDS", 0.0)
+    await faces("two", {"kind": "reset"})
+    async with confirming(town, log) as subject, running(subject):
+
+        async def stalls() -> bool:
+            return subject.stalled_seconds() > 0
+
+        await eventually(stalls, within=60)
+        with pytest.raises(RuntimeError, match=r"blocks 0 to \d+ wait for a second source"):
+            await subject.check().probe()
+
+
+async def test_more_logs_than_an_index_lists_are_confirmed_by_the_receipts_of_two(
+    town: Any, log: EventLog, node: NodeClient, faces: Fail
+) -> None:
+    await faces("*", {"kind": "log-limit", "results": 1})
+    await faces("one", {**A_LOG_LESS, "count": 3})
+    last = (await node.solid_head()).number
+    expected = 0
+    for number in range(last + 1):
+        expected += len(logs_of(*await node.block_with_infos(number), set(town.contracts.values())))
+    async with confirming(town, log) as subject, running(subject):
+        await eventually(lambda: reached(subject, last), within=60)
+    assert await recorded(log) == expected
 
 
 def test_a_second_source_needs_a_second_node() -> None:

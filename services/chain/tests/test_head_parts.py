@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -10,9 +11,10 @@ from chain.domain import ContractEvent, UndecodedLog
 from chain.handlers import Ingested
 from chain.head.branch import Branch, Window
 from chain.head.follow import LEAST_PAUSE_SECONDS, PART_BYTES, Pace, additions, retractions
+from chain.head.log import encoded
 from contracts.head import HeadChain
 from contracts.testing import address, hash_of, source
-from eventlog import NewEvent
+from eventlog import NewEvent, uuid7
 from messaging.topics import MAX_VALUE_BYTES
 from tron.client import NodeClient
 from tron.model import Block
@@ -49,6 +51,23 @@ def test_one_event_that_is_larger_than_a_part_has_one_of_its_own() -> None:
     parts = list(additions(Ingested(block(7), NOW, events, 0, 3), 3))
     assert [len(one.events) for one in parts] == [1, 1, 1]
     assert max(len(one.model_dump_json()) for one in parts) < MAX_VALUE_BYTES
+
+
+async def test_between_two_messages_that_are_encoded_others_have_their_turn() -> None:
+    (part,) = additions(Ingested(block(7), NOW, [released(0, "x" * 90_000)], 0, 1), 3)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    rows = await encoded([(uuid7(), part, NOW)] * 20)
+    beside.cancel()
+    await asyncio.gather(beside, return_exceptions=True)
+    assert (len(rows), turns) == (20, 20)
 
 
 def test_a_block_without_public_events_is_told_empty() -> None:

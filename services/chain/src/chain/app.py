@@ -110,6 +110,7 @@ def create(settings: ChainSettings) -> Service:
                 settings, topics=[topic.name for topic in (*publish.TOPICS, *publish.BESIDE_THE_LOG, COMMANDS)]
             ),
             nodes_check(nodes, heights),
+            ingester.check(),
             head.check(),
             *([sender.check(), funds.check()] if signers else []),
         ],

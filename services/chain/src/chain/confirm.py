@@ -2,7 +2,8 @@
 
 With `CHAIN_CONFIRM=second`, what was read is held back until the indexes of two providers tell the same logs of the
 watched contracts as the receipts do. Whoever gave a receipt, one of the two is another. What they don't agree on is not
-passed: the likelier liar is left for a while, and the blocks are read again.
+passed: the likelier liar is left for a while, and the blocks are read again. Where one contract logged more in one
+block than an index lists, the receipts that the two give are compared instead.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 
-from chain.fetch import MOST_BLOCKS, RETRY, Fetcher, Index, Receipts, first_difference
+from chain.fetch import MOST_BLOCKS, RETRY, Fetcher, Index, Receipts, first_difference, together
 from chain.past.progress import Watching
 from chain.settings import ChainSettings
 from eventlog import EventLog
 from tron.client import NodeClient
-from tron.errors import NodeLied
+from tron.errors import NodeError, NodeLied, NodeUnavailable, TooMuch
 from tron.model import Block, BlockLog, logs_of
 from tron.providers import Nodes
 
@@ -52,22 +53,36 @@ class ConfirmedFetcher(Fetcher):
                 first, held = block.number + 1, []
 
     async def _confirm(self, first: int, held: Sequence[Read], addresses: Collection[str]) -> None:
-        last, wanted = held[-1][0].number, sorted(addresses)
+        """Raises NodeLied where the logs differ, NodeUnavailable where there is nobody to confirm them."""
+        last = held[-1][0].number
         told = [one for block, receipts, _ in held for one in logs_of(block, receipts, addresses)]
 
         async def logs(node: NodeClient) -> tuple[NodeClient, list[BlockLog]]:
-            return node, await node.rpc.logs(first, last, wanted)
+            return node, await _logs(node, first, last, addresses)
 
         one, found = await self._ask(logs)
-        second, also = await RETRY(lambda: self.nodes.ask(logs, but=one))
+        try:
+            second, also = await RETRY(lambda: self.nodes.ask(logs, but=one))
+        except NodeError as error:
+            problem = f"blocks {first} to {last} wait for a second source: {error.problem}"
+            raise NodeUnavailable(error.node, "jsonrpc", problem) from error
         if found == told == also:
             return
         # The node asked first is the best, which most likely gave the receipts, too; or else the second is the odd one.
         differs, other = (one, found) if found != told else (second, also)
-        problem = f"blocks {first} to {last}: the receipts tell {len(told)} logs, its index {len(other)}"
-        error = NodeLied(differs.url, "jsonrpc", f"{problem}: {first_difference(told, other)}")
-        self.nodes.reject(differs, error)
-        raise error
+        problem = f"no two sources agree on blocks {first} to {last}: the receipts tell {len(told)} logs, its index"
+        lied = NodeLied(differs.url, "jsonrpc", f"{problem} {len(other)}: {first_difference(told, other)}")
+        self.nodes.reject(differs, lied)
+        raise lied
+
+
+async def _logs(node: NodeClient, first: int, last: int, addresses: Collection[str]) -> list[BlockLog]:
+    """What a node's index tells; its receipts, where that is more than an index lists."""
+    try:
+        return await node.rpc.logs(first, last, sorted(addresses))
+    except TooMuch:
+        found = await together([node.block_with_infos(number) for number in range(first, last + 1)])
+        return [one for block, receipts in found for one in logs_of(block, receipts, addresses)]
 
 
 def fetcher(settings: ChainSettings, nodes: Nodes, log: EventLog, *, past: bool = False) -> Fetcher:

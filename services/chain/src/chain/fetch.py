@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from time import monotonic
 from typing import Literal, TypeVar
 
@@ -30,7 +31,7 @@ from tron.errors import (
     NodeUnavailable,
     TooMuch,
 )
-from tron.model import Block, TransactionInfo, logs_of
+from tron.model import Block, BlockLog, TransactionInfo, logs_of
 from tron.providers import Nodes, Question
 from tron.retry import Retry
 from tron.rpc import MOST_BLOCKS as MOST_BLOCKS_BY_INDEX
@@ -276,9 +277,14 @@ def _gap(before: tuple[int, str] | None, read: _Range) -> str | None:
     return None
 
 
-def first_difference(one: Sequence[object], other: Sequence[object]) -> str:
+def first_difference(one: Sequence[BlockLog], other: Sequence[BlockLog]) -> str:
     """Where two lists go apart, for a message."""
-    return next((f"{a} and {b}" for a, b in zip(one, other, strict=False) if a != b), "one list ends before the other")
+    a, b = next((a, b) for a, b in zip_longest(one, other) if a != b)
+    return f"they part at {_place(a)}" if _place(a) == _place(b) else f"they part at {_place(a)} and {_place(b)}"
+
+
+def _place(found: BlockLog | None) -> str:
+    return "the end" if found is None else f"log {found.log.index_in_block} of block {found.block_number}"
 
 
 class Heights:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from time import time_ns
+from time import monotonic, time_ns
 
 from chain import metrics
 from chain.domain import CURSOR, WATCH, BlocksIngested, ContractEvent, ContractsWatched, Scope, UndecodedLog
@@ -22,12 +22,14 @@ from chain.fetch import Fetcher
 from chain.handlers import Ingested, Translator
 from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id, tracing
 from messaging.leader import leadership, while_leading
-from service import get_logger
+from service import Check, get_logger
 from tron.errors import NodeDisagrees, NodeError
 from tron.retry import back_off
 
 MOST_BLOCKS = 1_000
 LONGEST_PAUSE_SECONDS = 30.0
+STALLED_SECONDS = 30.0
+"""Without a usable answer for longer, the service is not ready; solidified blocks are a minute late anyway."""
 log = get_logger("chain.ingest")
 
 
@@ -85,6 +87,9 @@ class Ingester:
         self._batch_events = batch_events
         self._poll_seconds = poll_seconds
         self._failures = 0
+        self._stalled_at: float | None = None
+        self._problem = ""
+        self._last_time: datetime | None = None
         self._to_watch: list[NewEvent] = []
         self._watch_version = 0
 
@@ -92,10 +97,13 @@ class Ingester:
         """Runs until cancelled."""
         async with leadership(self._log.pool, f"chain:{self.name}") as lock:
             metrics.LEADER.set(1)
+            metrics.STALLED.set_function(self.stalled_seconds)
+            metrics.LAG_SECONDS.set_function(self.lag_seconds)
             try:
                 await while_leading(lock, self.ingest())
             finally:
                 metrics.LEADER.set(0)
+                self._stalled_at = self._last_time = None
 
     async def ingest(self) -> None:
         """Runs until cancelled, without asking whether another one does: the cursor's version keeps that harmless."""
@@ -107,6 +115,7 @@ class Ingester:
                     translator = await self._watch(cursor)
                     await self._verify(cursor)
                 before, cursor = cursor, await self._advance(cursor, translator)
+                self._stalled_at = None
                 if await self._asked():
                     cursor = None
                 elif cursor == before:
@@ -117,10 +126,31 @@ class Ingester:
                 cursor = None
             except NodeError as error:
                 self._failures += 1
+                self._stalled_at, self._problem = self._stalled_at or monotonic(), str(error)
                 pause = back_off(self._failures, 0.25, LONGEST_PAUSE_SECONDS)
                 log.warning("no usable answer from the node", reason=str(error), next_try_seconds=round(pause, 1))
                 await asyncio.sleep(pause)
                 cursor = None  # what was appended before the failure has moved it
+
+    def stalled_seconds(self) -> float:
+        """How long it has been without a usable answer; 0 while it goes on, or stands by."""
+        return 0.0 if self._stalled_at is None else monotonic() - self._stalled_at
+
+    def lag_seconds(self) -> float:
+        """The age of the last block in the log; 0 before there is one, and while this instance stands by."""
+        return 0.0 if self._last_time is None else max(0.0, (datetime.now(UTC) - self._last_time).total_seconds())
+
+    def check(self) -> Check:
+        """Fails, with the reason, while blocks could not be recorded for long. An instance that stands by is well."""
+
+        async def probe() -> str:
+            stalled = self.stalled_seconds()
+            said = f"no block could be recorded for {stalled:.0f} s: {self._problem}"
+            if stalled > STALLED_SECONDS:
+                raise RuntimeError(said)
+            return said if stalled else "goes on"
+
+        return Check(self.name, probe)
 
     # ---- where the log ends ---------------------------------------------------------------------------------------
 
@@ -131,6 +161,7 @@ class Ingester:
             return Cursor(0, self._start_block)
         done: BlocksIngested = recorded.event
         metrics.INGESTED.set(done.last)
+        self._last_time = done.last_time
         return Cursor(recorded.version, done.last + 1, done.last_hash)
 
     async def _watch(self, cursor: Cursor) -> Translator:
@@ -225,7 +256,7 @@ class Ingester:
         blocks = {"annals.blocks": done.blocks, "annals.block.first": done.first, "annals.block.last": done.last}
         with tracing.span("ingest blocks", began_ns=batch.began_ns, attributes=blocks):  # here a trace begins
             appended = await self._log.append([*self._to_watch, *batch.events, moved], expected)
-        self._failures, self._to_watch = 0, []
+        self._failures, self._to_watch, self._stalled_at, self._last_time = 0, [], None, done.last_time
         self._watch_version = appended.versions.get(WATCH, self._watch_version)
         batch.measure()
         return replace(batch.after(), version=appended.versions[CURSOR])
@@ -265,7 +296,6 @@ class _Batch:
     def measure(self) -> None:
         done = self.done()
         metrics.INGESTED.set(done.last)
-        metrics.LAG_SECONDS.set(max(0.0, (datetime.now(UTC) - done.last_time).total_seconds()))
         metrics.TRANSACTIONS.inc(done.transactions)
         metrics.APPENDED.observe(len(self.events) + 1)
         for kind, counter in ((ContractEvent, metrics.EVENTS), (UndecodedLog, metrics.UNDECODED)):

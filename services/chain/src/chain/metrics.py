@@ -14,6 +14,9 @@ SOLID = Gauge("annals_chain_solid_block", "Newest solidified block of the node")
 INGESTED = Gauge("annals_chain_ingested_block", "Last block in the log")
 LAG_BLOCKS = Gauge("annals_chain_lag_blocks", "Solidified blocks that are not in the log yet")
 LAG_SECONDS = Gauge("annals_chain_lag_seconds", "Age of the last block in the log; about a minute is normal")
+STALLED = Gauge(
+    "annals_chain_stalled_seconds", "For how long no block could be recorded, for want of an answer that is confirmed"
+)
 LEADER = Gauge("annals_chain_ingester_leader", "1 while this process ingests")
 EVENTS = Counter("annals_chain_events_total", "Logs of watched contracts recorded", ["contract"])
 UNDECODED = Counter("annals_chain_undecoded_logs_total", "Logs of watched contracts kept raw", ["contract"])

@@ -118,7 +118,7 @@ class HeadLog:
 
     async def append(self, told: Told, messages: Sequence[Entry]) -> tuple[int, UUID]:
         """Appends messages behind what was told, all or none; returns position and id of the last. Raises HeadMoved."""
-        rows = _rows([(uuid7(), message, _happened(message)) for message in messages])
+        rows = await encoded([(uuid7(), message, _happened(message)) for message in messages])
         try:
             last = await self.pool.fetchval(_APPEND, told.position, *zip(*rows, strict=True), told.event_id)
         except asyncpg.UniqueViolationError as error:
@@ -143,7 +143,7 @@ class HeadLog:
                     await conn.execute(
                         "DELETE FROM head_entries WHERE position >= $1", first if kept == first - 1 else 0
                     )  # with a gap between, what is below would not link
-                rows = _rows([(entry.event_id, entry.message, entry.occurred_at) for entry in entries])
+                rows = await encoded([(entry.event_id, entry.message, entry.occurred_at) for entry in entries])
                 await conn.execute(_PUT_BACK, *zip(*rows, strict=True), [entry.position for entry in entries])
 
     async def forget(self, published: int, solidified: int, days: int = KEPT_DAYS) -> int:
@@ -212,13 +212,14 @@ class HeadLog:
         return int(await self.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries"))
 
 
-def _rows(entries: Sequence[tuple[UUID, Entry, datetime]]) -> list[tuple[Any, ...]]:
+async def encoded(entries: Sequence[tuple[UUID, Entry, datetime]]) -> list[tuple[Any, ...]]:
     """Of each entry its id, type, number, hash, data; of an added block part and solidified height; its time."""
-    encoded = TYPES.encode_all([message for _, message, _ in entries])
-    return [
-        (event_id, name, message.number, message.hash, data, *_of_block(message), occurred_at)
-        for (event_id, message, occurred_at), (name, _, data) in zip(entries, encoded, strict=True)
-    ]
+    rows = []
+    for event_id, message, occurred_at in entries:
+        ((name, _, data),) = TYPES.encode_all([message])
+        rows.append((event_id, name, message.number, message.hash, data, *_of_block(message), occurred_at))
+        await asyncio.sleep(0)  # a message is some milliseconds of work; others want their turn
+    return rows
 
 
 def _of_block(message: Entry) -> tuple[int | None, int | None]:
