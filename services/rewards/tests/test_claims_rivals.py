@@ -68,4 +68,4 @@ async def test_rivals_who_reserve_settle_and_release_the_same_claims_leave_books
         for n in range(USERS)
     ]
     assert sum(balance.paid for balance in balances) == budget.paid
-    assert all(balance.reserved == 0 and balance.available == 60 - balance.paid for balance in balances)
+    assert all(balance.usage.reserved == 0 and balance.available == 60 - balance.paid for balance in balances)

@@ -236,7 +236,7 @@ def test_a_proven_claim_that_nobody_brought_in_time_is_given_back() -> None:
     budget = domain.Budget(day.date(), day.date() + timedelta(days=7), 9, 4, 5)
     entries = domain.release_claim(
         domain.ReleaseClaim(7, day),
-        domain.Books(claim, domain.Balance(), budget, domain.Wallet(reserved=5), domain.Vault()),
+        domain.Books(claim, domain.Balance(), budget, domain.Usage(reserved=5), domain.Vault()),
     )
     [released] = entries.claim
     assert isinstance(released, domain.ClaimReleased)

@@ -100,8 +100,9 @@ from rewards.domain.pools import BatchOpened, BatchSwept, PoolConfigured, PoolEv
 from rewards.domain.reviews import CorrectReward, RefusedReview, ReviewReward, review
 from rewards.domain.rules import Editions, PublishRules, RefusedRule, Rule, Rulebook, RulesPublished
 from rewards.domain.standing import ClientKeyRegistered, Standing, StandingReported, standing
+from rewards.domain.usage import Usage
 from rewards.domain.verdicts import ConflictingActivity
-from rewards.domain.wallet import Wallet, WalletPaid, WalletReleased, WalletReserved, wallet
+from rewards.domain.wallet import WalletPaid, WalletReleased, WalletReserved, wallet
 
 EVENTS: dict[str, type] = {
     "PoolFunded.v1": PoolFunded,
@@ -242,11 +243,11 @@ __all__ = [
     "Terms",
     "Transfer",
     "TransferRecorded",
+    "Usage",
     "Vault",
     "Verdict",
     "Vote",
     "VoteRecorded",
-    "Wallet",
     "WalletPaid",
     "WalletReleased",
     "WalletReserved",

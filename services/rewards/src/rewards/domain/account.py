@@ -167,10 +167,8 @@ def _granted(balance: Balance, amount: int, held: int) -> Balance:
         balance.earned + amount,
         balance.held + held,
         balance.corrected,
-        balance.reserved,
         balance.paid,
-        balance.day,
-        balance.paid_that_day,
+        balance.usage,
     )
 
 

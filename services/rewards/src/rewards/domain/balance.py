@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from contracts.chain import Pool
 from contracts.values import Amount, Hash
+from rewards.domain.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +48,24 @@ class Balance:
     earned: int = 0
     held: int = 0  # of what was earned: waits for a review
     corrected: int = 0  # added afterwards; below zero where it was taken away
-    reserved: int = 0  # for claims on their way
     paid: int = 0
-    day: int = 0  # the latest one on which something was paid
-    paid_that_day: int = 0
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def available(self) -> int:
         """What can be claimed now; below zero if more was taken away than is left."""
-        return self.earned + self.corrected - self.held - self.reserved - self.paid
-
-    def used_on(self, day: int) -> int:
-        """What counts towards a limit for that day: what was paid then, and what may still be."""
-        return self.reserved + (self.paid_that_day if self.day == day else 0)
+        return self.earned + self.corrected - self.held - self.usage.reserved - self.paid
 
 
 def booked(balance: Balance, event: BalanceEvent) -> Balance:
     """The balance after a claim took something, gave it back, or was paid."""
+    usage = balance.usage
     match event:
         case RewardsReserved(amount=amount):
-            return replace(balance, reserved=balance.reserved + amount)
+            return replace(balance, usage=usage.reserve(amount))
         case RewardsReleased(amount=amount):
-            return replace(balance, reserved=balance.reserved - amount)
+            return replace(balance, usage=usage.release(amount))
         case RewardsSettled(amount=amount, day=day):
-            before = balance.paid_that_day if balance.day == day else 0
-            latest = (day, before + amount) if day >= balance.day else (balance.day, balance.paid_that_day)
-            return replace(
-                balance,
-                reserved=balance.reserved - amount,
-                paid=balance.paid + amount,
-                day=latest[0],
-                paid_that_day=latest[1],
-            )
+            return replace(balance, paid=balance.paid + amount, usage=usage.release(amount).pay(amount, day))
         case never:
             assert_never(never)

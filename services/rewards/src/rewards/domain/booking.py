@@ -34,7 +34,8 @@ from rewards.domain.claims import (
     PaymentFailed,
 )
 from rewards.domain.pools import Vault
-from rewards.domain.wallet import Wallet, WalletEvent, WalletPaid, WalletReleased, WalletReserved
+from rewards.domain.usage import Usage
+from rewards.domain.wallet import WalletEvent, WalletPaid, WalletReleased, WalletReserved
 
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
@@ -46,7 +47,7 @@ class Books:
     claim: Claim
     balance: Balance
     budget: Budget
-    wallet: Wallet
+    wallet: Usage
     vault: Vault
 
 
@@ -210,14 +211,14 @@ def _check_balance(amount: int, balance: Balance) -> None:
 
 
 def _check_limits(command: RequestClaim, books: Books, day: int) -> None:
-    limit, wanted = command.rule.daily_limit, command.amount + books.balance.used_on(max(day, books.balance.day))
+    limit, wanted = command.rule.daily_limit, command.amount + books.balance.usage.on(day)
     if limit and wanted > limit:
         raise ClaimRefused("user-daily-limit", f"a user may claim {limit} a day, this would make {wanted}")
     _check_wallet(command.amount, books, day)
 
 
 def _check_wallet(amount: int, books: Books, day: int) -> None:
-    limit, wanted = books.vault.daily_limit, amount + books.wallet.used_on(max(day, books.wallet.day))
+    limit, wanted = books.vault.daily_limit, amount + books.wallet.on(day)
     if wanted > limit:
         raise ClaimRefused("wallet-daily-limit", f"the vault pays an address {limit} a day, this would make {wanted}")
 
