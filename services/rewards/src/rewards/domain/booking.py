@@ -6,7 +6,7 @@ The claim itself, the user's balance of the pool's kind, the pool's budget, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from contracts.chain import Pool
@@ -117,21 +117,14 @@ def request_claim(command: RequestClaim, books: Books) -> Entries:
         raise ClaimRefused("claim-conflict", f"{command.claim_id} was paid without this service")
     if command.amount <= 0:
         raise ClaimRefused("amount-zero", "the vault pays nothing below 1")
-    today = command.at.astimezone(UTC).date()
-    period = opened(books.budget, command.pool, command.rule, today)
-    budget = evolve_budget(books.budget, period[0]) if period else books.budget
-    if not books.vault.active:
-        raise ClaimRefused("pool-inactive", "the vault does not pay from this pool")
+    _check_active(books.vault)
     _check_balance(command.amount, books.balance)
-    _check_limits(command, books, today.toordinal() - EPOCH_DAY)
-    _check_pool(command.amount, budget, books.vault)
-    claim_id, pool, amount = command.claim_id, command.pool, command.amount
+    _check_user(command, books.balance)
     deadline = int(command.at.timestamp()) + command.rule.claim_seconds
-    return Entries(
-        claim=[ClaimReserved(claim_id, *asked, deadline, command.rule.version)],
-        balance=[RewardsReserved(claim_id, pool, amount)],
-        budget=[*period, BudgetReserved(claim_id, pool, budget.starts, amount)],
-        wallet=[WalletReserved(claim_id, pool, command.claimant, amount)],
+    return replace(
+        _set_aside(command, command.pool, books),
+        claim=[ClaimReserved(command.claim_id, *asked, deadline, command.rule.version)],
+        balance=[RewardsReserved(command.claim_id, command.pool, command.amount)],
     )
 
 
@@ -142,21 +135,14 @@ def bring_proof(command: BringProof, books: Books) -> Entries:
         raise ClaimRefused("already-claimed", f"nullifier {claim_id} was used")
     if before is not None:
         return Entries()
-    today = command.at.astimezone(UTC).date()
-    period = opened(books.budget, pool, command.rule, today)
-    budget = evolve_budget(books.budget, period[0]) if period else books.budget
-    if not books.vault.active:
-        raise ClaimRefused("pool-inactive", "the vault does not pay from this pool")
-    _check_wallet(command.amount, books, today.toordinal() - EPOCH_DAY)
-    _check_pool(command.amount, budget, books.vault)
+    _check_active(books.vault)
     terms = (pool, command.claimant, command.amount)
-    return Entries(
+    return replace(
+        _set_aside(command, pool, books),
         claim=[
             ClaimReserved(claim_id, None, *terms, "service", command.deadline, command.rule.version),
             ClaimProven(claim_id, command.period, command.claimant, command.points),
         ],
-        budget=[*period, BudgetReserved(claim_id, pool, budget.starts, command.amount)],
-        wallet=[WalletReserved(claim_id, pool, command.claimant, command.amount)],
     )
 
 
@@ -199,6 +185,11 @@ def release_claim(command: ReleaseClaim, books: Books) -> Entries:
     )
 
 
+def _check_active(vault: Vault) -> None:
+    if not vault.active:
+        raise ClaimRefused("pool-inactive", "the vault does not pay from this pool")
+
+
 def _check_balance(amount: int, balance: Balance) -> None:
     available = balance.available
     if amount <= available:
@@ -210,15 +201,26 @@ def _check_balance(amount: int, balance: Balance) -> None:
     raise ClaimRefused("balance-too-small", f"asked for {amount}, available are {available}")
 
 
-def _check_limits(command: RequestClaim, books: Books, day: int) -> None:
-    limit, wanted = command.rule.daily_limit, command.amount + books.balance.usage.on(day)
+def _check_user(command: RequestClaim, balance: Balance) -> None:
+    limit, wanted = command.rule.daily_limit, command.amount + balance.usage.on(_day(command.at))
     if limit and wanted > limit:
         raise ClaimRefused("user-daily-limit", f"a user may claim {limit} a day, this would make {wanted}")
-    _check_wallet(command.amount, books, day)
 
 
-def _check_wallet(amount: int, books: Books, day: int) -> None:
-    limit, wanted = books.vault.daily_limit, amount + books.wallet.on(day)
+def _set_aside(command: RequestClaim | BringProof, pool: Pool, books: Books) -> Entries:
+    """What a claim takes from the pool's budget, whose period it may open, and from what its address may get."""
+    period = opened(books.budget, pool, command.rule, command.at.astimezone(UTC).date())
+    budget = evolve_budget(books.budget, period[0]) if period else books.budget
+    _check_wallet(command, books)
+    _check_pool(command.amount, budget, books.vault)
+    return Entries(
+        budget=[*period, BudgetReserved(command.claim_id, pool, budget.starts, command.amount)],
+        wallet=[WalletReserved(command.claim_id, pool, command.claimant, command.amount)],
+    )
+
+
+def _check_wallet(command: RequestClaim | BringProof, books: Books) -> None:
+    limit, wanted = books.vault.daily_limit, command.amount + books.wallet.on(_day(command.at))
     if wanted > limit:
         raise ClaimRefused("wallet-daily-limit", f"the vault pays an address {limit} a day, this would make {wanted}")
 
@@ -229,6 +231,11 @@ def _check_pool(amount: int, budget: Budget, vault: Vault) -> None:
     holds = vault.funded - vault.swept - vault.batched - budget.vault_paid - budget.reserved
     if amount > holds:
         raise ClaimRefused("vault-exhausted", f"asked for {amount}, the vault holds {max(0, holds)} for nobody yet")
+
+
+def _day(at: datetime) -> int:
+    """Days since 1970-01-01 UTC, as the vault counts them."""
+    return at.astimezone(UTC).date().toordinal() - EPOCH_DAY
 
 
 def _why_unpaid(claim: Claim) -> str:
