@@ -4,7 +4,18 @@ Every event that moves money holds its postings, so the log alone is the ledger;
 """
 
 from royalties.domain.account import PostWithdrawal, WithdrawalPosted, account
-from royalties.domain.books import SCALES, TRX, AccountClass, Contradiction, Posting, Side, class_of
+from royalties.domain.books import (
+    DCMX,
+    SCALES,
+    TRX,
+    USD,
+    AccountClass,
+    Contradiction,
+    Posting,
+    Reference,
+    Side,
+    class_of,
+)
 from royalties.domain.platform import PlatformFeeSet, platform
 from royalties.domain.split import Share
 from royalties.domain.token import RecordSale, SaleRecorded, token
@@ -40,10 +51,12 @@ EVENTS: dict[str, type] = {
 }
 
 __all__ = [
+    "DCMX",
     "EVENTS",
     "MONEY_MOVED",
     "SCALES",
     "TRX",
+    "USD",
     "AccountClass",
     "CarrySettlementPosted",
     "Contradiction",
@@ -55,6 +68,7 @@ __all__ = [
     "PostWithdrawal",
     "Posting",
     "RecordSale",
+    "Reference",
     "RoyaltyPosted",
     "SaleRecorded",
     "SetSplit",

@@ -1,7 +1,7 @@
 """Double entry: accounts with a normal side, and postings that balance. Pure, like everything in this package.
 
-The books are those of the two contracts that hold money: what they hold (custody) equals what they owe, per asset, at
-any time. Amounts are in the asset's smallest unit; for TRX that is sun.
+What is held (by a contract: custody; by whom the platform is paid through: clearing) equals what is owed and what was
+paid out, per asset, at any time. Amounts are in the asset's smallest unit; for TRX that is sun.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from contracts.chain import Source
-from contracts.values import Address, Amount
+from contracts.values import Amount
 
-TRX = "TRX"
-SCALES: Mapping[str, int] = {TRX: 6}
-"""Decimals of each asset: 1 TRX = 10^6 sun."""
+TRX, USD, DCMX = "TRX", "USD", "DCMX"
+SCALES: Mapping[str, int] = {TRX: 6, USD: 2, DCMX: 18}
+"""Decimals of the assets that everybody knows: 1 TRX = 10^6 sun. Others are registered: a TRC-20 token by the
+contract's address, a creator's coin as coin:<creator>."""
 
 
 class Side(StrEnum):
@@ -28,15 +29,23 @@ class AccountClass(StrEnum):
     """The part of an account's name before the colon."""
 
     CUSTODY = "custody"  # custody:<contract>: what a contract holds
-    EARNINGS = "earnings"  # earnings:<address>: what RoyaltyDistributor owes to a collaborator
-    SELLER = "seller"  # seller:<address>: what MusicNFT owes to a seller
-    CARRY = "carry"  # carry:<track>/<split version>: received under a split and not given out yet
+    CLEARING = "clearing"  # clearing:<source>: what was taken in off the chain, by whom
+    EARNINGS = "earnings"  # earnings:<party>: what a collaborator is owed
+    SELLER = "seller"  # seller:<party>: what a seller is owed
+    RESERVED = "reserved"  # reserved:<party>: set aside of what a party is owed, on its way to be paid
+    PAID_OUT = "paid-out"  # paid-out:<means>: what left the books off the chain, by which means
+    CARRY = "carry"  # carry:<track>/<version> or carry:<agreement>/<version>/<tier>: received, not given out yet
     PLATFORM_FEE = "platform-fee"  # what payments left to the platform
 
     @property
     def normal_side(self) -> Side:
         """The side on which accounts of this class grow: debit for what is held, credit for what is owed."""
-        return Side.DEBIT if self is AccountClass.CUSTODY else Side.CREDIT
+        return Side.DEBIT if self in (AccountClass.CUSTODY, AccountClass.CLEARING) else Side.CREDIT
+
+    @property
+    def of_party(self) -> bool:
+        """Whether accounts of this class are a party's own, so that their lines are on its statement."""
+        return self in (AccountClass.EARNINGS, AccountClass.SELLER, AccountClass.RESERVED)
 
 
 DISTRIBUTOR = "royalty-distributor"
@@ -47,14 +56,29 @@ CUSTODY_MUSIC_NFT = f"custody:{MUSIC_NFT}"
 PLATFORM_FEE = "platform-fee"
 
 
-def earnings(recipient: Address) -> str:
-    """The account of what RoyaltyDistributor owes to a collaborator."""
-    return f"earnings:{recipient}"
+def clearing(source: str) -> str:
+    """The account of what `source`, a payment provider for instance, has taken in off the chain."""
+    return f"clearing:{source}"
 
 
-def seller(address: Address) -> str:
-    """The account of what MusicNFT owes to a seller."""
-    return f"seller:{address}"
+def earnings(party: str) -> str:
+    """The account of what a collaborator is owed: an address by RoyaltyDistributor, another party by the platform."""
+    return f"earnings:{party}"
+
+
+def seller(party: str) -> str:
+    """The account of what a seller is owed: an address by MusicNFT, another party by the platform."""
+    return f"seller:{party}"
+
+
+def reserved(party: str) -> str:
+    """The account of what is set aside to be paid to a party."""
+    return f"reserved:{party}"
+
+
+def paid_out(means: str) -> str:
+    """The account of what left the books off the chain by these means."""
+    return f"paid-out:{means}"
 
 
 def carry(track_id: int, split_version: int) -> str:
@@ -95,6 +119,17 @@ def entry(*postings: Posting) -> tuple[Posting, ...]:
     if unbalanced := {asset: difference for asset, difference in sums.items() if difference}:
         raise ValueError(f"postings do not balance: debits exceed credits by {unbalanced}")
     return tuple(posting for posting in postings if posting.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a fact off the chain comes from, as `Source` is for those on it. Whoever tells of it chooses the id.
+
+    It is the idempotency key: the same again has the first result, the same reference with other contents is refused.
+    """
+
+    caller: str
+    id: str
 
 
 class Contradiction(Exception):

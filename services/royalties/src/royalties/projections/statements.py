@@ -8,7 +8,6 @@ from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
 from royalties.domain import (
     MONEY_MOVED,
-    AccountClass,
     CarrySettlementPosted,
     MoneyMoved,
     PaymentPosted,
@@ -46,7 +45,7 @@ class Statements(Projection):
     @on(*MONEY_MOVED)
     def moved(self, event: MoneyMoved, recorded: RecordedEvent, rows: Rows) -> None:
         for posting in event.postings:
-            if class_of(posting.account) not in (AccountClass.EARNINGS, AccountClass.SELLER):
+            if not class_of(posting.account).of_party:
                 continue
             rows.insert(
                 statement_lines,
