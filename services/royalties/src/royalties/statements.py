@@ -1,4 +1,4 @@
-"""A party's statement: opening balance, every line with its place on the chain, closing balance; as JSON or CSV."""
+"""A party's statement: opening balance, every line with where it comes from, closing balance; as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import csv
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from io import StringIO
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, computed_field
+from pydantic import AwareDatetime, BaseModel, Field, computed_field
 
 from contracts.values import Address, Hash, SignedAmount, Uint256
 from royalties import queries
-from royalties.domain import SCALES, TRX
+from royalties.domain import SCALES, TRX, AccountClass
 from service import PageRequest, Queries
 from service.queries import Row
 
 CSV_LINES = 5_000  # fetched at once: bounds the memory of a statement of any length
+
+
+Position = Annotated[int, Field(ge=0, lt=2**63)]
+PostingNumber = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class InAsset(BaseModel):
@@ -39,17 +43,31 @@ class OnChain(BaseModel):
     log_index: int
 
 
-class Line(OnChain):
+class Line(BaseModel):
+    """A posting to an account of the party. It comes from the chain, or from a caller under a reference of its own."""
+
+    position: int = Field(description="Of the event in the log; with `posting` it identifies the line.")
+    posting: int
+    at: datetime
     kind: str = Field(
         description="royalty-primary, royalty-secondary, royalty-direct, carry, payout; sale, proceeds-payout"
     )
-    account: str
+    account_class: AccountClass
     amount: SignedAmount = Field(description="What the party is owed grows by it; below zero, it shrinks.")
     balance: SignedAmount = Field(description="What the party is owed after this line.")
     track_id: Uint256 | None
     token_id: Uint256 | None
     payment_id: Uint256 | None
     split_version: int | None
+    block_number: int | None
+    log_index: int | None
+    tx_id: Hash | None
+    caller: str | None
+    reference: str | None
+
+    @property
+    def key(self) -> queries.LineKey:
+        return (self.at, self.position, self.posting)
 
 
 class Statement(InAsset):
@@ -74,10 +92,12 @@ class Period(BaseModel):
     until: datetime | None
 
 
-async def page(reads: Queries, period: Period, paging: PageRequest, after: queries.Place | None) -> Statement:
+async def page(reads: Queries, period: Period, paging: PageRequest) -> Statement:
     """A page of the statement; the balances are those of the whole period."""
+    seen = paging.after(AwareDatetime, Position, PostingNumber)
+    after = None if seen is None else (seen[0], seen[1], seen[2])
     rows = await _fetch(reads, period, after, paging.limit + 1)
-    lines = paging.page(_lines(rows), lambda line: (line.block_number, line.log_index))
+    lines = paging.page(_lines(rows), lambda line: line.key)
     return Statement(
         **period.model_dump(),
         opening_balance=int(rows[0]["opening"]),
@@ -88,8 +108,9 @@ async def page(reads: Queries, period: Period, paging: PageRequest, after: queri
     )
 
 
-_COLUMNS = ("at", "kind", "block_number", "tx_id", "log_index", "track_id", "token_id", "payment_id", "split_version",
-            "account", "amount", "balance", "asset", "scale")  # fmt: skip
+_COLUMNS = ("at", "kind", "block_number", "tx_id", "log_index", "caller", "reference", "track_id", "token_id",
+            "payment_id", "split_version", "account_class", "amount", "balance", "asset", "scale",
+            "position", "posting")  # fmt: skip
 
 
 async def as_csv(reads: Queries, period: Period) -> AsyncIterator[str]:
@@ -109,7 +130,7 @@ async def as_csv(reads: Queries, period: Period) -> AsyncIterator[str]:
         yield _csv(written)
         if len(lines) < CSV_LINES:
             break
-        rows = await _fetch(reads, period, (lines[-1].block_number, lines[-1].log_index), CSV_LINES)
+        rows = await _fetch(reads, period, lines[-1].key, CSV_LINES)
     yield _csv([_balance_row("closing balance", period, period.until, balance)])
 
 
@@ -131,8 +152,8 @@ def _csv(rows: Sequence[dict[str, Any]], header: bool = False) -> str:
 
 
 def _lines(rows: Sequence[Row]) -> list[Line]:
-    return [Line(**row) for row in rows if row["block_number"] is not None]
+    return [Line(**row) for row in rows if row["position"] is not None]
 
 
-async def _fetch(reads: Queries, period: Period, after: queries.Place | None, limit: int) -> list[Row]:
+async def _fetch(reads: Queries, period: Period, after: queries.LineKey | None, limit: int) -> list[Row]:
     return await reads.all(queries.statement(period.party, period.asset, period.since, period.until, after, limit))

@@ -145,8 +145,8 @@ TABLES = (
         "royalties",
         "statement_lines",
         "statements_v1",
-        "party, asset, block_number, log_index, account, kind, amount, track_id, token_id, payment_id, split_version,"
-        "tx_id",
+        "party, asset, block_number, log_index, account_class || ':' || party, kind, amount, track_id, token_id,"
+        "payment_id, split_version, tx_id",
     ),
     Table(
         "compliance",

@@ -9,7 +9,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from contracts.values import Address
 from royalties import statements
-from royalties.api.common import Moment, User, after
+from royalties.api.common import Moment, User
 from royalties.statements import Period, Statement
 from service import Paging, Problem, Queries
 
@@ -39,7 +39,7 @@ def routes(reads: Queries) -> APIRouter:
             name = f'attachment; filename="statement-{address}.csv"'
             headers = {"content-disposition": name, "vary": "accept"}
             return StreamingResponse(statements.as_csv(reads, period), media_type="text/csv", headers=headers)
-        return await statements.page(reads, period, paging, after(paging))
+        return await statements.page(reads, period, paging)
 
     return router
 

@@ -1,6 +1,7 @@
 """What the royalties service knows and decides; pure: no clock, no ids, no I/O. Read books.py, then track.py.
 
-Every event that moves money holds its postings, so the log alone is the ledger; a balance is a sum of postings.
+Every event that moves money holds its postings, so the log alone is the ledger; a balance is a sum of postings. Its
+`line_kind` is what the statements of those concerned call it.
 """
 
 from royalties.domain.account import PostWithdrawal, WithdrawalPosted, account

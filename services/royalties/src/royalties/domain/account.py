@@ -47,6 +47,10 @@ class WithdrawalPosted:
     source: Source
     postings: tuple[Posting, ...]
 
+    @property
+    def line_kind(self) -> str:
+        return "payout" if self.contract == DISTRIBUTOR else "proceeds-payout"
+
 
 LastOf = Mapping[str, Place]  # the two contracts' messages are not ordered among each other
 

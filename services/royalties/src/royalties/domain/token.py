@@ -52,6 +52,10 @@ class SaleRecorded:
     source: Source
     postings: tuple[Posting, ...]
 
+    @property
+    def line_kind(self) -> str:
+        return "sale"
+
 
 def decide(command: RecordSale, last: Place) -> list[SaleRecorded]:
     if place(command.source) <= last:

@@ -74,6 +74,10 @@ class PaymentPosted:
     source: Source
     postings: tuple[Posting, ...]
 
+    @property
+    def line_kind(self) -> str:
+        return "payment"
+
 
 @dataclass(frozen=True, slots=True)
 class RoyaltyPosted:
@@ -88,6 +92,10 @@ class RoyaltyPosted:
     source: Source
     postings: tuple[Posting, ...]
 
+    @property
+    def line_kind(self) -> str:
+        return f"royalty-{self.kind.name.lower()}"
+
 
 @dataclass(frozen=True, slots=True)
 class CarrySettlementPosted:
@@ -99,6 +107,10 @@ class CarrySettlementPosted:
     amount_sun: Amount
     source: Source
     postings: tuple[Posting, ...]
+
+    @property
+    def line_kind(self) -> str:
+        return "carry"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
-from royalties.domain import (
-    MONEY_MOVED,
-    CarrySettlementPosted,
-    MoneyMoved,
-    PaymentPosted,
-    RoyaltyPosted,
-    SaleRecorded,
-    Side,
-    WithdrawalPosted,
-    class_of,
-)
-from royalties.domain.books import DISTRIBUTOR
-from royalties.projections.common import metadata, of_chain, source
+from royalties.domain import MONEY_MOVED, MoneyMoved, Side, class_of
+from royalties.projections.common import metadata
 
 statement_lines = sa.Table(
     "statement_lines",
     metadata,
     sa.Column("party", sa.Text, primary_key=True),
     sa.Column("asset", sa.Text, primary_key=True),
-    *of_chain(key=True),
-    sa.Column("account", sa.Text, nullable=False),
+    # The order of lines: when it happened, where the log has it, which of the event's postings it is. The key is the
+    # only index, since a sale can lead to twenty lines.
+    sa.Column("at", sa.DateTime(timezone=True), primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True),
+    sa.Column("posting", sa.Integer, primary_key=True),
+    sa.Column("account_class", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("amount", Amount, nullable=False),  # what the party is owed grows by it, or shrinks if it is negative
     sa.Column("track_id", Amount),
     sa.Column("token_id", Amount),
     sa.Column("payment_id", Amount),
     sa.Column("split_version", sa.BigInteger),
+    # Whence it comes: a place on the chain, or what a caller named so.
+    sa.Column("block_number", sa.BigInteger),
+    sa.Column("log_index", sa.Integer),
+    sa.Column("tx_id", sa.Text),
+    sa.Column("caller", sa.Text),
+    sa.Column("reference", sa.Text),
 )
 
 
@@ -44,33 +45,33 @@ class Statements(Projection):
 
     @on(*MONEY_MOVED)
     def moved(self, event: MoneyMoved, recorded: RecordedEvent, rows: Rows) -> None:
-        for posting in event.postings:
-            if not class_of(posting.account).of_party:
+        for number, posting in enumerate(event.postings):
+            account_class = class_of(posting.account)
+            if not account_class.of_party:
                 continue
             rows.insert(
                 statement_lines,
                 party=posting.account.partition(":")[2],
                 asset=posting.asset,
-                account=posting.account,
+                at=recorded.occurred_at,
+                position=recorded.position,
+                posting=number,
+                account_class=account_class.value,
+                kind=event.line_kind,
                 amount=posting.amount if posting.side is Side.CREDIT else -posting.amount,
-                kind=_kind_of_line(event),
                 track_id=getattr(event, "track_id", None),
                 token_id=getattr(event, "token_id", None),
                 payment_id=getattr(event, "payment_id", None),
                 split_version=getattr(event, "split_version", None),
-                **source(event.source),
+                **_origin(event),
             )
 
 
-def _kind_of_line(event: MoneyMoved) -> str:
-    match event:
-        case SaleRecorded():
-            return "sale"
-        case RoyaltyPosted():
-            return f"royalty-{event.kind.name.lower()}"
-        case CarrySettlementPosted():
-            return "carry"
-        case WithdrawalPosted():
-            return "payout" if event.contract == DISTRIBUTOR else "proceeds-payout"
-        case PaymentPosted():
-            raise ValueError("a payment is no party's line: its postings concern custody, fee and carry")
+def _origin(event: MoneyMoved) -> dict[str, Any]:
+    source, reference = getattr(event, "source", None), getattr(event, "reference", None)
+    origin: dict[str, Any] = dict.fromkeys(("block_number", "log_index", "tx_id", "caller", "reference"))
+    if source is not None:
+        origin |= {"block_number": source.block_number, "log_index": source.log_index, "tx_id": source.tx_id}
+    if reference is not None:
+        origin |= {"caller": reference.caller, "reference": reference.id}
+    return origin
