@@ -97,7 +97,7 @@ async def commit(pool: asyncpg.Pool, appends: Sequence[Append]) -> list[Appended
         return await _commit(conn, appends)
 
 
-class Shared:
+class GroupCommit:
     """Lets the small appends of concurrent callers share round trips and commits.
 
     Up to WRITERS transactions are under way. While all are, appends gather; the next one takes its part of those that

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from eventlog import metrics, selection, tracing
-from eventlog.append import COPY_FROM, Append, Appended, Shared, commit, write
+from eventlog.append import COPY_FROM, Append, Appended, GroupCommit, commit, write
 from eventlog.errors import WrongExpectedVersion
 from eventlog.events import NewEvent, RecordedEvent
 from eventlog.types import EventTypes
@@ -44,7 +44,7 @@ class EventLog:
         self.pool = pool
         self.types = types
         self._watermark = watermark
-        self._shared = Shared(pool)
+        self._group = GroupCommit(pool)
 
     async def append(
         self,
@@ -85,7 +85,7 @@ class EventLog:
         if conn is not None:
             return (await write(conn, [append]))[0]
         small = len(events) < COPY_FROM
-        appended = await self._shared.append(append) if small else (await commit(self.pool, [append]))[0]
+        appended = await self._group.append(append) if small else (await commit(self.pool, [append]))[0]
         if not appended.repeated:
             self.wake()
         return appended

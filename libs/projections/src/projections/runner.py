@@ -23,7 +23,7 @@ from projections.generation import Generation, require
 from projections.measures import Measures
 from projections.partitions import Partition
 from projections.projection import Projection
-from projections.together import Together
+from projections.shared_writer import SharedWriter
 
 logger = logging.getLogger("projections")
 
@@ -71,15 +71,15 @@ class Runner:
         await self._start()
         feed = Feed(self._log, self._watermark, self._batch_events)
         gate = Gate(self._pool, self._schemas)
-        together = Together(self._pool)
+        writer = SharedWriter(self._pool)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(gate.watch())
                 tasks.create_task(Measures(self._pool, self._watermark, self._schemas).watch())
                 for generation in self._generations:
-                    tasks.create_task(self._keep_fresh(generation, feed, gate, together))
+                    tasks.create_task(self._keep_fresh(generation, feed, gate, writer))
         finally:
-            await together.close()
+            await writer.close()
             await feed.close()
 
     async def _start(self) -> None:
@@ -93,7 +93,7 @@ class Runner:
                 failures += 1
                 await _back_off(self.name, failures)
 
-    async def _keep_fresh(self, generation: Generation, feed: Feed, gate: Gate, together: Together) -> None:
+    async def _keep_fresh(self, generation: Generation, feed: Feed, gate: Gate, writer: SharedWriter) -> None:
         """Feed a live generation for ever: all of it, or this instance's part if it is to be divided."""
         failures = 0
         while True:
@@ -105,23 +105,23 @@ class Runner:
                     if alone:
                         await arrange(conn, self._log, generation)
                 if alone:
-                    await self._feed(generation, feed, gate, together)
+                    await self._feed(generation, feed, gate, writer)
                     await asyncio.sleep(_STANDBY_SECONDS)
                 else:
-                    crew = Crew(self._pool, self._log, generation, lambda part: self._feed(part, feed, gate, together))
+                    crew = Crew(self._pool, self._log, generation, lambda part: self._feed(part, feed, gate, writer))
                     await crew.run()
             except Exception:
                 failures = failures + 1 if monotonic() - began < _LONGEST_PAUSE_SECONDS else 1
                 await _back_off(generation.schema, failures)
 
-    async def _feed(self, generation: Generation, feed: Feed, gate: Gate, together: Together) -> None:
+    async def _feed(self, generation: Generation, feed: Feed, gate: Gate, writer: SharedWriter) -> None:
         """Feed a generation or a partition until another process moves its checkpoint or takes it away."""
         failures = 0
 
         async def sink(generation: Generation, prepared: Prepared) -> Held:
             await gate.passed(generation.schema)
             if not isinstance(generation, Partition):
-                return await together.deliver(generation, prepared)
+                return await writer.deliver(generation, prepared)
             async with self._pool.acquire() as conn:  # partitions are at positions of their own
                 return await deliver(conn, generation, prepared)
 

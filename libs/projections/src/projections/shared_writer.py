@@ -29,7 +29,7 @@ class _Ready:
     outcome: asyncio.Future[Held]
 
 
-class Together:
+class SharedWriter:
     """Writes what the live generations of one runner have prepared."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:

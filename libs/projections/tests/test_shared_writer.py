@@ -14,17 +14,17 @@ from projections.batch import Held, prepare, unprepared
 from projections.errors import Fenced
 from projections.feed import read_batch
 from projections.generation import Generation
-from projections.together import Together
+from projections.shared_writer import SharedWriter
 
 
 class Apart:
-    """What `Together` is given: generations whose next batch is prepared."""
+    """What `SharedWriter` is given: generations whose next batch is prepared."""
 
     def __init__(self, pool: asyncpg.Pool, log: EventLog, watermark: Watermark) -> None:
         self._pool = pool
         self._log = log
         self._watermark = watermark
-        self.together = Together(pool)
+        self.writer = SharedWriter(pool)
         self.generations: list[Generation] = []
 
     async def make(self, *projections: Projection) -> None:
@@ -42,7 +42,7 @@ class Apart:
             for generation in self.generations
         ]
         return await asyncio.gather(
-            *(self.together.deliver(*both) for both in zip(self.generations, prepared, strict=True)),
+            *(self.writer.deliver(*both) for both in zip(self.generations, prepared, strict=True)),
             return_exceptions=True,
         )
 
@@ -123,5 +123,5 @@ async def test_whoever_was_cancelled_is_not_written_and_nobody_is_left_waiting(
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    await apart.together.close()
+    await apart.writer.close()
     assert await apart.deliver_all() == [Held(), Held()]
