@@ -19,6 +19,7 @@ from eventlog.ids import derived_id, uuid7
 from eventlog.log import EventLog, Share, install_sql
 from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
 from eventlog.proofs import Proof, prove, verify_proof
+from eventlog.recent import RecentStates
 from eventlog.seals import Seal, Sealer
 from eventlog.selection import index_sql, share_sql
 from eventlog.together import Decided, Together
@@ -53,6 +54,7 @@ __all__ = [
     "NewEvent",
     "Problem",
     "Proof",
+    "RecentStates",
     "RecordedEvent",
     "Seal",
     "Sealer",

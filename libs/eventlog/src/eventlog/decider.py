@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from eventlog.conflicts import retry_on_conflict
 from eventlog.events import Metadata, NewEvent
 from eventlog.ids import derived_id, uuid7
 from eventlog.log import EventLog
+from eventlog.recent import RecentStates
 
 Command = TypeVar("Command")
 State = TypeVar("State")
@@ -114,8 +114,7 @@ class Executor:
 
     def __init__(self, log: EventLog, cache_size: int = 50_000) -> None:
         self.log = log
-        self._cache_size = cache_size
-        self._cache: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+        self._recent = RecentStates(cache_size)
 
     async def execute(
         self, intents: Sequence[AnyIntent], conn: asyncpg.Connection | None = None, *, apart: bool = False
@@ -141,17 +140,14 @@ class Executor:
     async def state(self, stream: str, decider: Decider[Any, State, Any]) -> State:
         """The state of a stream now."""
         state: State
-        version, state = self._cache.get(stream, (0, decider.initial))
+        version, state = self._recent.get(stream, decider.initial)
         for recorded in await self.log.read_streams({stream: version}):
             state = decider.evolve(state, recorded.event)
         return state
 
     def remember(self, states: dict[str, tuple[int, Any]]) -> None:
-        for stream, state in states.items():
-            self._cache[stream] = state
-            self._cache.move_to_end(stream)
-        while len(self._cache) > self._cache_size:
-            self._cache.popitem(last=False)
+        for stream, (version, state) in states.items():
+            self._recent.remember(stream, version, state)
 
     async def _execute(self, intents: Sequence[AnyIntent], conn: asyncpg.Connection | None, apart: bool) -> Execution:
         states = await self._load(intents, conn)
@@ -182,7 +178,7 @@ class Executor:
 
     async def _load(self, intents: Sequence[AnyIntent], conn: asyncpg.Connection | None) -> dict[str, tuple[int, Any]]:
         deciders = {stream: decider for intent in intents for stream, decider in intent.deciders.items()}
-        states = {stream: self._cache.get(stream, (0, decider.initial)) for stream, decider in deciders.items()}
+        states = {stream: self._recent.get(stream, decider.initial) for stream, decider in deciders.items()}
         after = {stream: version for stream, (version, _) in states.items()}
         for recorded in await self.log.read_streams(after, conn):
             _, state = states[recorded.stream]

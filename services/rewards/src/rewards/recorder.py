@@ -8,7 +8,6 @@ publish a rule meanwhile (`rulebook.py`).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from eventlog import EventLog, Metadata, NewEvent, retry_on_conflict, uuid7
+from eventlog import EventLog, Metadata, NewEvent, RecentStates, retry_on_conflict, uuid7
 from projections.garbage import fewer_collections
 from rewards import domain
 from rewards.domain.origins import evolve_origin
@@ -25,7 +24,6 @@ from rewards.domain.standing import evolve_standing
 from rewards.domain.verdicts import States, concerned, decide, initial
 from rewards.rulebook import Rules
 
-REMEMBERED = 50_000  # streams
 T = TypeVar("T")
 
 
@@ -54,7 +52,7 @@ class Recorder:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self.rules = Rules(log)
-        self._cache: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+        self._recent = RecentStates()
 
     async def record(self, reported: Sequence[Reported], conn: asyncpg.Connection | None = None) -> Outcome:
         """All reports take effect, or none. With `conn` in the caller's transaction, after whose commit the caller
@@ -88,7 +86,7 @@ class Recorder:
 
         def committed() -> None:
             for stream in touched:
-                self._remember(stream, appended.versions[stream], states.of[stream])
+                self._recent.remember(stream, appended.versions[stream], states.of[stream])
             self._log.wake()
 
         return Outcome(recorded, len(events), events[-1].stream, appended.position, committed)
@@ -106,21 +104,15 @@ class Recorder:
         stale: dict[str, int] = {}
         for stream, version in versions.items():
             if version:
-                seen, states[stream] = self._cache.get(stream, (0, None))
+                seen, states[stream] = self._recent.get(stream)
                 if seen != version:
                     stale[stream] = seen
         if stale:
             for event in await self._log.read_streams(stale, conn):
                 states[event.stream] = evolve(event.stream, states[event.stream], event.event)
                 versions[event.stream] = event.version
-                self._remember(event.stream, event.version, states[event.stream])
+                self._recent.remember(event.stream, event.version, states[event.stream])
         return versions, States(states)
-
-    def _remember(self, stream: str, version: int, state: Any) -> None:
-        self._cache[stream] = (version, state)
-        self._cache.move_to_end(stream)
-        while len(self._cache) > REMEMBERED:
-            self._cache.popitem(last=False)
 
 
 async def in_one(pool: asyncpg.Pool, decide: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
