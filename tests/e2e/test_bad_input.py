@@ -243,7 +243,7 @@ WRONG_PATHS = {
         "/sales/1e3",
         f"/tracks/{TOO_MUCH}/splits",
         "/artists/nobody/earnings",
-        "/statements/T123",
+        "/parties/a@b/statement",
         "/sales?track_id=-1",
     ],
     "compliance": [

@@ -153,7 +153,7 @@ async def test_a_tip_is_told_with_its_transaction_in_the_statements_of_those_who
 async def lines_of(theatre: Theatre, party: str, sent: Sent) -> list[dict[str, Any]]:
     """What a party's statement says of a transaction, once it does: statements are a read model of their own."""
     while True:
-        statement = await answer(theatre, "royalties", f"/statements/{party}")
+        statement = await answer(theatre, "royalties", f"/parties/{party}/statement")
         if lines := [line for line in statement["lines"] if line["tx_id"] == sent.tx_id]:
             return lines
         await asyncio.sleep(0.1)

@@ -16,7 +16,8 @@ from royalties_chain import MUSIC_NFT, PEOPLE, Chain, Keyed, busy_chain
 from contracts.testing import address, hash_of
 from contracts.values import UINT256_MAX
 from projections import rebuild
-from royalties import projections, statements
+from royalties import projections
+from royalties.statements import lines as statement_lines
 from service.tokens import generate_keys, mint
 
 pytestmark = pytest.mark.timeout(120)
@@ -139,11 +140,11 @@ async def test_a_statement_closes_with_its_opening_balance_and_the_sum_of_its_li
     await ledger.shown()
     known = {message.source.tx_id for _, message in chain.messages if hasattr(message, "source")}
     for person in PEOPLE:
-        whole = await get(ledger.client, f"/statements/{person}", limit=500)
+        whole = await get(ledger.client, f"/parties/{person}/statement", limit=500)
         assert whole["opening_balance"] == "0"
         assert int(whole["closing_balance"]) == chain.earnings[person] + chain.proceeds[person]
-        january = await get(ledger.client, f"/statements/{person}", to="2026-02-01", limit=500)
-        february = await get(ledger.client, f"/statements/{person}", **{"from": "2026-02-01"}, limit=500)
+        january = await get(ledger.client, f"/parties/{person}/statement", to="2026-02-01", limit=500)
+        february = await get(ledger.client, f"/parties/{person}/statement", **{"from": "2026-02-01"}, limit=500)
         assert january["closing_balance"] == february["opening_balance"]
         assert january["lines"] + february["lines"] == whole["lines"]
         assert february["closing_balance"] == whole["closing_balance"]
@@ -165,7 +166,7 @@ async def test_a_period_begins_with_its_first_moment_and_ends_before_its_last(le
         chain.pay(track, amount)
     await ledger.receive(chain.messages)
     await ledger.shown()
-    path = f"/statements/{PEOPLE[0]}"
+    path = f"/parties/{PEOPLE[0]}/statement"
     first, second, third = (await get(ledger.client, path))["lines"]
     between = await get(ledger.client, path, **{"from": second["at"], "to": third["at"]})
     assert (between["opening_balance"], between["lines"], between["closing_balance"]) == ("1", [second], "11")
@@ -177,11 +178,11 @@ async def test_a_statement_is_read_in_pages_and_as_csv_with_the_same_lines(
 ) -> None:
     await ledger.receive(busy_chain().messages)
     await ledger.shown()
-    path, period = f"/statements/{PEOPLE[0]}", {"from": "2026-01-20T00:00:00Z", "to": "2026-03-01"}
+    path, period = f"/parties/{PEOPLE[0]}/statement", {"from": "2026-01-20T00:00:00Z", "to": "2026-03-01"}
     whole = await get(ledger.client, path, **period, limit=500)
     assert await all_items(ledger.client, path, "lines", **period, limit=7) == whole["lines"]
 
-    monkeypatch.setattr(statements, "CSV_LINES", 5)  # so that it takes several reads
+    monkeypatch.setattr(statement_lines, "BATCH", 5)  # so that it takes several reads
     answer = await ledger.client.get(path, params=period, headers={"accept": "text/csv;q=0.9, */*;q=0.1"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     first, *lines, last = csv.DictReader(StringIO(answer.text))
@@ -193,9 +194,9 @@ async def test_a_statement_is_read_in_pages_and_as_csv_with_the_same_lines(
 
 
 async def test_a_statement_of_nothing_has_balances_and_no_lines(ledger: Any) -> None:
-    nobody = await get(ledger.client, f"/statements/{address(77)}")
+    nobody = await get(ledger.client, f"/parties/{address(77)}/statement")
     assert (nobody["opening_balance"], nobody["lines"], nobody["closing_balance"]) == ("0", [], "0")
-    answer = await ledger.client.get(f"/statements/{address(77)}", headers={"accept": "text/csv"})
+    answer = await ledger.client.get(f"/parties/{address(77)}/statement", headers={"accept": "text/csv"})
     assert [row["kind"] for row in csv.DictReader(StringIO(answer.text))] == ["opening balance", "closing balance"]
 
 
@@ -304,7 +305,7 @@ async def test_amounts_of_256_bits_arrive_and_are_shown_to_the_last_digit(ledger
     chain.pay(track, UINT256_MAX)
     await ledger.receive(chain.messages)
     await ledger.shown()
-    statement = await get(ledger.client, f"/statements/{PEOPLE[0]}")
+    statement = await get(ledger.client, f"/parties/{PEOPLE[0]}/statement")
     assert statement["closing_balance"] == str(UINT256_MAX)
     (total,) = (await get(ledger.client, f"/artists/{PEOPLE[0]}/earnings"))["total"]
     assert total["earned"] == str(UINT256_MAX)
@@ -332,7 +333,9 @@ FORGED = mint(generate_keys()[0], "mallory", ["admin"])
     "headers",
     [{"authorization": ""}, {"authorization": f"Bearer {FORGED}"}, {"authorization": "Bearer x"}],
 )
-@pytest.mark.parametrize("path", [f"/statements/{address(1)}", "/sales", "/trial-balance", "/balances/platform-fee"])
+@pytest.mark.parametrize(
+    "path", [f"/parties/{address(1)}/statement", "/sales", "/trial-balance", "/balances/platform-fee"]
+)
 async def test_nothing_is_shown_without_a_valid_token(ledger: Any, path: str, headers: dict[str, str]) -> None:
     answer = await ledger.client.get(path, headers=headers)
     assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
@@ -341,12 +344,13 @@ async def test_nothing_is_shown_without_a_valid_token(ledger: Any, path: str, he
 @pytest.mark.parametrize(
     ("path", "status", "named"),
     [
-        ("/statements/nobody", 422, "address"),
-        (f"/statements/{address(1)}?from=yesterday", 422, "from"),
-        (f"/statements/{address(1)}?from=2026-01-01T00:00:00", 422, "from"),
-        (f"/statements/{address(1)}?to=0001-01-01", 422, "to"),
-        (f"/statements/{address(1)}?from=2026-02-01&to=2026-02-01", 422, "empty-period"),
-        (f"/statements/{address(1)}?asset=EUR", 422, "asset"),
+        ("/parties/no@body/statement", 422, "party"),
+        (f"/parties/{address(1)}/statement?from=yesterday", 422, "from"),
+        (f"/parties/{address(1)}/statement?from=2026-01-01T00:00:00", 422, "from"),
+        (f"/parties/{address(1)}/statement?to=0001-01-01", 422, "to"),
+        (f"/parties/{address(1)}/statement?from=2026-02-01&to=2026-02-01", 422, "empty-period"),
+        (f"/parties/{address(1)}/statement?asset=EUR", 422, "asset"),
+        (f"/parties/{address(1)}/statement?known_at=2999-01-01", 422, "known_at"),
         ("/sales?cursor=WzEsMl0x", 400, "invalid-cursor"),
         ("/sales?cursor=WzE4NDQ2NzQ0MDczNzA5NTUxNjE2LCAxXQ==", 400, "invalid-cursor"),  # [2^64, 1]
         ("/sales/-1", 422, "token_id"),

@@ -1,6 +1,6 @@
 """Read models fed from the event log. The README of this library explains the mechanism."""
 
-from projections.asof import AsOf, as_of, drop_as_of, list_as_of
+from projections.asof import AsOf, as_of, drop_as_of, list_as_of, position_at
 from projections.audit import audit
 from projections.columns import Amount
 from projections.compare import Comparison, Difference, TableComparison, compare
@@ -67,6 +67,7 @@ __all__ = [
     "list_as_of",
     "on",
     "pause",
+    "position_at",
     "rebuild",
     "rebuild_keys",
     "resume",

@@ -25,7 +25,7 @@ def create(settings: RoyaltiesSettings) -> Service:
     handle = inbox(handlers.translate, Executor(log))
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle)
 
-    routes = api.routes(Queries(settings.name, engine, pool))
+    routes = api.routes(Queries(settings.name, engine, pool), log, watermark)
     return Service(
         settings,
         create_api(settings, routes, title="Annals royalties", version="0.1.0"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,11 +11,9 @@ from royalties.projections.ledger import ArtistEarnings, Balances, artist_earnin
 from royalties.projections.payments import Royalties, nft_royalties, track_payments
 from royalties.projections.sales import Sales, nft_sales
 from royalties.projections.splits import PlatformFees, Splits, platform_fees, split_differences, splits, tracks
-from royalties.projections.statements import Statements, statement_lines
 
 Query = sa.Select[Any]
 Place = tuple[int, int]  # block number, log index
-LineKey = tuple[datetime, int, int]  # when, position in the log, number of the posting
 
 
 def sales(after: Place | None, limit: int, *, token_id: int | None = None, track_id: int | None = None) -> Query:
@@ -136,40 +133,6 @@ def earnings(recipient: str) -> Query:
         .group_by(sets)
         .order_by("dimension", c.asset, c.month, c.track_id, c.kind)
     )
-
-
-def statement(
-    party: str, asset: str, since: datetime | None, until: datetime | None, after: LineKey | None, limit: int
-) -> Query:
-    """A page of the lines with since <= at < until, in their order, and the balances around them.
-
-    Every row carries the period's `opening`, `closing` and `count`; without lines it is one row of just these.
-    `balance` is the running balance after its line.
-    """
-    table = Statements.live(statement_lines)
-    mine = sa.select(table).where(table.c.party == party, table.c.asset == asset)
-    if until is not None:
-        mine = mine.where(table.c.at < until)
-    history = mine.cte("history")
-    within = history.c.at >= since if since is not None else sa.true()
-    bounds = sa.select(
-        sa.func.coalesce(sa.func.sum(history.c.amount).filter(sa.not_(within)), 0).label("opening"),
-        sa.func.coalesce(sa.func.sum(history.c.amount), 0).label("closing"),
-        sa.func.count().filter(within).label("count"),
-    ).cte("bounds")
-    total = sa.func.sum(history.c.amount).over(order_by=_line_key(history))
-    running = sa.select(history, total.label("balance")).subquery()
-    page = sa.select(running)
-    if since is not None:
-        page = page.where(running.c.at >= since)
-    if after is not None:
-        page = page.where(sa.tuple_(*_line_key(running)) > sa.tuple_(*after))
-    ordered = page.order_by(*_line_key(running)).limit(limit).subquery()
-    return sa.select(bounds, ordered).select_from(bounds.outerjoin(ordered, sa.true())).order_by(*_line_key(ordered))
-
-
-def _line_key(lines: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
-    return (lines.c.at, lines.c.position, lines.c.posting)
 
 
 def _newest_first(query: Query, table: sa.FromClause, after: Place | None, limit: int) -> Query:

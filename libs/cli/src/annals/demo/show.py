@@ -39,7 +39,7 @@ async def results(theatre: Theatre) -> None:
 async def _statement(theatre: Theatre) -> None:
     artist = theatre.stage.cast.artists[1].address
     async with theatre.client("royalties") as client:
-        answer = await client.get(f"/statements/{artist}", params={"limit": STATEMENT_LINES})
+        answer = await client.get(f"/parties/{artist}/statement", params={"limit": STATEMENT_LINES})
     answer.raise_for_status()
     statement = answer.json()
     table = _table(f"Statement of {artist}", "kind", "track", "amount (TRX)", "split", "block", "log", "transaction")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from eventlog import EventLog, Watermark
 from royalties.api import books, earnings, sales, statements
 from service import Queries
 
 
-def routes(reads: Queries) -> APIRouter:
+def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
     """All routes of the service."""
     router = APIRouter(tags=["royalties"])
-    for part in (earnings, statements, sales, books):
-        router.include_router(part.routes(reads))
+    for part in (
+        earnings.routes(reads),
+        statements.routes(reads, log, watermark),
+        sales.routes(reads),
+        books.routes(reads),
+    ):
+        router.include_router(part)
     return router

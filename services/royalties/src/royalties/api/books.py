@@ -7,9 +7,8 @@ from pydantic import BaseModel, Field
 
 from contracts.values import SignedAmount
 from royalties import queries
-from royalties.api.common import User, balance_of
+from royalties.api.common import InAsset, User, balance_of
 from royalties.domain import AccountClass, Side, class_of
-from royalties.statements import InAsset
 from service import Queries, not_found
 from service.queries import Row
 

@@ -7,13 +7,34 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, computed_field
 
-from royalties.domain import Side
+from contracts.values import Hash
+from royalties.domain import SCALES, TRX, Side
 from royalties.queries import Place
-from royalties.statements import OnChain
 from service import Caller, PageRequest, require
 from service.queries import Row
+
+
+class InAsset(BaseModel):
+    """Amounts of one asset. They are in its smallest unit: 10^-scale of it, sun for TRX."""
+
+    asset: str = TRX
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+    @property
+    def scale(self) -> int:
+        return SCALES[self.asset]
+
+
+class OnChain(BaseModel):
+    """Where on the chain a fact stands, to be looked up at any node."""
+
+    at: datetime
+    block_number: int
+    tx_id: Hash
+    log_index: int
+
 
 User = Annotated[Caller, Depends(require("user", "service", "admin"))]
 BlockNumber = Annotated[int, Field(ge=0, lt=2**63)]

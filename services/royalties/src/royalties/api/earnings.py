@@ -7,9 +7,8 @@ from pydantic import BaseModel, Field
 
 from contracts.values import Address, SignedAmount, Uint256
 from royalties import queries
-from royalties.api.common import User, balance_of
+from royalties.api.common import InAsset, User, balance_of
 from royalties.domain import AccountClass, Side
-from royalties.statements import InAsset
 from service import Queries
 from service.queries import Row
 

@@ -7,8 +7,7 @@ from pydantic import BaseModel, Field
 
 from contracts.values import Address, SignedAmount, Uint256
 from royalties import queries
-from royalties.api.common import User, after, place
-from royalties.statements import InAsset, OnChain
+from royalties.api.common import InAsset, OnChain, User, after, place
 from service import Page, Paging, Queries
 
 

@@ -1,48 +1,148 @@
-"""Statements of parties, as JSON in pages or as CSV."""
+"""Statements of parties: in pages, whole, or as CSV; as of a time of the facts, and as of what was known at a time."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import Response, StreamingResponse
+from pydantic import AwareDatetime, BaseModel, Field
 
-from contracts.values import Address
+from contracts.values import Hash, SignedAmount, Uint256
+from eventlog import EventLog, Watermark
+from projections import InvalidPoint, position_at
 from royalties import statements
-from royalties.api.common import Moment, User
-from royalties.statements import Period, Statement
-from service import Paging, Problem, Queries
+from royalties.api.common import InAsset, Moment, User
+from royalties.domain import SCALES, TRX, AccountClass
+from royalties.statements import Scope
+from service import PageRequest, Paging, Problem, Queries, SubjectId
+
+Position = Annotated[int, Field(ge=0, lt=2**63)]
+PostingNumber = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-def routes(reads: Queries) -> APIRouter:
+class Line(BaseModel):
+    """A posting to an account of the party. It comes from the chain, or from a caller under a reference of its own."""
+
+    position: int = Field(description="Of the event in the log; with `posting` it identifies the line.")
+    posting: int
+    at: datetime
+    kind: str = Field(
+        description="royalty-primary, royalty-secondary, royalty-direct, carry, payout; sale, proceeds-payout"
+    )
+    account_class: AccountClass
+    amount: SignedAmount = Field(description="What the party is owed grows by it; below zero, it shrinks.")
+    balance: SignedAmount = Field(description="What the party is owed after this line.")
+    track_id: Uint256 | None = None
+    token_id: Uint256 | None = None
+    payment_id: Uint256 | None = None
+    split_version: int | None = None
+    block_number: int | None = None
+    log_index: int | None = None
+    tx_id: Hash | None = None
+    caller: str | None = None
+    reference: str | None = None
+
+
+class Statement(InAsset):
+    """What a party was owed before, what changed it, and what it was owed after. `count` is that of all lines."""
+
+    format: str
+    party: SubjectId
+    since: datetime | None = Field(alias="from")
+    until: datetime | None = Field(alias="to")
+    position: int = Field(description="Of the last line in the log: what was recorded later isn't here.")
+    opening_balance: SignedAmount
+    lines: list[Line]
+    closing_balance: SignedAmount
+    count: int
+    next: str | None = Field(None, description="Pass as `cursor` for the next lines of the same statement.")
+
+
+class Asked(BaseModel):
+    """The period, and what was known when."""
+
+    since: datetime | None
+    until: datetime | None
+    known_at: datetime | None
+
+
+def _asked(
+    since: Annotated[Moment | None, Query(alias="from", description="A time, or a date (UTC): inclusive.")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="A time, or a date (UTC): exclusive.")] = None,
+    known_at: Annotated[Moment | None, Query(description="Only with what had been recorded by then.")] = None,
+) -> Asked:
+    if since is not None and until is not None and until <= since:
+        raise Problem(422, "empty-period", "The period has no moment in it.", "Expected `from` before `to`.")
+    return Asked(since=since, until=until, known_at=known_at)
+
+
+Accept = Annotated[str, Header(description="text/csv gives all lines as CSV.")]
+CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
+
+
+def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
     router = APIRouter()
 
     @router.get(
-        "/statements/{address}",
-        summary="A party's statement, as JSON or CSV",
+        "/parties/{party}/statement",
+        summary="A party's statement as of now or then, as JSON or CSV",
         response_model=Statement,
-        responses={200: {"content": {"text/csv": {}}}},
+        responses=CSV,
     )
     async def statement(
-        address: Address,
+        party: SubjectId,
         caller: User,
         paging: Paging,
-        since: Annotated[Moment | None, Query(alias="from", description="A time, or a date (UTC): inclusive.")] = None,
-        until: Annotated[Moment | None, Query(alias="to", description="A time, or a date (UTC): exclusive.")] = None,
-        asset: Literal["TRX"] = "TRX",
-        accept: Annotated[str, Header(description="text/csv gives all lines as CSV.")] = "application/json",
+        asked: Annotated[Asked, Depends(_asked)],
+        asset: str = TRX,
+        whole: Annotated[bool, Query(description="All lines at once, in the form that is hashed.")] = False,
+        accept: Accept = "application/json",
     ) -> Statement | Response:
-        if since is not None and until is not None and until <= since:
-            raise Problem(422, "empty-period", "The period has no moment in it.", "Expected `from` before `to`.")
-        period = Period(party=address, asset=asset, since=since, until=until)
-        if _prefers_csv(accept):
-            name = f'attachment; filename="statement-{address}.csv"'
-            headers = {"content-disposition": name, "vary": "accept"}
-            return StreamingResponse(statements.as_csv(reads, period), media_type="text/csv", headers=headers)
-        return await statements.page(reads, period, paging)
+        if asset not in SCALES:
+            raise Problem(422, "unknown-asset", "There is no such asset.", f"asset: expected one of {list(SCALES)}")
+        position = await known(log, watermark, asked.known_at)
+        scope = Scope(party, asset, asked.since, asked.until, position)
+        if not whole and not prefers_csv(accept):
+            return await _page(reads, scope, paging)
+        bounds = await statements.bounds(reads, scope)
+        scope = replace(scope, position=bounds.position)
+        document = statements.head(scope, bounds)
+        if prefers_csv(accept):
+            return csv_file(statements.as_csv(reads, scope, document), party)
+        return StreamingResponse(statements.as_json(reads, scope, document), media_type="application/json")
 
     return router
 
 
-def _prefers_csv(accept: str) -> bool:
+async def known(log: EventLog, watermark: Watermark, at: datetime | None) -> int | None:
+    """The position of the log that stands for what was known at a time. Raises Problem 422 for one to come."""
+    if at is None:
+        return None
+    try:
+        return await position_at(log, at, await watermark.measure())
+    except InvalidPoint as error:
+        raise Problem(422, "still-to-come", "Nobody knows yet what will be known then.", f"known_at: {error}") from None
+
+
+def prefers_csv(accept: str) -> bool:
     return any(part.partition(";")[0].strip().lower() == "text/csv" for part in accept.split(","))
+
+
+def csv_file(lines: AsyncIterator[str], name: str) -> StreamingResponse:
+    headers = {"content-disposition": f'attachment; filename="statement-{name}.csv"', "vary": "accept"}
+    return StreamingResponse(lines, media_type="text/csv", headers=headers)
+
+
+async def _page(reads: Queries, scope: Scope, paging: PageRequest) -> Statement:
+    """A page of the statement; the balances are those of the whole period."""
+    seen = paging.after(AwareDatetime, Position, PostingNumber)
+    after = None if seen is None else (seen[0], seen[1], seen[2])
+    bounds = await statements.bounds(reads, scope, after)
+    scope = replace(scope, position=bounds.position)
+    rows = paging.page(await statements.batch(reads, scope, after, paging.limit + 1), statements.key_of)
+    lines = statements.fields(rows.items, bounds.reached)
+    return Statement.model_validate(statements.head(scope, bounds) | {"lines": lines, "next": rows.next})

@@ -1,0 +1,109 @@
+"""The lines of a party in an asset: which are asked for, what they add up to, and one batch of them after another.
+
+Lines are never changed nor removed, and new ones have higher positions. So what was known at a position of the log can
+be read at any time, in as many pieces as one likes, and is always the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from royalties.projections.statements import Statements, statement_lines
+from service import Queries
+from service.queries import Row
+
+Key = tuple[datetime, int, int]  # when, position in the log, number of the posting
+BATCH = 5_000  # lines fetched at once: bounds the memory of a statement of any length
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is asked for: the lines with since <= at < until, of those known at a position of the log."""
+
+    party: str
+    asset: str
+    since: datetime | None = None
+    until: datetime | None = None
+    position: int | None = None
+    """None: all that are known now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the party was owed before and after; `position` is that of its last line in the log.
+
+    `reached` is what it was owed after the line that was asked for.
+    """
+
+    opening: int
+    closing: int
+    count: int
+    position: int
+    reached: int
+
+
+async def bounds(reads: Queries, scope: Scope, after: Key | None = None) -> Bounds:
+    """What the lines add up to."""
+    lines = Statements.live(statement_lines)
+    before = lines.c.at < scope.since if scope.since is not None else sa.false()
+    passed = before if after is None else sa.or_(before, sa.tuple_(*_key(lines)) <= sa.tuple_(*after))
+    total = sa.func.sum(lines.c.amount)
+    row = await reads.first(
+        sa.select(
+            sa.func.coalesce(total.filter(before), 0).label("opening"),
+            sa.func.coalesce(total, 0).label("closing"),
+            sa.func.count().filter(sa.not_(before)).label("count"),
+            sa.func.coalesce(sa.func.max(lines.c.position), 0).label("position"),
+            sa.func.coalesce(total.filter(passed), 0).label("reached"),
+        ).where(*_within(lines, scope))
+    )
+    return Bounds(int(row["opening"]), int(row["closing"]), row["count"], row["position"], int(row["reached"]))
+
+
+async def batch(reads: Queries, scope: Scope, after: Key | None, limit: int) -> list[Row]:
+    """The first `limit` lines after a line, in order."""
+    lines = Statements.live(statement_lines)
+    query = sa.select(*(_told(column) for column in lines.c)).where(*_within(lines, scope))
+    if scope.since is not None:
+        query = query.where(lines.c.at >= scope.since)
+    if after is not None:
+        query = query.where(sa.tuple_(*_key(lines)) > sa.tuple_(*after))
+    return await reads.all(query.order_by(*_key(lines)).limit(limit))
+
+
+async def batches(reads: Queries, scope: Scope) -> AsyncIterator[list[Row]]:
+    """All lines, in order, some thousands at a time."""
+    after: Key | None = None
+    while rows := await batch(reads, scope, after, BATCH):
+        yield rows
+        if len(rows) < BATCH:
+            return
+        after = key_of(rows[-1])
+
+
+def key_of(row: Row) -> Key:
+    return (row["at"], row["position"], row["posting"])
+
+
+def _within(lines: sa.FromClause, scope: Scope) -> list[sa.ColumnElement[bool]]:
+    conditions = [lines.c.party == scope.party, lines.c.asset == scope.asset]
+    if scope.until is not None:
+        conditions.append(lines.c.at < scope.until)
+    if scope.position is not None:
+        conditions.append(lines.c.position <= scope.position)
+    return conditions
+
+
+def _key(lines: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
+    return (lines.c.at, lines.c.position, lines.c.posting)
+
+
+def _told(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Numbers of any size as their digits, which is how they are written."""
+    digits = isinstance(column.type, sa.TypeDecorator)
+    return sa.cast(column, sa.Text).label(column.key) if digits else column
