@@ -1,0 +1,29 @@
+-- The keys of subjects. In a database of its own, whose backups are kept apart and for a short time only.
+
+CREATE TABLE subject_keys (
+    subject   text        PRIMARY KEY,
+    kek       text,  -- the key-encryption key that has wrapped it
+    wrapped   bytea,
+    made_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    erased_at timestamptz,  -- the row is a tombstone then
+    CHECK ((kek IS NULL) = (wrapped IS NULL)),
+    CHECK ((wrapped IS NULL) = (erased_at IS NOT NULL))
+);
+CREATE INDEX subject_keys_kek ON subject_keys (kek, subject) WHERE kek IS NOT NULL;
+
+-- An erased key never comes back.
+CREATE FUNCTION subject_keys_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'subject %: % refused, its key was erased or is to be erased', OLD.subject, TG_OP
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER subject_keys_stay_erased BEFORE UPDATE ON subject_keys
+    FOR EACH ROW WHEN (OLD.erased_at IS NOT NULL) EXECUTE FUNCTION subject_keys_refuse();
+CREATE TRIGGER subject_keys_stay BEFORE DELETE ON subject_keys
+    FOR EACH ROW EXECUTE FUNCTION subject_keys_refuse();
+
+-- How far the erasures of which log have been carried out here. Restored with the keys, so what is missing is repeated.
+CREATE TABLE erasures_done (
+    log_id   uuid   PRIMARY KEY,
+    position bigint NOT NULL
+);
