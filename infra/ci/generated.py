@@ -37,11 +37,11 @@ Worth waking somebody for: `sum by (service) (annals_relay_leader) == 0` (nobody
 `annals_projection_dead_letters > 0` and `annals_parked{reason=~"failed|malformed"} > 0` (a person must decide);
 `annals_parked_waiting_seconds > 300` (what a message needs does not come); `annals_worker_up` or `annals_ready` at 0.
 
-Of the chain: `max(annals_chain_stalled_seconds) > 60` (no block is confirmed; `/ready` says why), `max(annals_chain_lag_seconds) > 300`,
-`max(annals_chain_head_lag_seconds) > 60`, `annals_chain_node_health < 0.5` for five minutes (one provider is of no use),
-`max(annals_chain_sender_breaker) == 2` for five minutes (no node takes what is sent), `annals_chain_sender_queued` that grows,
-`annals_chain_reorganised_blocks` of more than 18 (money and law are not touched; screens were). A key's balance below
-`CHAIN_LOW_BALANCE_SUN` turns `annals_ready` to 0.
+Of the chain: `max(annals_chain_stalled_seconds) > 60` (no block is confirmed; `/ready` says why),
+`max(annals_chain_lag_seconds) > 300`, `max(annals_chain_head_lag_seconds) > 60`, `annals_chain_node_health < 0.5` for
+five minutes (one provider is of no use), `max(annals_chain_sender_breaker) == 2` for five minutes (no node takes what
+is sent), `annals_chain_sender_queued` that grows, `annals_chain_reorganised_blocks` of more than 18 (money and law are not
+touched; screens were). A key's balance below `CHAIN_LOW_BALANCE_SUN` turns `annals_ready` to 0.
 """
 
 
