@@ -40,8 +40,8 @@ Worth waking somebody for: `sum by (service) (annals_relay_leader) == 0` (nobody
 Of the chain: `max(annals_chain_stalled_seconds) > 60` (no block is confirmed; `/ready` says why),
 `max(annals_chain_lag_seconds) > 300`, `max(annals_chain_head_lag_seconds) > 60`, `annals_chain_node_health < 0.5` for
 five minutes (one provider is of no use), `max(annals_chain_sender_breaker) == 2` for five minutes (no node takes what
-is sent), `annals_chain_sender_queued` that grows, `annals_chain_reorganised_blocks` of more than 18 (money and law are not
-touched; screens were). A key's balance below `CHAIN_LOW_BALANCE_SUN` turns `annals_ready` to 0.
+is sent), `annals_chain_sender_queued` that grows, `annals_chain_reorganised_blocks` of more than 18 (money and law are
+not touched; screens were). A key's balance below `CHAIN_LOW_BALANCE_SUN` turns `annals_ready` to 0.
 """
 
 
