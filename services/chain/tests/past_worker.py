@@ -18,7 +18,7 @@ from chain.fetch import Fetcher
 from chain.ingest import Ingester
 from chain.past.backfill import Backfill
 from chain.past.redecode import Redecoder
-from eventlog import EventLog, EventTypes
+from eventlog import EventLog, EventTypes, Watermark
 from messaging.testing import run_on
 from tron.providers import Nodes, Provider
 
@@ -43,12 +43,14 @@ async def main(dsn: str, url: str, moment: str, number: str) -> None:
         asyncpg.create_pool(dsn, min_size=1, max_size=8) as pool,
         Nodes([Provider("node", url)]) as nodes,
     ):
-        log = Mortal(pool, EventTypes(EVENTS))
+        watermark = Watermark(pool)
+        log = Mortal(pool, EventTypes(EVENTS), watermark)
         log.moment, log.left = moment, int(number)
         await run_on(
+            watermark,
             Ingester(log, Fetcher(nodes), {}, transactions="logged", poll_seconds=0.05),
-            Backfill(log, Fetcher(nodes, past=True), batch_events=1, poll_seconds=0.05),
-            Redecoder(log, poll_seconds=0.05, raw_at_once=3),
+            Backfill(log, watermark, Fetcher(nodes, past=True), batch_events=1, poll_seconds=0.05),
+            Redecoder(log, watermark, poll_seconds=0.05, raw_at_once=3),
         )
 
 

@@ -6,14 +6,13 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from echo import FEE_LIMIT, FIRST_ABI, SECOND_ABI, Echo, creation  # conftest.py has put this folder on the path
+from past_stage import begun, caught_up, noted, serving, solid
 
 import eventlog
 from chain.audit import Certificate, audit, check
@@ -73,11 +72,6 @@ async def echoed(town: Any, echo: Echo, number: int) -> None:
     town.mine(5)
 
 
-async def solid(town: Any) -> int:
-    async with NodeClient(town.url) as client:
-        return (await client.solid_head()).number
-
-
 async def logs_of_the_node(town: Any, echo: Echo, first: int = 0) -> list[tuple[object, ...]]:
     async with NodeClient(town.url) as client:
         found = await client.rpc.logs(first, await solid(town), [echo.address])
@@ -95,35 +89,6 @@ async def logs_of_the_log(log: EventLog, echo: Echo) -> list[tuple[object, ...]]
     return [tuple(row) for row in rows]
 
 
-@asynccontextmanager
-async def serving(log: EventLog, town: Any, index: Index = "never", **backfill: Any) -> AsyncIterator[Ingester]:
-    """The workers at work."""
-    async with Nodes([Provider("node", town.url)]) as nodes:
-        ingester = Ingester(log, Fetcher(nodes, index), {}, transactions="logged", poll_seconds=0.05)
-        past = Backfill(log, Fetcher(nodes, index, past=True), poll_seconds=0.05, **backfill)
-        async with running(ingester, past, Redecoder(log, poll_seconds=0.05, raw_at_once=3)):
-            yield ingester
-
-
-async def caught_up(log: EventLog, town: Any) -> None:
-    """Waits until everything that is solidified now, and all that was asked for, is in the log."""
-    last = await solid(town)
-
-    async def there() -> bool:
-        reached = await log.pool.fetchval(
-            "SELECT (data->>'last')::bigint FROM events WHERE stream = 'cursor' ORDER BY version DESC LIMIT 1"
-        )
-        contracts = await status(log)
-        return (
-            (reached or -1) >= last
-            and not any(one.waits for one in contracts)
-            and all(one.backfill is None or one.backfill.done for one in contracts)
-            and not any(one.logs_to_decode for one in contracts)
-        )
-
-    await eventually(there, within=120)
-
-
 async def added(log: EventLog, town: Any, echo: Echo, settings: ChainSettings, past_from: int | None = 0) -> None:
     """The contract is asked for, and the ingester has noted it."""
     assert (await add(log, settings, echo.address, FIRST, "echo", past_from)).new
@@ -131,26 +96,11 @@ async def added(log: EventLog, town: Any, echo: Echo, settings: ChainSettings, p
     await noted(log, town)
 
 
-async def noted(log: EventLog, town: Any) -> None:
-    """Makes blocks until what was asked for is in force: it is noted with the first block that it holds for."""
-
-    async def there() -> bool:
-        town.mine(1)
-        return not any(one.waits for one in await status(log))
-
-    await eventually(there, within=120)
-
-
 async def certified(log: EventLog, settings: ChainSettings) -> Certificate:
     outcome = await audit(log, settings, 0)
     assert outcome.problem is None
     assert outcome.certificate is not None
     return outcome.certificate
-
-
-async def begun(log: EventLog, town: Any) -> None:
-    async with serving(log, town):
-        await caught_up(log, town)
 
 
 # ---- a contract ---------------------------------------------------------------------------------------------------
@@ -217,15 +167,18 @@ async def test_while_the_past_is_not_read_the_audit_answers_for_what_is_there(
 async def test_rivals_that_ignore_the_locks_still_record_everything_once(
     town: Any, echo: Echo, log: EventLog, settings: ChainSettings
 ) -> None:
+    watermark = Watermark(log.pool)
     await begun(log, town)
     await add(log, settings, echo.address, FIRST, "echo", 0)
     await register(log, "echo", SECOND)
     async with Nodes([Provider("node", town.url)]) as nodes:
         ingester = Ingester(log, Fetcher(nodes), {}, transactions="logged", poll_seconds=0.05)
         fetcher = Fetcher(nodes, past=True)
-        rivals = [Backfill(log, fetcher, batch_events=size, poll_seconds=0.05).backfill() for size in (1, 2, 5)]
-        redecoders = [Redecoder(log, poll_seconds=0.05, raw_at_once=size).redecode() for size in (2, 3, 7)]
-        async with running(ingester):
+        rivals = [
+            Backfill(log, watermark, fetcher, batch_events=size, poll_seconds=0.05).backfill() for size in (1, 2, 5)
+        ]
+        redecoders = [Redecoder(log, watermark, poll_seconds=0.05, raw_at_once=size).redecode() for size in (2, 3, 7)]
+        async with running(watermark, ingester):
             tasks = [asyncio.create_task(work) for work in (*rivals, *redecoders)]
             await noted(log, town)
             await register(log, "echo", json.dumps([*SECOND_ABI, *FIRST_ABI]), 1)
@@ -255,7 +208,7 @@ async def test_a_past_of_other_blocks_than_the_log_knows_is_not_recorded(
             )
         (past,) = await pasts(log, await Watching(log).now())
         with pytest.raises(NodeDisagrees, match=f"{'0' * 64} in the log"):
-            await Backfill(log, Fetcher(nodes, past=True))._read(past)
+            await Backfill(log, Watermark(log.pool), Fetcher(nodes, past=True))._read(past)
     (after,) = await pasts(log, await Watching(log).now())
     (begins,) = await log.read_stream("cursor", limit=1)
     assert after.next <= begins.event.last

@@ -52,11 +52,12 @@ def create(settings: ChainSettings) -> Service:
     # What is asked for too late: the past of contracts that were added, raw logs of which an ABI came later.
     backfill = Backfill(
         log,
+        watermark,
         fetcher(settings, nodes, log, past=True),
         batch_events=settings.batch_events,
         poll_seconds=settings.poll_seconds,
     )
-    redecoder = Redecoder(log, poll_seconds=settings.poll_seconds)
+    redecoder = Redecoder(log, watermark, poll_seconds=settings.poll_seconds)
     runner = Runner(pool, log, watermark, projections.ALL)
     kafka = settings.kafka_options()
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)

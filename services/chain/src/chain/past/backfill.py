@@ -7,27 +7,30 @@ same rule, and for the same reasons, as the ingester's. It ends where the live w
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import aclosing
 
 from chain import metrics
 from chain.domain import CURSOR, BlocksBackfilled, ContractEvent
-from chain.domain.watch import past_cursor
+from chain.domain.watch import Watch, Watched, past_cursor
 from chain.fetch import Fetcher
 from chain.handlers import Ingested, Translator
-from chain.past.progress import Past, Watching, hash_in_log, pasts
-from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id
+from chain.past.progress import Past, Watching, grown, hash_in_log, past_of, pasts
+from eventlog import EventLog, NewEvent, Watermark, WrongExpectedVersion, derived_id
 from messaging.leader import leadership, while_leading
 from service import get_logger
 from tron.errors import NodeDisagrees, NodeError
 from tron.retry import back_off
 
 MOST_BLOCKS = 1_000
+AT_ONCE = 4
+"""Pasts that are read beside each other: a long one keeps no short one waiting. They share the fetcher's requests."""
 LONGEST_PAUSE_SECONDS = 30.0
 log = get_logger("chain.backfill")
 
 
 class Backfill:
-    """Reads one past after the other until there is none; a worker.
+    """Reads every past there is, and those that come; a worker.
 
     Only logs are recorded: the transactions of that time were recorded then, as far as they were wanted. Any number of
     instances may run. A node that fails or lies is asked again, with growing pauses.
@@ -36,14 +39,22 @@ class Backfill:
     name = "backfill"
 
     def __init__(
-        self, event_log: EventLog, fetcher: Fetcher, *, batch_events: int = 5_000, poll_seconds: float = 0.5
+        self,
+        event_log: EventLog,
+        watermark: Watermark,
+        fetcher: Fetcher,
+        *,
+        batch_events: int = 5_000,
+        poll_seconds: float = 0.5,
     ) -> None:
         self._log = event_log
+        self._watermark = watermark
         self._fetcher = fetcher
         self._batch_events = batch_events
         self._poll_seconds = poll_seconds
         self._watching = Watching(event_log)
-        self._failures = 0
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._failures: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -52,24 +63,35 @@ class Backfill:
 
     async def backfill(self) -> None:
         """Runs until cancelled, without asking whether another one does: the cursors' versions keep that harmless."""
-        while True:
-            try:
-                unread = [past for past in await pasts(self._log, await self._watching.now()) if not past.done]
-                if unread:
-                    await self._read(unread[0])
-                else:
-                    await asyncio.sleep(self._poll_seconds)
-            except WrongExpectedVersion as error:
-                metrics.FENCED.inc()
-                log.warning("another one was faster, reading the cursor again", reason=str(error))
-            except NodeError as error:
-                self._failures += 1
-                pause = back_off(self._failures, 0.25, LONGEST_PAUSE_SECONDS)
-                log.warning("no usable answer from the node", reason=str(error), next_try_seconds=round(pause, 1))
-                await asyncio.sleep(pause)
+        begun: set[str] = set()
+        known = Watch()
+        async with asyncio.TaskGroup() as together:
+            while True:
+                seen, state = self._watermark.position, await self._watching.now()
+                if state is not known:
+                    known, unread = state, [past for past in await pasts(self._log, state) if not past.done]
+                    for contract in (past.contract for past in unread if past.contract.name not in begun):
+                        begun.add(contract.name)
+                        together.create_task(self._read_to_the_end(contract))
+                await grown(self._watermark, seen, self._poll_seconds)
+
+    async def _read_to_the_end(self, contract: Watched) -> None:
+        """Reads a past to its end, whatever fails meanwhile."""
+        async with self._turns:
+            while not (past := await past_of(self._log, contract)).done:
+                try:
+                    await self._read(past)
+                except WrongExpectedVersion as error:
+                    metrics.FENCED.inc()
+                    log.warning("another one was faster, reading the cursor again", reason=str(error))
+                except NodeError as error:
+                    self._failures[contract.name] += 1
+                    pause = back_off(self._failures[contract.name], 0.25, LONGEST_PAUSE_SECONDS)
+                    log.warning("no usable answer from the node", reason=str(error), next_try_seconds=round(pause, 1))
+                    await asyncio.sleep(pause)
 
     async def _read(self, past: Past) -> None:
-        """Reads a past to its end."""
+        """Reads a past as far as the node's answers are of use."""
         contract = past.contract
         log.info("reading the past", contract=contract.name, first=past.next, last=contract.past[-1])
         await self._hold()
@@ -108,7 +130,7 @@ class Backfill:
         moved = NewEvent(past_cursor(name), done, done.last_time, event_id)
         events = [event for one in batch for event in one.events]
         appended = await self._log.append([*events, moved], {past_cursor(name): past.version})
-        self._failures = 0
+        del self._failures[name]
         _measure(past, done, events)
         return Past(past.contract, appended.versions[past_cursor(name)], done.last + 1, done.last_hash)
 

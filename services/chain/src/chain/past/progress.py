@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from chain.domain import CURSOR, WATCH, BlocksBackfilled
 from chain.domain.watch import Watch, Watched, past_cursor, watch
-from eventlog import EventLog
+from eventlog import EventLog, Watermark
+
+IDLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,22 @@ class Watching:
 
 async def pasts(log: EventLog, state: Watch, conn: Any = None) -> list[Past]:
     """The past of each contract that has one, in the order in which they were added."""
-    return [await _past(log, contract, conn) for contract in state.contracts.values() if contract.past]
+    return [await past_of(log, contract, conn) for contract in state.contracts.values() if contract.past]
 
 
-async def _past(log: EventLog, contract: Watched, conn: Any) -> Past:
+async def past_of(log: EventLog, contract: Watched, conn: Any = None) -> Past:
+    """How far the past of a contract is read."""
     recorded = await log.last(past_cursor(contract.name), conn)
     if recorded is None:
         return Past(contract, 0, contract.past.start)
     done: BlocksBackfilled = recorded.event
     return Past(contract, recorded.version, done.last + 1, done.last_hash)
+
+
+async def grown(watermark: Watermark, seen: int, pause_seconds: float) -> None:
+    """Waits until the log has grown beyond a position, at least for a pause; in a log that stands still, for long."""
+    await asyncio.sleep(pause_seconds)
+    await watermark.beyond(seen, IDLE_SECONDS)
 
 
 async def hash_in_log(log: EventLog, first: int, last: int) -> dict[int, str]:

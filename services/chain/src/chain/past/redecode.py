@@ -6,15 +6,14 @@ one. How far the raw logs were reviewed is a stream of its own, whose version ea
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 
 from chain import metrics
 from chain.decoding import LogReader
 from chain.domain import LogDecoded, UndecodedLog, undecoded_stream
 from chain.domain.watch import LogsReviewed, Watched, review_cursor
-from chain.past.progress import Watching
-from eventlog import EventLog, Metadata, NewEvent, RecordedEvent, WrongExpectedVersion, derived_id
+from chain.past.progress import Watching, grown
+from eventlog import EventLog, Metadata, NewEvent, RecordedEvent, Watermark, WrongExpectedVersion, derived_id
 from messaging.leader import leadership, while_leading
 from service import get_logger
 
@@ -30,8 +29,16 @@ class Redecoder:
 
     name = "redecoder"
 
-    def __init__(self, event_log: EventLog, *, poll_seconds: float = 0.5, raw_at_once: int = RAW_AT_ONCE) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        watermark: Watermark,
+        *,
+        poll_seconds: float = 0.5,
+        raw_at_once: int = RAW_AT_ONCE,
+    ) -> None:
         self._log = event_log
+        self._watermark = watermark
         self._poll_seconds = poll_seconds
         self._raw_at_once = raw_at_once
         self._watching = Watching(event_log)
@@ -46,10 +53,10 @@ class Redecoder:
         """Runs until cancelled, without asking whether another one does: the review's version keeps that harmless."""
         while True:
             try:
-                state = await self._watching.now()
+                seen, state = self._watermark.position, await self._watching.now()
                 reviewed = [await self._review(one) for one in state.in_force.values() if _was_given_more(one)]
                 if not any(reviewed):
-                    await asyncio.sleep(self._poll_seconds)
+                    await grown(self._watermark, seen, self._poll_seconds)
             except WrongExpectedVersion as error:
                 metrics.FENCED.inc()
                 log.warning("another one was faster, reading the review again", reason=str(error))
