@@ -41,7 +41,7 @@ from tron.sender import Sender
 SECONDS = 600
 FAULTS_PER_SECOND, LEAST_FAULTS = 0.25, 100
 BLOCK_SECONDS = 1.0
-PER_SECOND = 130
+PER_SECOND = 120
 """Transactions; a purchase logs five events, a tip three."""
 ACCOUNTS, TRACKS = 50, 4
 PAYER, PAYEE = ACCOUNTS - 1, "TQdPXyTqnA2MWPF4rKeLRVdrEh6k4gV6eC"

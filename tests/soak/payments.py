@@ -96,6 +96,5 @@ def environment(url: str, payer: Key) -> dict[str, str]:
         "CHAIN_NODES": json.dumps(nodes),
         "CHAIN_CONFIRM": "second",
         "CHAIN_SENDING_KEYS": json.dumps({"soak": payer.secret.hex()}),
-        "CHAIN_NODE_TIMEOUT_SECONDS": "2",
         "CHAIN_EXPIRY_SECONDS": "30",
     }

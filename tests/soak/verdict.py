@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from annals.demo.facts import canonical
 from annals.demo.truth import Truth
 from annals.directory import Directory
+from contracts import message_class
 from messaging.testing import eventually, read_all
 from tron.client import NodeClient
 
@@ -75,14 +76,14 @@ async def head_differs(bootstrap: str, truth: Truth) -> list[str] | None:
     blocks, problems = _replayed([_told(record) for record in await read_all(bootstrap, HEAD)])
     told = {number: (block_hash, logs) for number, block_hash, logs in blocks if number <= truth.upto}
     logs: dict[int, set[int]] = {number: set() for number in told}
-    for number, index in truth.facts.rows["blockchain_events"]:
-        if number in logs:
+    for (number, index), (_, _, _, contract, _, name, _) in truth.facts.rows["blockchain_events"].items():
+        if number in logs and message_class(f"chain.{contract}.{name}.v1") is not None:
             logs[number].add(index)
     for number, (block_hash, provisional) in told.items():
         if block_hash != truth.heights[number][0]:
             problems.append(f"{HEAD}: block {number} is {block_hash}, expected {truth.heights[number][0]}")
-        elif not provisional <= logs[number]:
-            problems.append(f"{HEAD}: block {number} has events that the chain has not: {provisional - logs[number]}")
+        elif provisional != logs[number]:
+            problems.append(f"{HEAD}: block {number} has the logs {provisional}, expected {logs[number]}")
     if not told or max(told) < truth.upto:
         problems.append(f"{HEAD}: ends at block {max(told, default=None)}, expected {truth.upto}")
     return problems
