@@ -1,19 +1,11 @@
 """Senders, each with its ingester, as processes of their own that kill themselves at a step.
 
-For each line of JSON on its input this process forks one; it prints its id, and how it ended. `kill` names the step:
-"before TransactionSigned" and "after TransactionSigned" are the moments around that event's append, "before broadcast"
-and "after broadcast" those around handing a transaction in. It dies at the `number`-th time.
+"before broadcast" and "after broadcast" are the steps around handing a transaction in.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
-import sys
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 
@@ -23,49 +15,24 @@ from chain.ingest import Ingester
 from chain.payloads import Payloads
 from chain.sender import OperationSender
 from chain.signing import Limits
-from eventlog import EventLog, EventTypes, Executor, Watermark
+from eventlog import EventTypes, Executor, Watermark
+from eventlog.testing import Doom, DoomedLog, fork_for_each_plan
 from messaging.testing import run_on
 from tron.client import NodeClient
 from tron.keys import Key
 from tron.providers import Nodes, Provider
 from tron.signers import LocalSigner
 
-T = TypeVar("T")
-
-
-class Doom:
-    """Ends this process as a power cut would."""
-
-    def __init__(self, step: str, number: int) -> None:
-        self._step, self._left = step, number
-
-    async def around(self, steps: set[str], do: Callable[[], Awaitable[T]]) -> T:
-        self._at(f"before {step}" for step in steps)
-        done = await do()
-        self._at(f"after {step}" for step in steps)
-        return done
-
-    def _at(self, steps: Any) -> None:
-        if self._step in steps:
-            self._left -= 1
-            if self._left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-class DoomedLog(EventLog):
-    doom: Doom
-
-    async def append(self, events: Any, *args: Any, **kwargs: Any) -> Any:
-        steps = {type(event.event).__name__ for event in events}
-        return await self.doom.around(steps, lambda: EventLog.append(self, events, *args, **kwargs))
-
 
 class DoomedNode(NodeClient):
     doom: Doom
 
     async def request(self, path: str, body: Any) -> Any:
-        steps = {"broadcast"} if path == "wallet/broadcasthex" else set()
-        return await self.doom.around(steps, lambda: NodeClient.request(self, path, body))
+        step = "broadcast" if path == "wallet/broadcasthex" else "another request"
+        self.doom.at(f"before {step}")
+        answer = await super().request(path, body)
+        self.doom.at(f"after {step}")
+        return answer
 
 
 async def main(plan: dict[str, Any]) -> None:
@@ -95,11 +62,4 @@ async def main(plan: dict[str, Any]) -> None:
         await run_on(watermark, ingester, sender)
 
 
-for line in sys.stdin:
-    if child := os.fork():
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-    else:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what it logs
-        asyncio.run(main(json.loads(line)))
-        os._exit(0)
+fork_for_each_plan(main)

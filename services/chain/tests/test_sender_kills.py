@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import random
-import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +11,7 @@ from chain_bank import BadNetwork, Bank, all_final, call, intend, listening, pay
 
 from chain.domain import operation as op
 from eventlog import EventLog
+from eventlog.testing import nursery
 from messaging.testing import eventually
 from tron.client import NodeClient
 from tron.contracts import DCMXToken
@@ -38,47 +31,6 @@ LIMITS = {"expiry_seconds": 4.0, "attempts": 6, "pauses": [0.2, 0.4, 0.8, 1.6]}
 TRX, TOKENS, REVERTS = 400, 80, 20
 
 
-class Workers:
-    """Processes that send, one after the other."""
-
-    def __init__(self, nursery: asyncio.subprocess.Process, plan: dict[str, Any]) -> None:
-        self._nursery = nursery
-        self._plan = plan
-
-    async def start(self, kill: str = "", number: int = 1) -> int:
-        """Starts one that dies at a step; returns its id."""
-        assert self._nursery.stdin is not None
-        self._nursery.stdin.write(json.dumps(self._plan | {"kill": kill, "number": number}).encode() + b"\n")
-        return await self.said()
-
-    async def ended(self) -> int | None:
-        """How the last one ended; None while it lives on."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(60):
-                return await self.said()
-        return None
-
-    async def said(self) -> int:
-        assert self._nursery.stdout is not None
-        return int(await self._nursery.stdout.readline())
-
-
-@asynccontextmanager
-async def nursery(plan: dict[str, Any]) -> AsyncIterator[Workers]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(WORKER),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        yield Workers(process, plan)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # with the sender that is left
-        await process.communicate()
-
-
 async def test_of_500_payments_each_is_on_the_chain_exactly_once_or_reported_as_not_done(
     bank: Bank, log: EventLog, database: str
 ) -> None:
@@ -92,18 +44,17 @@ async def test_of_500_payments_each_is_on_the_chain_exactly_once_or_reported_as_
     async with (
         httpx.AsyncClient(timeout=30) as client,
         listening(network := BadNetwork(bank.url, client)) as url,
-        nursery(plan | {"node": url}) as workers,
+        nursery(WORKER, plan | {"node": url}) as workers,
     ):
         for step, portion in zip(steps, portions, strict=True):
             await intend(log, portion)
             if step in LAPSES:
                 network.doom = 3
-            await workers.start(step, 1 if step in LAPSES else chance.randint(1, 12))
-            assert await workers.ended() == -signal.SIGKILL, step
+            await workers.killed(step, 1 if step in LAPSES else chance.randint(1, 12))
         await intend(log, wishes)  # asked for again: nothing more is paid
         last = await workers.start()
         await eventually(lambda: all_final(log), within=90)
-        os.kill(last, signal.SIGKILL)
+        await workers.stop(last)
 
     found = await states(log)
     assert len(found) == TRX + TOKENS + REVERTS

@@ -1,17 +1,12 @@
 """The claims half of the service as processes of their own that kill themselves at a step.
 
-For each line of JSON on its input this process forks one; it prints its id, and how it ended. `kill` names the step:
-"before ClaimSettled" and "after ClaimSettled" are the moments around that event's append. It dies at the `number`-th
-time. `ask` lists claims to be asked for, as HTTP would; `hears` says whether it reads what the chain tells, `leads`
-whether it brings claims to their end.
+`ask` lists claims to be asked for, as HTTP would; `hears` says whether it reads what the chain tells, `leads` whether
+it brings claims to their end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +15,8 @@ from typing import Any
 import asyncpg
 
 from contracts.chain import Pool
-from eventlog import EventLog, EventTypes, Executor, Metadata, Together, Watermark
+from eventlog import EventTypes, Executor, Metadata, Together, Watermark
+from eventlog.testing import Doom, DoomedLog, fork_for_each_plan
 from messaging import Consumer, Relay
 from messaging.testing import running
 from rewards import claiming, domain, handlers, publish
@@ -33,25 +29,6 @@ from tron.signers import LocalSigner
 sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
 from claims_stage import SETTINGS, VERIFIER, pool_rule
-
-
-class DoomedLog(EventLog):
-    """Ends this process as a power cut would."""
-
-    step, left = "", 0
-
-    async def append(self, events: Any, *args: Any, **kwargs: Any) -> Any:
-        steps = {type(event.event).__name__ for event in events}
-        self._at(f"before {step}" for step in steps)
-        done = await EventLog.append(self, events, *args, **kwargs)
-        self._at(f"after {step}" for step in steps)
-        return done
-
-    def _at(self, steps: Any) -> None:
-        if self.step in steps:
-            self.left -= 1
-            if self.left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def ask(together: Together, claims: list[dict[str, Any]]) -> None:
@@ -69,7 +46,7 @@ async def main(plan: dict[str, Any]) -> None:
     async with asyncpg.create_pool(plan["dsn"], min_size=1, max_size=10) as pool:
         watermark = Watermark(pool)
         log = DoomedLog(pool, EventTypes(domain.EVENTS), watermark)
-        log.step, log.left = plan["kill"], plan["number"]
+        log.doom = Doom(plan["kill"], plan["number"])
         kafka, executor = plan["kafka"], Executor(log)
         together = Together(executor, most=4)
         verifier = Verifier(LocalSigner(VERIFIER), SETTINGS["vault"], SETTINGS["chain_id"])
@@ -86,11 +63,4 @@ async def main(plan: dict[str, Any]) -> None:
             await ask(together, plan["ask"])
 
 
-for line in sys.stdin:
-    if child := os.fork():
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-    else:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what it logs
-        asyncio.run(main(json.loads(line)))
-        os._exit(0)
+fork_for_each_plan(main)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -22,6 +15,7 @@ import messaging
 from contracts import operations
 from contracts.testing import address, hash_of
 from eventlog import EventLog, EventTypes
+from eventlog.testing import nursery
 from messaging import TopicSpec, ensure
 from messaging.taken_in import taken_in
 from messaging.testing import delete_topics, eventually, read_all, send
@@ -36,52 +30,6 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
 WORKER = Path(__file__).with_name("claims_worker.py")
 PAID, UNPAID = 12, 6
 AMOUNT = 2 * DCMX
-
-
-class Workers:
-    """Processes that bring claims to their end, one after the other."""
-
-    def __init__(self, nursery: asyncio.subprocess.Process, plan: dict[str, Any]) -> None:
-        self._nursery = nursery
-        self._plan = plan
-
-    async def start(self, kill: str = "", number: int = 1, hears: bool = False, leads: bool = True) -> int:
-        """Starts one that dies at a step; returns its id."""
-        assert self._nursery.stdin is not None
-        plan = self._plan | {"kill": kill, "number": number, "hears": hears, "leads": leads}
-        self._nursery.stdin.write(json.dumps(plan).encode() + b"\n")
-        return await self.said()
-
-    async def killed(self, step: str, number: int = 1, **role: bool) -> None:
-        """Runs one until it dies at a step."""
-        await self.start(step, number, **role)
-        async with asyncio.timeout(60):
-            assert await self.said() == -signal.SIGKILL, step
-
-    async def stop(self, process: int) -> None:
-        """Kills the last one wherever it is."""
-        os.kill(process, signal.SIGKILL)
-        assert await self.said() == -signal.SIGKILL
-
-    async def said(self) -> int:
-        assert self._nursery.stdout is not None
-        return int(await self._nursery.stdout.readline())
-
-
-@asynccontextmanager
-async def nursery(plan: dict[str, Any]) -> AsyncIterator[Workers]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(WORKER),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        yield Workers(process, plan)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # with the worker that is left
-        await process.communicate()
 
 
 async def test_each_claim_is_paid_once_or_given_back_whatever_is_killed_when(
@@ -119,7 +67,8 @@ async def test_each_claim_is_paid_once_or_given_back_whatever_is_killed_when(
     async def asked() -> bool:
         return len(await read_all(kafka, "chain.commands")) == PAID
 
-    async with nursery({"dsn": database, "kafka": kafka, "ask": claims}) as workers:
+    plan = {"dsn": database, "kafka": kafka, "ask": claims, "hears": False, "leads": True}
+    async with nursery(WORKER, plan) as workers:
         for step, number in [
             ("before ClaimReserved", 2),
             ("after ClaimReserved", 3),
@@ -132,6 +81,7 @@ async def test_each_claim_is_paid_once_or_given_back_whatever_is_killed_when(
         await workers.stop(last)
         await _pay(kafka)
         await workers.killed("before ClaimPaid", hears=True, leads=False)
+        await workers.killed("after ClaimPaid", hears=True, leads=False)
         last = await workers.start(hears=True, leads=False)
         await eventually(heard)
         await workers.stop(last)

@@ -1,20 +1,29 @@
-"""For tests: sentences such as ``given(decider, Credited(50)).when(Debit(20)).then(Debited(20))``; events; spans."""
+"""For tests: sentences such as ``given(decider, Credited(50)).when(Debit(20)).then(Debited(20))``; events; spans;
+processes that kill themselves at a step."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
 from opentelemetry import trace
 
+from eventlog.append import Appended
 from eventlog.decider import Decider
 from eventlog.events import NewEvent
+from eventlog.log import EventLog
 from eventlog.types import EventTypes
 
 if TYPE_CHECKING:
@@ -112,3 +121,108 @@ def tracing_on() -> Iterator[Spans]:
     with patch.object(trace, "get_tracer_provider", lambda: spans.provider):
         yield spans
     spans.provider.shutdown()
+
+
+# ---- processes that kill themselves ---------------------------------------------------------------------------------
+
+
+class Doom:
+    """Ends this process as a power cut would, when it comes to a step for the `number`-th time."""
+
+    def __init__(self, step: str, number: int = 1) -> None:
+        self._step, self._left = step, number
+
+    def at(self, *steps: str) -> None:
+        if self._step in steps:
+            self._left -= 1
+            if self._left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DoomedLog(EventLog):
+    """Comes to "before Credited" and "after Credited" around each append of such an event, with its commit."""
+
+    doom = Doom("")
+    _uncommitted: tuple[str, ...] = ()
+
+    async def append(
+        self,
+        events: Sequence[NewEvent],
+        expected: Mapping[str, int] | None = None,
+        conn: Any = None,
+    ) -> Appended:
+        steps = {type(event.event).__name__ for event in events}
+        self.doom.at(*(f"before {step}" for step in steps))
+        appended = await super().append(events, expected, conn)
+        after = tuple(f"after {step}" for step in steps)
+        if conn is None:
+            self.doom.at(*after)
+        else:  # the caller commits, and says so
+            self._uncommitted += after
+        return appended
+
+    def wake(self) -> None:
+        super().wake()
+        committed, self._uncommitted = self._uncommitted, ()
+        self.doom.at(*committed)
+
+
+class Nursery:
+    """Processes that die at a step, one after the other, of a program that calls `fork_for_each_plan`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, plan: Mapping[str, Any]) -> None:
+        self._process = process
+        self._plan = plan
+
+    async def start(self, kill: str = "", number: int = 1, **more: Any) -> int:
+        """Starts one that dies when it comes to the step `kill` for the `number`-th time; returns its id."""
+        assert self._process.stdin is not None
+        plan = {**self._plan, "kill": kill, "number": number, **more}
+        self._process.stdin.write(json.dumps(plan).encode() + b"\n")
+        return await self._said()
+
+    async def dies(self, within: float = 60) -> None:
+        """Returns when the last one has killed itself. Raises TimeoutError while it lives on."""
+        async with asyncio.timeout(within):
+            ended = await self._said()
+        assert ended == -signal.SIGKILL, f"expected a process that was killed, it ended with {ended}"
+
+    async def killed(self, step: str, number: int = 1, **more: Any) -> None:
+        """Runs one until it dies at a step."""
+        await self.start(step, number, **more)
+        await self.dies()
+
+    async def stop(self, process: int) -> None:
+        """Kills the last one wherever it is."""
+        os.kill(process, signal.SIGKILL)
+        await self.dies()
+
+    async def _said(self) -> int:
+        assert self._process.stdout is not None
+        return int(await self._process.stdout.readline())
+
+
+@asynccontextmanager
+async def nursery(program: Path, plan: Mapping[str, Any]) -> AsyncIterator[Nursery]:
+    """Starts a program; kills it at the end with the process that is left."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(program), stdin=pipe, stdout=pipe, start_new_session=True
+    )
+    try:
+        yield Nursery(process, plan)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.communicate()
+
+
+def fork_for_each_plan(main: Callable[[dict[str, Any]], Coroutine[Any, Any, None]]) -> None:
+    """What a nursery's program does: all modules are loaded once, and each process is there at once."""
+    for line in sys.stdin:
+        if child := os.fork():
+            print(child, flush=True)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        else:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what it logs
+            asyncio.run(main(json.loads(line)))
+            os._exit(0)
