@@ -4,7 +4,20 @@ Every event that moves money holds its postings, so the log alone is the ledger;
 `line_kind` is what the statements of those concerned call it.
 """
 
+from typing import get_args
+
 from royalties.domain.account import PostWithdrawal, WithdrawalPosted, account
+from royalties.domain.agreement import (
+    Agreement,
+    AgreementOpened,
+    CloseVersions,
+    ControlAccepted,
+    ControlOffered,
+    OfferControl,
+    SetVersion,
+    agreement,
+)
+from royalties.domain.assets import AssetRegistered, asset
 from royalties.domain.books import (
     DCMX,
     SCALES,
@@ -14,11 +27,36 @@ from royalties.domain.books import (
     Contradiction,
     Posting,
     Reference,
+    Refused,
     Side,
     class_of,
 )
+from royalties.domain.division import AgreementVersionSet, Breakpoint
+from royalties.domain.moves import (
+    ExpireMove,
+    MoveExpired,
+    MovePosted,
+    MoveReserved,
+    MoveVoided,
+    PostMove,
+    ReserveMove,
+    VoidMove,
+    move,
+)
 from royalties.domain.platform import PlatformFeeSet, platform
+from royalties.domain.refusals import CommandRefused, refusals
+from royalties.domain.sales import (
+    CarryGivenOut,
+    PostRefund,
+    PostReversal,
+    PostSale,
+    RefundPosted,
+    ReversalPosted,
+    Sale,
+    SalePosted,
+)
 from royalties.domain.split import Share
+from royalties.domain.terms import SaleKind, SetTerms, TermsSet, terms
 from royalties.domain.token import RecordSale, SaleRecorded, token
 from royalties.domain.track import (
     CarrySettlementPosted,
@@ -35,8 +73,22 @@ from royalties.domain.track import (
     track,
 )
 
-MoneyMoved = SaleRecorded | PaymentPosted | RoyaltyPosted | CarrySettlementPosted | WithdrawalPosted
-MONEY_MOVED = (SaleRecorded, PaymentPosted, RoyaltyPosted, CarrySettlementPosted, WithdrawalPosted)
+MoneyMoved = (
+    SaleRecorded
+    | PaymentPosted
+    | RoyaltyPosted
+    | CarrySettlementPosted
+    | WithdrawalPosted
+    | SalePosted
+    | RefundPosted
+    | ReversalPosted
+    | CarryGivenOut
+    | MoveReserved
+    | MovePosted
+    | MoveVoided
+    | MoveExpired
+)
+MONEY_MOVED = get_args(MoneyMoved)
 
 EVENTS: dict[str, type] = {
     "SaleRecorded.v1": SaleRecorded,
@@ -49,6 +101,21 @@ EVENTS: dict[str, type] = {
     "SplitDifferenceFound.v1": SplitDifferenceFound,
     "WithdrawalPosted.v1": WithdrawalPosted,
     "PlatformFeeSet.v1": PlatformFeeSet,
+    "AssetRegistered.v1": AssetRegistered,
+    "TermsSet.v1": TermsSet,
+    "AgreementOpened.v1": AgreementOpened,
+    "ControlOffered.v1": ControlOffered,
+    "ControlAccepted.v1": ControlAccepted,
+    "AgreementVersionSet.v1": AgreementVersionSet,
+    "SalePosted.v1": SalePosted,
+    "RefundPosted.v1": RefundPosted,
+    "ReversalPosted.v1": ReversalPosted,
+    "CarryGivenOut.v1": CarryGivenOut,
+    "CommandRefused.v1": CommandRefused,
+    "MoveReserved.v1": MoveReserved,
+    "MovePosted.v1": MovePosted,
+    "MoveVoided.v1": MoveVoided,
+    "MoveExpired.v1": MoveExpired,
 }
 
 __all__ = [
@@ -59,31 +126,67 @@ __all__ = [
     "TRX",
     "USD",
     "AccountClass",
+    "Agreement",
+    "AgreementOpened",
+    "AgreementVersionSet",
+    "AssetRegistered",
+    "Breakpoint",
+    "CarryGivenOut",
     "CarrySettlementPosted",
+    "CloseVersions",
+    "CommandRefused",
     "Contradiction",
+    "ControlAccepted",
+    "ControlOffered",
+    "ExpireMove",
     "MoneyMoved",
+    "MoveExpired",
+    "MovePosted",
+    "MoveReserved",
+    "MoveVoided",
+    "OfferControl",
     "PaymentPosted",
     "PlatformFeeSet",
+    "PostMove",
     "PostPayment",
+    "PostRefund",
+    "PostReversal",
     "PostRoyalty",
+    "PostSale",
     "PostWithdrawal",
     "Posting",
     "RecordSale",
     "Reference",
+    "RefundPosted",
+    "Refused",
+    "ReserveMove",
+    "ReversalPosted",
     "RoyaltyPosted",
+    "Sale",
+    "SaleKind",
+    "SalePosted",
     "SaleRecorded",
     "SetSplit",
+    "SetTerms",
+    "SetVersion",
     "SettleCarry",
     "Share",
     "Side",
     "SplitControlAccepted",
     "SplitDifferenceFound",
     "SplitSet",
+    "TermsSet",
     "TrackRegistered",
+    "VoidMove",
     "WithdrawalPosted",
     "account",
+    "agreement",
+    "asset",
     "class_of",
+    "move",
     "platform",
+    "refusals",
+    "terms",
     "token",
     "track",
 ]

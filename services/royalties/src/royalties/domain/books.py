@@ -7,12 +7,12 @@ paid out, per asset, at any time. Amounts are in the asset's smallest unit; for 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from contracts.chain import Source
-from contracts.values import Amount
 
 TRX, USD, DCMX = "TRX", "USD", "DCMX"
 SCALES: Mapping[str, int] = {TRX: 6, USD: 2, DCMX: 18}
@@ -81,9 +81,10 @@ def paid_out(means: str) -> str:
     return f"paid-out:{means}"
 
 
-def carry(track_id: int, split_version: int) -> str:
-    """The account of what was received under a version of a split and not given out yet."""
-    return f"carry:{track_id}/{split_version}"
+def carry(of: int | str, version: int, tier: int | None = None) -> str:
+    """The account of what was received under a version of a track's split, or in a tier of an agreement's version, and
+    not given out yet."""
+    return f"carry:{of}/{version}" if tier is None else f"carry:{of}/{version}/{tier}"
 
 
 def class_of(account: str) -> AccountClass:
@@ -91,14 +92,13 @@ def class_of(account: str) -> AccountClass:
     return AccountClass(account.partition(":")[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(NamedTuple):  # half as long as an object in JSON, and a quarter of the time to make
     """One line of an entry. `amount` is positive; which way it goes says `side`."""
 
     account: str
     asset: str
     side: Side
-    amount: Amount
+    amount: int
 
 
 def debit(account: str, amount: int, asset: str = TRX) -> Posting:
@@ -121,6 +121,23 @@ def entry(*postings: Posting) -> tuple[Posting, ...]:
     return tuple(posting for posting in postings if posting.amount)
 
 
+Entries = tuple[tuple[str, int], ...]
+"""An entry in one asset: each account once with its amount, debits above zero, credits below. Many lines, few bytes."""
+
+
+def balanced(entries: Iterable[tuple[str, int]]) -> Entries:
+    """The entries without those of nothing; raises ValueError unless they balance."""
+    found = tuple([line for line in entries if line[1]])
+    if difference := sum([amount for _, amount in found]):
+        raise ValueError(f"entries do not balance: debits exceed credits by {difference}")
+    return found
+
+
+def postings_of(asset: str, entries: Entries) -> tuple[Posting, ...]:
+    """The postings that entries stand for."""
+    return tuple([debit(who, amount, asset) if amount > 0 else credit(who, -amount, asset) for who, amount in entries])
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Where a fact off the chain comes from, as `Source` is for those on it. Whoever tells of it chooses the id.
@@ -130,6 +147,17 @@ class Reference:
 
     caller: str
     id: str
+
+    def __str__(self) -> str:
+        return f"{self.caller}/{self.id}"
+
+
+class Refused(Exception):
+    """A command that can't be followed as things stand; `code` says why to programs, the message to people."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 class Contradiction(Exception):
