@@ -8,12 +8,14 @@ import heads
 import ingestion
 import journey
 import peers
+import proving
 import reads
 import rewarding
+import simulating
 import streams
 
 PATHS = {
     path.name: path
-    for module in (appends, reads, streams, heads, ingestion, journey, rewarding, budgets, peers)
+    for module in (appends, reads, streams, heads, ingestion, journey, rewarding, simulating, budgets, proving, peers)
     for path in module.PATHS
 }

@@ -73,7 +73,7 @@ async def by_kafka(servers: Servers) -> float:
         runner = Runner(log.pool, log, watermark, projections.ALL)
 
         async def all_shown() -> bool:
-            return await _shown(log.pool)
+            return await shown(log.pool)
 
         async def work() -> None:
             async with running(watermark, consumer, runner):
@@ -128,7 +128,7 @@ def _body(told: Sequence[ReportActivity]) -> bytes:
     return f'{{"activities":[{",".join(listed)}]}}'.encode()
 
 
-async def _shown(pool: Any) -> bool:
+async def shown(pool: Any) -> bool:
     """Whether all activities are recorded and all read models show them."""
     recorded = "SELECT count(*) FROM events WHERE event_id IN (SELECT event_id FROM events) AND type LIKE '%Recorded'"
     last = await pool.fetchval("SELECT last_value FROM events_position")

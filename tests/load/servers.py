@@ -71,10 +71,14 @@ class Servers:
     async def filled_log(self, events: int) -> EventLog:
         """A log with so many payments, made once; paths that only read it share it."""
         if events not in self._filled:
-            log = await self._stack.enter_async_context(self.empty_log())
+            log = await self.keep(self.empty_log())
             await fill(log, events)
             self._filled[events] = log
         return self._filled[events]
+
+    async def keep(self, log: contextlib.AbstractAsyncContextManager[EventLog]) -> EventLog:
+        """Opens a log for several runs; it is dropped at the end of all."""
+        return await self._stack.enter_async_context(log)
 
     @contextlib.asynccontextmanager
     async def empty_log(self, types: EventTypes = TYPES) -> AsyncIterator[EventLog]:
