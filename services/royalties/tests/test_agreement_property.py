@@ -23,9 +23,11 @@ from royalties.domain import (
     PostReversal,
     PostSale,
     Reference,
+    Refund,
     RefundPosted,
     Refused,
     ReserveMove,
+    Reversal,
     Sale,
     SaleKind,
     SalePosted,
@@ -113,11 +115,13 @@ def histories(draw: st.DrawFn) -> Books:
                 act(PostSale(sale, 1, draw(st.integers(0, 3_000))))
             case "refund" if sales:
                 of = draw(st.sampled_from(sales))
-                act(PostRefund(name, of, draw(st.integers(1, of.sale.amount)), "returned", now))
+                act(PostRefund(Refund(name, of.reference, draw(st.integers(1, of.sale.amount)), "returned", now), of))
             case "reverse" if sales:
                 of = draw(st.sampled_from(sales))
                 mine = [None, *(one for one in refunds if one.sale == of.reference)]
-                act(PostReversal(name, of, draw(st.sampled_from(mine)), "mistake", "officer"))
+                taken = draw(st.sampled_from(mine))
+                what = of.reference if taken is None else taken.reference
+                act(PostReversal(Reversal(name, what, "mistake", "officer"), of, taken))
             case "close":
                 act(CloseVersions(now))
             case "reserve":
@@ -185,7 +189,8 @@ def test_what_was_given_under_a_version_is_a_function_of_what_it_took_in(books: 
 def test_when_all_is_taken_back_and_closed_nobody_has_gained_a_unit(books: Books) -> None:
     agreement, last = domain.agreement, START + timedelta(days=1_000)
     for number, sale in enumerate(books.of(SalePosted)):
-        books.do("agreement/song", agreement, PostReversal(Reference("end", f"{number}"), sale, None, "end", "officer"))
+        reversal = Reversal(Reference("end", f"{number}"), sale.reference, "the end", "officer")
+        books.do("agreement/song", agreement, PostReversal(reversal, sale, None))
     books.do("agreement/song", agreement, SetVersion("song", "ada", last, (Share("ada", 10**6),), (), last))
     books.do("agreement/song", agreement, CloseVersions(last))
     for balances in books.balances().values():
@@ -204,5 +209,6 @@ def test_the_largest_amount_there_is_loses_nothing() -> None:
     (posted,) = books.do("agreement/song", domain.agreement, PostSale(sale, 1, 777))
     assert sum(amount for _, amount in posted.entries) == 0
     assert dict(posted.entries)["clearing:stripe"] == UINT256_MAX
-    books.do("agreement/song", domain.agreement, PostRefund(Reference("shop", "2"), posted, UINT256_MAX, "x", START))
+    refund = Refund(Reference("shop", "2"), sale.reference, UINT256_MAX, "returned", START)
+    books.do("agreement/song", domain.agreement, PostRefund(refund, posted))
     assert set(books.balances()["USD"].values()) == {0}

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from eventlog import Decider
-from royalties.domain.books import Entries, Refused
+from royalties.domain.books import Entries, Reference, Refused
 from royalties.domain.division import (
     AgreementVersionSet,
     AllTaken,
@@ -35,6 +35,7 @@ from royalties.domain.sales import (
     SalePosted,
 )
 from royalties.domain.split import Share
+from royalties.domain.terms import SaleKind
 
 # ---- events -----------------------------------------------------------------------------------------------------
 
@@ -187,35 +188,31 @@ def _post_sale(command: PostSale, agreement: Agreement) -> list[AgreementEvent]:
 
 
 def _post_refund(command: PostRefund, agreement: Agreement) -> RefundPosted:
-    posted, sale = command.sale, command.sale.sale
+    sale, amount = command.sale.sale, command.refund.amount
     left = agreement.left.get(str(sale.reference), sale.amount)
-    if not 0 < command.amount <= left:
-        raise Refused("refund-too-large", f"sale {sale.reference}: {left} are left, got a refund of {command.amount}")
-    after = left - command.amount
-    tiers, entries = _changed(posted, agreement, left, after)
-    return RefundPosted(
-        posted.version, tiers, entries, command.reference, sale.reference, sale.agreement, sale.kind, sale.asset,
-        sale.track_id, after, command.reason, command.amount, command.occurred_at,
-    )  # fmt: skip
+    if not 0 < amount <= left:
+        raise Refused("refund-too-large", f"sale {sale.reference}: {left} are left, got a refund of {amount}")
+    return RefundPosted(*_changed(command.sale, agreement, left, left - amount), command.refund)
 
 
 def _post_reversal(command: PostReversal, agreement: Agreement) -> ReversalPosted:
-    posted, sale = command.sale, command.sale.sale
-    of = sale.reference if command.refund is None else command.refund.reference
+    sale, of = command.sale.sale, command.reversal.of
     if not agreement.undone.isdisjoint((str(of), str(sale.reference))):
         raise Refused("reversed-before", f"{of} was reversed before, or the sale that it belongs to")
     left = agreement.left.get(str(sale.reference), sale.amount)
-    after = 0 if command.refund is None else left + command.refund.amount
-    tiers, entries = _changed(posted, agreement, left, after)
-    return ReversalPosted(
-        posted.version, tiers, entries, command.reference, sale.reference, sale.agreement, sale.kind, sale.asset,
-        sale.track_id, after, command.reason, of, command.author,
+    after = 0 if command.refund is None else left + command.refund.refund.amount
+    return ReversalPosted(*_changed(command.sale, agreement, left, after), command.reversal)
+
+
+def _changed(
+    posted: SalePosted, agreement: Agreement, before: int, after: int
+) -> tuple[int, Tiers, Entries, Reference, str, SaleKind, str, int | None, int]:
+    """The fields that all changes of a sale have: `before` of it stood, now `after` stands."""
+    sale, version = posted.sale, agreement.versions[posted.version - 1]
+    tiers, entries = divide(version, agreement.taken, sale, posted.fee_bps, before, after)
+    return (
+        posted.version, tiers, entries, sale.reference, sale.agreement, sale.kind, sale.asset, sale.track_id, after
     )  # fmt: skip
-
-
-def _changed(posted: SalePosted, agreement: Agreement, before: int, after: int) -> tuple[Tiers, Entries]:
-    version = agreement.versions[posted.version - 1]
-    return divide(version, agreement.taken, posted.sale, posted.fee_bps, before, after)
 
 
 def _closed_before(version: AgreementVersionSet, agreement: Agreement) -> Iterator[CarryGivenOut]:
@@ -229,7 +226,7 @@ def evolve(agreement: Agreement, event: AgreementEvent) -> Agreement:
         case SalePosted():
             return replace(agreement, taken=with_moved(agreement.taken, event.version, event.sale.asset, event.tiers))
         case RefundPosted() | ReversalPosted():
-            gone = {str(event.of)} if isinstance(event, ReversalPosted) else set()
+            gone = {str(event.reversal.of)} if isinstance(event, ReversalPosted) else set()
             return replace(
                 agreement,
                 taken=with_moved(agreement.taken, event.version, event.asset, event.tiers),

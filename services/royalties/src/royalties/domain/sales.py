@@ -49,6 +49,27 @@ class Sale:
         return Division(left - shared, fee, shared - fee)
 
 
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A buyer got back some or all of what a sale had brought. `sale` has its reference."""
+
+    reference: Reference
+    sale: Reference
+    amount: int
+    reason: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """A correction: the sale or the refund `of` was recorded by mistake, says `author`."""
+
+    reference: Reference
+    of: Reference
+    reason: str
+    author: str
+
+
 class Division(NamedTuple):
     to_seller: int
     fee: int
@@ -97,17 +118,15 @@ class SalePosted(_Posted):
 
 
 @dataclass(frozen=True, slots=True)
-class _TakenBack(_Posted):
-    """A change of how much of a sale stands. `left` is that after it."""
+class _Changed(_Posted):
+    """Another amount of a sale stands than before: `left`."""
 
-    reference: Reference
     sale: Reference
     agreement: str
     kind: SaleKind
     asset: str
     track_id: int | None
     left: int
-    reason: str
 
     @property
     def split_version(self) -> int:
@@ -119,11 +138,14 @@ class _TakenBack(_Posted):
 
 
 @dataclass(frozen=True, slots=True)
-class RefundPosted(_TakenBack):
-    """A buyer got money back. Recipients who were paid their part owe it: their earnings may fall below zero."""
+class RefundPosted(_Changed):
+    """Recipients who were paid their part before owe it: their earnings may fall below zero."""
 
-    amount: int
-    occurred_at: datetime
+    refund: Refund
+
+    @property
+    def reference(self) -> Reference:
+        return self.refund.reference
 
     @property
     def line_kind(self) -> str:
@@ -131,11 +153,14 @@ class RefundPosted(_TakenBack):
 
 
 @dataclass(frozen=True, slots=True)
-class ReversalPosted(_TakenBack):
-    """A correction: the sale, or the refund, was recorded by mistake. What still stands of it is taken back."""
+class ReversalPosted(_Changed):
+    """What still stood of a sale is taken back, or a refund is undone; each once."""
 
-    of: Reference
-    author: str
+    reversal: Reversal
+
+    @property
+    def reference(self) -> Reference:
+        return self.reversal.reference
 
     @property
     def line_kind(self) -> str:
@@ -177,22 +202,17 @@ class PostSale:
 
 @dataclass(frozen=True, slots=True)
 class PostRefund:
-    reference: Reference
+    refund: Refund
     sale: SalePosted
-    amount: int
-    reason: str
-    occurred_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class PostReversal:
-    """Of a refund, or, without one, of the sale."""
+    """`refund` is the one to undo; None: the sale itself."""
 
-    reference: Reference
+    reversal: Reversal
     sale: SalePosted
     refund: RefundPosted | None
-    reason: str
-    author: str
 
 
 SaleEvent = SalePosted | RefundPosted | ReversalPosted | CarryGivenOut
