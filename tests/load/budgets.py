@@ -35,7 +35,7 @@ async def by_http(servers: Servers) -> float:
     url = await asyncio.to_thread(server.create_database)
     await delete_topics(kafka, *(f"rewards.{name}" for name in ("relay", "log", "seals", "events")))  # another log's
     verifier = {"verifier_key": Key.random().secret.hex(), "vault": address(100), "chain_id": 9}
-    async with serving(create, url, kafka, seal_seconds=600, **verifier) as service:
+    async with serving(create, url, kafka, seal_seconds=600, log_level="warning", **verifier) as service:
         pool = service.service.pool
         assert pool is not None
         await EventLog(pool, EventTypes(domain.EVENTS)).append(_before())
@@ -75,10 +75,10 @@ def _before() -> list[NewEvent]:
         ("pool/listening", domain.PoolConfigured(Pool.LISTENING, 10**24, True, source(0))),
         ("pool/listening", domain.PoolFunded(Pool.LISTENING, address(9), 10**24, source(1))),
     ]
+    verdict = domain.Verdict("earned", 10**18, None, 1, now.date())
     for number in range(USERS):
-        user = f"user-{number}"
-        earned = domain.RewardCorrected("r1", Pool.LISTENING, user, 10**18, date(2026, 5, 1), "bench", "bench")
-        facts.append((f"listening/{user}", earned))
+        listen = domain.Listen("l1", f"user-{number}", now, domain.Origin(), "t1", 200, 300)
+        facts.append((listen.stream, domain.ListenRecorded(str(uuid4()), now, verdict, None, listen)))
     return [NewEvent(stream, fact, now) for stream, fact in facts]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -13,7 +14,7 @@ import httpx
 from contracts import Message, chain
 from contracts.chain import BlocksSolidified, Pool
 from contracts.testing import address, hash_of, source
-from eventlog import EventLog, EventTypes, NewEvent
+from eventlog import EventLog, EventTypes, NewEvent, uuid7
 from messaging.testing import headers, send_raw
 from rewards import domain
 from rewards.domain.budget import pool_rule as rule_of
@@ -35,15 +36,13 @@ def pool_rule(**changed: Any) -> domain.PoolRule:
     return replace(rule_of(BUILT_IN[Pool.LISTENING]), **changed)
 
 
-def grant(user: str, amount: int, pool: Pool = Pool.LISTENING) -> domain.RewardCorrected:
-    """The shortest way to a balance: an officer adds to it."""
-    return domain.RewardCorrected("r1", pool, user, amount, date(2026, 5, 1), "test", "officer")
-
-
 async def earned(pool: asyncpg.Pool, users: Sequence[str], amount: int) -> None:
-    """Each of these users can claim so much from the listening pool."""
-    now = datetime.now(UTC)
-    events = [NewEvent(f"listening/{user}", grant(user, amount), now) for user in users]
+    """Each of these users can claim so much from the listening pool: for one listen."""
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    verdict = domain.Verdict("earned", amount, None, 1, at.date())
+    listens = [domain.Listen("before", user, at, domain.Origin(), "t1", 200, 300) for user in users]
+    rewards = [domain.ListenRecorded(str(uuid7()), at, verdict, None, listen) for listen in listens]
+    events = [NewEvent(f"listening/{one.activity.user}", one, at, UUID(one.reward_id)) for one in rewards]
     await EventLog(pool, EventTypes(domain.EVENTS)).append(events)
 
 

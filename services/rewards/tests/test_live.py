@@ -69,8 +69,8 @@ async def test_a_user_is_told_of_rewards_and_of_each_step_of_a_claim_and_misses_
         assert [(name, data.get("claim_id")) for _, name, data in all_of_it] == [("reward", None)] + 4 * [
             ("claim", claim_id)
         ]
-        assert statuses(all_of_it)[:2] == ["corrected", "reserved"]
-        assert sorted(statuses(all_of_it)) == ["authorised", "corrected", "paid", "reserved", "settled"]
+        assert statuses(all_of_it)[:2] == ["earned", "reserved"]
+        assert sorted(statuses(all_of_it)) == ["authorised", "earned", "paid", "reserved", "settled"]
         assert {data["amount"] for _, name, data in all_of_it if name == "claim"} == {str(DCMX)}
         ids = [number for number, _, _ in all_of_it]
         assert ids == sorted(set(ids))
@@ -97,7 +97,7 @@ async def test_who_has_seen_nothing_yet_begins_now_with_an_id_and_lists_that_are
     assert name == "now"
     async with rewards.client("ada", "user") as ada:
         [total] = (await ada.get("/totals/ada", headers={"annals-after": begun["token"]})).json()
-        assert total["corrected"] == str(5 * DCMX)
+        assert total["earned"] == str(5 * DCMX)
         listen = {"kind": "listen", "activity_id": "l1", "user": "ada", "track_id": "t1"}
         at = datetime.now(UTC).isoformat()
         body = {"activities": [{**listen, "listened_seconds": 5, "track_seconds": 300, "at": at}]}
