@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,15 +12,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from messaging import TopicSpec, ensure
-from messaging.testing import delete_topics, send
+from messaging.testing import send
 from rewards import domain
-from rewards.app import create
-from service.testing import Running, events_of, serving
+from service.testing import Running, events_of
 
 sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
-from claims_stage import DCMX, SETTINGS, ask, earned, opened, pool_rule, tell_time, told_paid, wish
+from claims_stage import DCMX, ask, earned, opened, pool_rule, tell_time, told_paid, wish
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
 ADA = "/users/ada/rewards/stream"
@@ -29,13 +26,8 @@ Told = tuple[int, str, dict[str, Any]]
 
 
 @pytest.fixture
-async def rewards(database: str, kafka: str) -> AsyncIterator[Running]:
-    await delete_topics(kafka)
-    topics = [TopicSpec("chain.operations"), TopicSpec("chain.reward-vault"), TopicSpec("chain.blocks", partitions=1)]
-    await ensure(kafka, topics)
-    async with serving(create, database, kafka, **SETTINGS) as running:
-        await running.shown()
-        yield running
+def rewards(paying: Running) -> Running:
+    return paying
 
 
 @pytest.fixture
