@@ -6,18 +6,15 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from contracts import chain
 from contracts.chain import Pool
 from contracts.testing import address, hash_of, source
-from local_stack.postgres import PostgresServer
+from local_stack.testing import Backup
 from messaging import TopicSpec, ensure
 from messaging.progress import read_progress
 from messaging.testing import delete_topics, eventually, send
@@ -27,22 +24,6 @@ from service.testing import Running, serving
 EACH = 4
 """Events of a claim that the vault has paid: it is in the books of claim, budget and wallet, too."""
 EVENTS = "SELECT events::text FROM events ORDER BY position"
-
-
-@pytest.fixture
-async def backup(postgres: PostgresServer) -> AsyncIterator[str]:
-    """The address of a database that does not exist yet; dropped after the test."""
-    url = postgres.url(f"t_{uuid4().hex[:16]}")
-    yield url
-    await asyncio.to_thread(postgres.drop_database, url)
-
-
-async def restore(postgres: PostgresServer, source_url: str, target_url: str) -> None:
-    """What a restored backup is: the same rows, in all tables, as at one moment."""
-    connection = await asyncpg.connect(postgres.url())
-    names = (url.rsplit("/", 1)[1] for url in (target_url, source_url))
-    await connection.execute("CREATE DATABASE {} TEMPLATE {}".format(*names))
-    await connection.close()
 
 
 async def claims(kafka: str, first: int, last: int) -> None:
@@ -80,27 +61,27 @@ async def annals(database: str, kafka: str, home: Path, *arguments: str) -> Any:
 
 @pytest.mark.timeout(240)
 async def test_a_service_restored_from_a_backup_gets_back_all_that_it_ever_published(
-    postgres: PostgresServer, database: str, backup: str, kafka: str, tmp_path: Path
+    database: str, backup: Backup, kafka: str, tmp_path: Path
 ) -> None:
     await delete_topics(kafka)
     await ensure(kafka, [TopicSpec("chain.operations")])
     await claims(kafka, 1, 40)
     async with serving(create, database, kafka) as running:
         await eventually(lambda: has_all(running, kafka, EACH * 40))
-    await restore(postgres, database, backup)
+    restored = await backup(database)
     async with serving(create, database, kafka) as running:
         await claims(kafka, 41, 100)
         await eventually(lambda: has_all(running, kafka, EACH * 100))
         assert running.service.pool is not None
         lost = [row[0] for row in await running.service.pool.fetch(EVENTS)]
 
-    done = await annals(backup, kafka, tmp_path, "log", "recover", "rewards", "--from-topic", "--yes")
+    done = await annals(restored, kafka, tmp_path, "log", "recover", "rewards", "--from-topic", "--yes")
     assert (done["events"], done["settled"], done["rebuild"]) == (EACH * 60, 60, [])
-    async with serving(create, backup, kafka) as running:
+    async with serving(create, restored, kafka) as running:
         await claims(kafka, 101, 110)
         await eventually(lambda: has_all(running, kafka, EACH * 110))
         assert running.service.pool is not None
         assert [row[0] for row in await running.service.pool.fetch(EVENTS)][: EACH * 100] == lost
         assert await running.service.pool.fetch("SELECT * FROM parked") == []
-    assert all(topic["ok"] for topic in await annals(backup, kafka, tmp_path, "audit", "rewards", "--topic"))
-    assert all(model["equal"] for model in await annals(backup, kafka, tmp_path, "audit", "rewards"))
+    assert all(topic["ok"] for topic in await annals(restored, kafka, tmp_path, "audit", "rewards", "--topic"))
+    assert all(model["equal"] for model in await annals(restored, kafka, tmp_path, "audit", "rewards"))

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -35,12 +34,7 @@ async def new_database(postgres: PostgresServer) -> AsyncIterator[NewDatabase]:
     made: list[str] = []
 
     async def make(backup_of: str | None = None) -> str:
-        name = f"t_{uuid4().hex[:16]}"
-        connection = await asyncpg.connect(postgres.url())
-        template = f" TEMPLATE {backup_of.rsplit('/', 1)[1]}" if backup_of else ""
-        await connection.execute(f"CREATE DATABASE {name}{template}")
-        await connection.close()
-        made.append(postgres.url(name))
+        made.append(await asyncio.to_thread(postgres.create_database, backup_of))
         if backup_of is None:
             async with connected(made[-1]) as connection:
                 await connection.execute(eventlog.install_sql())

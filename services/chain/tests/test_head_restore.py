@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,7 +19,7 @@ from chain.publish import HEAD, publish_head
 from contracts.head import BlockAdded, BlockRetracted
 from eventlog import EventLog, EventTypes
 from eventlog import install_sql as events_sql
-from local_stack.postgres import PostgresServer
+from local_stack.testing import Backup
 from messaging import LogBehindTopics, Relay, cloudevents
 from messaging.testing import delete_topics, eventually, read_all, running
 from tron.providers import Nodes, Provider
@@ -75,24 +74,8 @@ async def nodes(stage: Stage) -> AsyncIterator[Nodes]:
         yield nodes
 
 
-@pytest.fixture
-async def backup(postgres: PostgresServer) -> AsyncIterator[str]:
-    """The address of a database that does not exist yet; dropped after the test."""
-    url = postgres.url(f"t_{uuid4().hex[:16]}")
-    yield url
-    await asyncio.to_thread(postgres.drop_database, url)
-
-
-async def restore(postgres: PostgresServer, source: str, target: str) -> None:
-    connection = await asyncpg.connect(postgres.url())
-    await connection.execute(
-        "CREATE DATABASE {} TEMPLATE {}".format(*(url.rsplit("/", 1)[1] for url in (target, source)))
-    )
-    await connection.close()
-
-
 async def test_a_restored_head_log_is_read_back_from_its_topic_and_readers_end_with_the_chain(
-    postgres: PostgresServer, database: str, backup: str, kafka: str, nodes: Nodes, stage: Stage
+    database: str, backup: Backup, kafka: str, nodes: Nodes, stage: Stage
 ) -> None:
     await delete_topics(kafka)
     async with opened(database) as log:
@@ -101,7 +84,7 @@ async def test_a_restored_head_log_is_read_back_from_its_topic_and_readers_end_w
         async with running(*workers(log, nodes, stage, kafka)):
             await stage.mine(3)
             await published(kafka, log, stage)
-    await restore(postgres, database, backup)
+    restored = await backup(database)
     async with opened(database) as log, running(*workers(log, nodes, stage, kafka)):
         for depth in (2, 5):
             await stage.pay(2)
@@ -112,7 +95,7 @@ async def test_a_restored_head_log_is_read_back_from_its_topic_and_readers_end_w
         lost = await entries(log.pool)
     await stage.control("reorg", depth=3)  # while nothing runs
 
-    async with opened(backup) as log:
+    async with opened(restored) as log:
         follower, relay = workers(log, nodes, stage, kafka)
         async with running(follower):
             await stage.mine(30)  # told by the restored service alone: its log is the longer one now

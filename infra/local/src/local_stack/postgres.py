@@ -88,10 +88,14 @@ class PostgresServer:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{database}"
 
-    def create_database(self) -> str:
-        """Creates an empty database with a name of its own; returns its address for the superuser."""
+    def create_database(self, copy_of: str | None = None) -> str:
+        """Creates a database with a name of its own; returns its address for the superuser.
+
+        It is empty, or a copy of one that nobody is connected to: what a restored backup is.
+        """
         name = f"t_{secrets.token_hex(8)}"
-        blocking(self._execute(f"CREATE DATABASE {name}"))
+        template = "" if copy_of is None else f" TEMPLATE {copy_of.rsplit('/', 1)[1]}"
+        blocking(self._execute(f"CREATE DATABASE {name}{template}"))
         return self.url(name)
 
     def drop_database(self, url: str) -> None:

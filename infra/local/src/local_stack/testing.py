@@ -37,6 +37,12 @@ class CreateTopic(Protocol):
     def __call__(self, name: str, partitions: int = 4, compacted: bool = False) -> Awaitable[str]: ...
 
 
+class Backup(Protocol):
+    """Copies a database that nobody is connected to: all its rows, as of one moment. Returns the copy's address."""
+
+    def __call__(self, database: str) -> Awaitable[str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Devnet:
     """A running devnet: /wallet, /walletsolidity, /jsonrpc and /devnet below one address."""
@@ -83,6 +89,20 @@ def database(postgres: PostgresServer, _spare_databases: list[str]) -> Iterator[
     yield url
     postgres.empty_database(url)
     _spare_databases.append(url)
+
+
+@pytest_asyncio.fixture
+async def backup(postgres: PostgresServer) -> AsyncIterator[Backup]:
+    """`await backup(database)` returns the address of a copy, which is dropped after the test."""
+    made: list[str] = []
+
+    async def copy(database: str) -> str:
+        made.append(await asyncio.to_thread(postgres.create_database, database))
+        return made[-1]
+
+    yield copy
+    for url in made:
+        await asyncio.to_thread(postgres.drop_database, url)
 
 
 @pytest_asyncio.fixture
