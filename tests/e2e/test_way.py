@@ -28,6 +28,7 @@ from messaging.testing import eventually
 from tron.claims import authorise_claim
 from tron.contract import Contract
 from tron.keys import Key
+from tron.sender import Sender
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -182,6 +183,12 @@ async def test_a_claim_is_told_with_its_transaction_by_chain_and_rewards(theatre
     [total] = await answer(theatre, "rewards", f"/totals/{claimant.address}")
     assert (total["subject"], total["pool"]) == (claimant.address, "listening")
     assert (total["paid"], total["times_paid"], total["earned"]) == (str(amount), 1, "0")
+
+
+async def test_the_key_with_which_rewards_pays_may_also_open_its_periods(theatre: Theatre) -> None:
+    key = Key.from_hex(json.loads(theatre.directory.environment["CHAIN_SENDING_KEYS"])["rewards"])
+    vault, sender = theatre.stage.vault, Sender(theatre.node)
+    assert await sender.read(vault.has_role(await sender.read(vault.publisher_role()), key.address))
 
 
 async def test_an_acceptance_is_told_with_its_transaction_by_chain_and_compliance(theatre: Theatre) -> None:

@@ -77,11 +77,30 @@ async def remembers() -> bool:
         await connection.close()
 
 
+async def paying(node_url: str, vault: str) -> str:
+    """Returns what .env has to say so that rewards are paid: the vault's verifier and publisher is who deployed it."""
+    async with NodeClient(node_url) as node:
+        chain_id = await node.chain_id()
+    key = devnet.accounts(1)[0].private_key
+    lines = {
+        "REWARDS_VAULT": vault,
+        "REWARDS_CHAIN_ID": chain_id,
+        "REWARDS_VERIFIER_KEY": key,
+        "CHAIN_SENDING_KEYS": "'" + json.dumps({"rewards": key}) + "'",
+    }
+    return "\n".join(f"{name}={value}" for name, value in lines.items())
+
+
 async def prepare(services: list[str], known: Mapping[str, str]) -> Mapping[str, str]:
     """Makes the databases and returns the addresses of the contracts."""
     await databases(services)
     print(f"databases: {', '.join(services)}")
-    return await contracts(os.environ["CHAIN_NODE_URL"], known)
+    addresses = await contracts(os.environ["CHAIN_NODE_URL"], known)
+    print(
+        f"to have rewards paid, with the devnet's own keys, add to .env and `docker compose up --detach`:\n"
+        f"{await paying(os.environ['CHAIN_NODE_URL'], addresses['reward-vault'])}"
+    )
+    return addresses
 
 
 def main() -> None:

@@ -22,11 +22,10 @@ def _silently(_text: str) -> None:
 
 async def build(say: Callable[[str], None] = _silently) -> Path:
     """Returns the path of `annals-prover`, building it unless one of these sources is there (about a minute)."""
-    sources = checkout() / _SOURCES
-    home = local() / "prover" / _edition(sources)
-    program = home / "annals-prover"
+    sources, program = checkout() / _SOURCES, _program()
     if program.is_file():
         return program
+    home = program.parent
     home.mkdir(parents=True, exist_ok=True)
     async with FileLock(home / "lock"):
         if not program.is_file():
@@ -42,6 +41,12 @@ async def build(say: Callable[[str], None] = _silently) -> Path:
             )
             incoming.rename(program)
     return program
+
+
+def built() -> Path | None:
+    """Returns the path of `annals-prover`, None unless one of these sources is there."""
+    program = _program()
+    return program if program.is_file() else None
 
 
 async def find_go(say: Callable[[str], None] = _silently) -> Path:
@@ -69,6 +74,10 @@ async def find_go(say: Callable[[str], None] = _silently) -> Path:
             ) from error
         incoming.rename(home)
     return go
+
+
+def _program() -> Path:
+    return local() / "prover" / _edition(checkout() / _SOURCES) / "annals-prover"
 
 
 def _edition(sources: Path) -> str:

@@ -18,6 +18,7 @@ from annals.directory import Directory, file_of
 from annals.services import installed
 from local_stack.paths import local
 from local_stack.process import ServerProcess, free_port, run_program
+from local_stack.prover import built as built_prover
 from local_stack.proxy import Proxy
 from local_stack.stack import SERVERS, Addresses, Report, Stack
 from service.tokens import generate_keys
@@ -108,6 +109,7 @@ class Town:
 
     def _direct(self, addresses: Addresses) -> Directory:
         private, public = generate_keys()
+        admin = devnet.accounts(1)[0].private_key  # who is not named in the plan: the vault's verifier and publisher
         ports = {name: free_port() for name in self.services}
         contracts = {contract.NAME: contract.address for contract in self.deployment.contracts()}
         environment = {
@@ -115,9 +117,15 @@ class Town:
             "ANNALS_JWT_PUBLIC_KEY": public.replace("\n", "\\n"),
             "CHAIN_NODE_URL": addresses.devnet_url,
             "CHAIN_CONTRACTS": json.dumps({topic_name(name): address for name, address in contracts.items()}),
+            "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin}),
+            "REWARDS_VERIFIER_KEY": admin,
+            "REWARDS_VAULT": self.deployment.vault,
+            "REWARDS_CHAIN_ID": str(self.deployment.chain_id),
             **{f"{name.upper()}_HTTP_PORT": str(port) for name, port in ports.items()},
             **self._settings,
         }
+        if (prover := built_prover()) is not None:
+            environment.setdefault("REWARDS_PROVER", str(prover))
         urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         return Directory(self._name, environment, urls, private, self.deployment.to_dict())
 
