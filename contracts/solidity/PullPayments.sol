@@ -28,7 +28,7 @@ abstract contract PullPayments is ReentrancyGuard {
         if (!accepted) revert WithdrawalRefused(msg.sender, amountSun);
     }
 
-    function _credit(address account, uint256 amountSun) internal {
+    function _credit(address account, uint256 amountSun) internal virtual {
         withdrawable[account] += amountSun;
     }
 }

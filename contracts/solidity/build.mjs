@@ -12,7 +12,7 @@ const EIP170_LIMIT = 24_576; // bytes of code that a contract may have (EIP-170)
 
 const TARGETS = [
   { names: CONTRACTS, sources: CONTRACTS.map((name) => `${name}.sol`), output: "artifacts" },
-  { names: ["Attacker", "HookReceiver", "ReentrantToken"], sources: ["test/Hostile.sol"], output: "test/artifacts" },
+  { names: ["Attacker", "EmbezzlingDistributor", "HookReceiver", "ReentrantToken"], sources: ["test/Hostile.sol"], output: "test/artifacts" },
 ];
 
 const SETTINGS = {

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {RoyaltyDistributor} from "../RoyaltyDistributor.sol";
 
 /// @notice Calls what it is told to, and makes trouble when it is paid: refuses, burns all gas, or calls back.
 contract Attacker {
@@ -86,5 +87,28 @@ contract ReentrantToken is ERC20 {
             target = address(0); // once
             (callbackSucceeded, callbackAnswer) = called.call(callback);
         }
+    }
+}
+
+/// @notice An honest RoyaltyDistributor until it is told to embezzle: then a sun of every so-manieth credit goes to the
+/// fee recipient, while the events say that all was credited.
+contract EmbezzlingDistributor is RoyaltyDistributor {
+    uint256 public every;
+    uint256 private _credits;
+
+    constructor(address admin, address feeRecipient_, uint16 feeBps)
+        RoyaltyDistributor(admin, feeRecipient_, feeBps)
+    {}
+
+    function embezzle(uint256 every_) external {
+        every = every_;
+    }
+
+    function _credit(address account, uint256 amountSun) internal override {
+        if (every > 0 && ++_credits % every == 0) {
+            super._credit(feeRecipient, 1);
+            amountSun -= 1;
+        }
+        super._credit(account, amountSun);
     }
 }

@@ -100,7 +100,7 @@ async def test_each_topic_holds_every_public_event_once_and_in_order(chain: Runn
         if recorded.stream == CURSOR:
             expected.setdefault(CURSOR, []).append(str(recorded.event_id))
             continue
-        private = event.name in ("ApprovalForAll", "FeeRecipientChanged") or recorded.stream.endswith("/admin")
+        private = event.name == "ApprovalForAll" or recorded.stream.endswith("/admin")
         if not private and (event.contract, event.name) != ("music-nft", "Approval"):
             expected.setdefault(recorded.stream, []).append(str(recorded.event_id))
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -13,13 +14,14 @@ import pytest
 from pydantic import SecretStr
 
 from contracts.chain import ChainMessage
-from eventlog import EventLog, EventTypes, Executor, Watermark
+from eventlog import EventLog, EventTypes, Executor, Intent, Watermark
 from local_stack.postgres import PostgresServer
 from messaging import Received, inbox
 from messaging.testing import delete_topics, eventually
 from projections import Runner
 from royalties import domain, handlers, projections
 from royalties.app import create
+from royalties.domain.reconciliation import RECONCILIATION, Compared, RecordReconciliation, reconciliation
 from royalties.settings import RoyaltiesSettings
 from service import find_migrations, migrate
 from service.testing import Running, serving
@@ -62,6 +64,11 @@ class Ledger:
             committed = await self.handle(batch, connection)
         if committed is not None:
             committed()
+
+    async def compared(self, block: int, *differing: Compared) -> None:
+        """As if the books had been held against the contracts."""
+        command = RecordReconciliation(block, 5, differing)
+        await Executor(self.log).execute([Intent(RECONCILIATION, reconciliation, command, datetime.now(UTC))])
 
     async def shown(self) -> None:
         """Waits until the read models show all there is."""

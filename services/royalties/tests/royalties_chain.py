@@ -7,7 +7,7 @@ books can be held against it.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -16,7 +16,7 @@ from contracts import Message, chain
 from contracts.chain import PaymentKind, Source
 from contracts.testing import address, hash_of, source
 
-MUSIC_NFT, DISTRIBUTOR = address(901), address(902)
+MUSIC_NFT, DISTRIBUTOR, TREASURY = address(901), address(902), address(903)
 Keyed = tuple[str, Message]
 
 
@@ -41,11 +41,12 @@ class Chain:
         self.owners: dict[int, str] = {}
         self.earnings: Counter[str] = Counter()
         self.proceeds: Counter[str] = Counter()
-        self.fees_sun = 0
+        self.fees: Counter[str] = Counter()  # by whom they were credited to
         self.paid_sun = 0
         self.withdrawn_sun = 0
         self._block, self._log, self._payments = first_block, 0, 0
         self._inside = False
+        self.set_fee_recipient(TREASURY)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -55,6 +56,10 @@ class Chain:
         if not nested:
             self._inside = False
             self._block, self._log = self._block + 1, 0
+
+    @property
+    def last_block(self) -> int:
+        return self._block - 1
 
     def sleep(self, days: int) -> None:
         """Nothing happens for days: a block takes three seconds."""
@@ -103,7 +108,7 @@ class Chain:
         with self.transaction():
             self._payments += 1
             payment, fee_sun = self._payments, amount_sun * self.fee_bps // 10_000
-            self.fees_sun += fee_sun
+            self.fees[self.fee_recipient] += fee_sun
             self.paid_sun += amount_sun
             self._say(
                 _track(track),
@@ -182,6 +187,19 @@ class Chain:
             self.fee_bps = bps
             self._say("royalty-distributor/platform", changed)
 
+    def set_fee_recipient(self, recipient: str) -> None:
+        with self.transaction():
+            old = getattr(self, "fee_recipient", address(0))
+            changed = chain.FeeRecipientChanged(
+                old_recipient=old, new_recipient=recipient, source=self._next(DISTRIBUTOR)
+            )
+            self.fee_recipient = recipient
+            self._say("royalty-distributor/platform", changed)
+
+    @property
+    def fees_sun(self) -> int:
+        return self.fees.total()
+
     @property
     def carry_sun(self) -> int:
         return sum(track.carry_sun for track in self.tracks.values())
@@ -233,11 +251,12 @@ def _track(track: int) -> str:
 PEOPLE = [address(n) for n in range(6)]
 
 
-def busy_chain(seed: int = 1, steps: int = 120) -> Chain:
+def busy_chain(seed: int = 1, steps: int = 120, after_each: Callable[[Chain], None] = lambda chain: None) -> Chain:
     """A history of two tracks in which everything happens, over some months."""
     random = Random(seed)
     chain = Chain()
     chain.set_fee(300)
+    chain.set_fee_recipient(address(904))
     for artist in PEOPLE[:2]:
         chain.configure(chain.release(artist), random.sample(PEOPLE, 3), (333_333, 333_333, 333_334))
     for step in range(steps):
@@ -259,4 +278,5 @@ def busy_chain(seed: int = 1, steps: int = 120) -> Chain:
                 chain.give_away(random.choice(sorted(chain.owners)), person)
             case _:
                 pass  # nobody has a token to resell
+        after_each(chain)
     return chain

@@ -17,6 +17,7 @@ from contracts.testing import address, hash_of
 from contracts.values import UINT256_MAX
 from projections import rebuild
 from royalties import projections
+from royalties.domain.reconciliation import Compared
 from royalties.statements import lines as statement_lines
 from service.tokens import generate_keys, mint
 
@@ -79,6 +80,17 @@ async def test_a_sale_is_shown_with_its_payment_parts_and_transaction(ledger: An
     assert (held["balance"], held["normal_side"]) == ("1100", "debit")
     (carry,) = await get(ledger.client, f"/balances/carry:{track}/1")
     assert carry["balance"] == "0"
+
+
+async def test_a_payment_too_small_to_be_divided_is_shown_without_parts(ledger: Any) -> None:
+    chain = Chain(fee_bps=0)
+    track = chain.release(PEOPLE[0])
+    chain.configure(track, PEOPLE[:3], (300_000, 300_000, 400_000))
+    chain.pay(track, 1)
+    await ledger.receive(chain.messages)
+    await ledger.shown()
+    (paid,) = (await get(ledger.client, f"/tracks/{track}/payments"))["items"]
+    assert (paid["amount"], paid["credited"], paid["parts"]) == ("1", "0", [])
 
 
 async def test_several_sales_in_one_transaction_each_find_their_own_payment(ledger: Any) -> None:
@@ -318,6 +330,7 @@ async def test_live_rows_equal_rebuilt_rows(ledger: Any) -> None:
     chain.messages[chain.messages.index((key, wrong))] = (key, wrong.model_copy(update={"recipient": address(99)}))
     for batch in in_batches(chain.messages, 50):
         await ledger.receive(batch)
+    await ledger.compared(10, Compared("earnings:T", 10, 2, 1))
     await ledger.shown()
     for projection in projections.ALL:
         rebuilt = await rebuild(ledger.pool, ledger.log, ledger.watermark, projection, compare=True)

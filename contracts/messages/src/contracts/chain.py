@@ -243,6 +243,13 @@ class PlatformFeeChanged(ChainMessage, type="chain.royalty-distributor.PlatformF
     new_bps: int = Field(ge=0, le=10_000)
 
 
+class FeeRecipientChanged(ChainMessage, type="chain.royalty-distributor.FeeRecipientChanged.v1"):
+    """From here on, fees are credited to another account. The first, when the contract is made, has no old one."""
+
+    old_recipient: Address
+    new_recipient: Address
+
+
 # RewardVault: amounts in 10^-18 DCMX
 
 

@@ -22,6 +22,7 @@ from annals.commands import (
     proofs,
     read_models,
     rewards,
+    royalties,
     stack,
     status,
     topics,
@@ -99,6 +100,7 @@ app.add_typer(devnet.app, name="devnet", rich_help_panel=RUN)
 app.add_typer(contracts.app, name="contracts", rich_help_panel=OPERATE)
 app.add_typer(chain.app, name="chain", rich_help_panel=INSPECT)
 app.add_typer(rewards.app, name="rewards", rich_help_panel=INSPECT)
+app.add_typer(royalties.app, name="royalties", rich_help_panel=INSPECT)
 app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)
 app.add_typer(topics.app, name="topics", rich_help_panel=CONSUME)

@@ -30,50 +30,50 @@ class Installed:
     @cached_property
     def create(self) -> Callable[[Any], Service]:
         """`create(settings)` of its app.py."""
-        found: Callable[[Any], Service] = self._part("app").create
+        found: Callable[[Any], Service] = self.part("app").create
         return found
 
     @cached_property
     def projections(self) -> Sequence[Projection]:
-        found: Sequence[Projection] = self._part("projections").ALL
+        found: Sequence[Projection] = self.part("projections").ALL
         return found
 
     @cached_property
     def types(self) -> EventTypes:
-        domain = self._part("domain")
+        domain = self.part("domain")
         return EventTypes(domain.EVENTS, getattr(domain, "UPCASTERS", None))
 
     @cached_property
     def publish(self) -> Callable[[RecordedEvent], Publication | None]:
         """What it tells the others of an event of its log."""
-        found: Callable[[RecordedEvent], Publication | None] = self._part("publish").publish
+        found: Callable[[RecordedEvent], Publication | None] = self.part("publish").publish
         return found
 
     @cached_property
     def topics(self) -> list[str]:
         """The names of the topics that it publishes to."""
-        return [topic.name for topic in self._part("publish").TOPICS]
+        return [topic.name for topic in self.part("publish").TOPICS]
 
     @cached_property
     def consumes(self) -> Sequence[str]:
         """The names of the topics that it reads; the service at the root reads none."""
-        found: Sequence[str] = getattr(self._part("handlers"), "TOPICS", ())
+        found: Sequence[str] = getattr(self.part("handlers"), "TOPICS", ())
         return found
 
     @property
     def auditor(self) -> Any:
         """Its module `audit`, for a service that records what it reads from elsewhere."""
-        return self._part("audit")
+        return self.part("audit")
 
     @property
     def adding(self) -> Any:
         """Its module `past.adding`, for a service that is told what to record while it runs."""
-        return self._part("past.adding")
+        return self.part("past.adding")
 
     @property
     def simulation(self) -> Any:
         """Its module `simulation`, for a service whose rules are data."""
-        return self._part("simulation")
+        return self.part("simulation")
 
     def settings(self) -> ServiceSettings:
         """Its settings, from the environment."""
@@ -92,7 +92,8 @@ class Installed:
         async with connect_pool(self.settings()) as pool:
             yield EventLog(pool, self.types)
 
-    def _part(self, module: str) -> Any:
+    def part(self, module: str) -> Any:
+        """A module of it."""
         return importlib.import_module(f"{self.package}.{module}")
 
 

@@ -210,9 +210,12 @@ class Sender:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    async def read(self, view: View[T], caller: str | None = None) -> T:
-        """Return what a view returns at the head, asked by `caller` or by nobody. Raises `CallReverted`."""
-        answer = await self._constant(view, caller or ZERO)
+    async def read(self, view: View[T], caller: str | None = None, *, solid: bool = False) -> T:
+        """Return what a view returns at the head, asked by `caller` or by nobody.
+
+        `solid`: as of the last solidified block. Raises `CallReverted`.
+        """
+        answer = await self._constant(view, caller or ZERO, solid)
         return view.result(bytes.fromhex(answer["constant_result"][0]))
 
     async def estimate(self, payload: Call | Creation, caller: str) -> Estimate:
@@ -232,11 +235,11 @@ class Sender:
         limit = energy * (100 + self._margin_percent) // 100 * price
         return Estimate(energy, energy * price, min(limit, MAX_FEE_LIMIT_SUN))
 
-    async def _constant(self, payload: Call | Creation | View[Any], caller: str) -> dict[str, Any]:
+    async def _constant(self, payload: Call | Creation | View[Any], caller: str, solid: bool = False) -> dict[str, Any]:
         body = {"owner_address": hex41(caller), "data": payload.data.hex(), "call_value": payload.value_sun}
         if not isinstance(payload, Creation):
             body["contract_address"] = hex41(payload.contract_address)
-        path = "wallet/triggerconstantcontract"
+        path = f"{'walletsolidity' if solid else 'wallet'}/triggerconstantcontract"
         answer = await self._retry(partial(self.client.request, path, body))
         result = answer.get("result", {}) if isinstance(answer, dict) else None
         if not isinstance(result, dict):

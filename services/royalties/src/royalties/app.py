@@ -6,6 +6,7 @@ from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
 from messaging import Consumer, Relay, inbox
 from projections import Freshness, Runner
 from royalties import api, domain, handlers, projections, publish
+from royalties.reconciliation.worker import Reconciler
 from royalties.settings import RoyaltiesSettings
 from service import Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
 
@@ -24,6 +25,7 @@ def create(settings: RoyaltiesSettings) -> Service:
     # Offsets commit with the events that the messages led to; records of one key come in order.
     handle = inbox(handlers.translate, Executor(log))
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle)
+    reconciler = Reconciler(log, settings)
 
     routes = api.routes(Queries(settings.name, engine, pool), log, watermark)
     return Service(
@@ -32,7 +34,7 @@ def create(settings: RoyaltiesSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("royalties"),
-        workers=[watermark, runner, sealer, relay, consumer],
+        workers=[watermark, runner, sealer, relay, consumer, reconciler],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

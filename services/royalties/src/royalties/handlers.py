@@ -45,6 +45,9 @@ def translate(received: Received) -> Sequence[Intent]:
         case chain.PlatformFeeChanged() as fee:
             fact = domain.PlatformFeeSet(fee.old_bps, fee.new_bps, fee.source)
             return [Intent("platform", domain.platform, fact, fee.occurred_at)]
+        case chain.FeeRecipientChanged() as change:
+            named = domain.FeeRecipientSet(change.new_recipient, change.source)
+            return [Intent("platform", domain.platform, named, change.occurred_at)]
         case message:
             command = _track_command(message)
             return [] if command is None else [_of_track(command)]

@@ -9,10 +9,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from royalties.projections.ledger import ArtistEarnings, Balances, artist_earnings, balances
 from royalties.projections.payments import Royalties, nft_royalties, track_payments
+from royalties.projections.reconciliations import Reconciliations as Runs
+from royalties.projections.reconciliations import reconciliation_differences
+from royalties.projections.reconciliations import reconciliations as runs
 from royalties.projections.sales import Sales, nft_sales
 from royalties.projections.splits import PlatformFees, Splits, platform_fees, split_differences, splits, tracks
 
 Query = sa.Select[Any]
+_NONE: sa.ColumnElement[Any] = sa.literal_column("'[]'::jsonb")  # a bound "[]" would be a JSON string
 Place = tuple[int, int]  # block number, log index
 
 
@@ -61,7 +65,7 @@ def payments(track_id: int, after: Place | None, limit: int) -> Query:
         )
         .scalar_subquery()
     )
-    parts = sa.func.coalesce(credited, sa.cast("[]", JSONB), type_=JSONB).label("parts")
+    parts = sa.func.coalesce(credited, _NONE, type_=JSONB).label("parts")
     query = sa.select(payment, parts).where(payment.c.track_id == track_id)
     return _newest_first(query, payment, after, limit)
 
@@ -81,6 +85,25 @@ def differences(after: Place | None, limit: int) -> Query:
     """Where the chain credited something else than the split says, newest first."""
     table = Splits.live(split_differences)
     return _newest_first(sa.select(table), table, after, limit)
+
+
+def reconciliations(before_block: int | None, limit: int) -> Query:
+    """Comparisons of the books with the contracts, newest first, each with what it was first to find."""
+    run, one = Runs.live(runs), Runs.live(reconciliation_differences)
+    described = sa.func.jsonb_build_object(
+        *(part for name in ("account", "found_block", "agreed_block", "settled_block") for part in (name, one.c[name])),
+        *(part for name in ("booked_sun", "held_sun") for part in (name, sa.cast(one.c[name], sa.Text))),
+    )
+    found = (
+        sa.select(sa.func.jsonb_agg(described))
+        .where(one.c.done_block == run.c.block_number)
+        .correlate(run)
+        .scalar_subquery()
+    )
+    query = sa.select(run, sa.func.coalesce(found, _NONE, type_=JSONB).label("found"))
+    if before_block is not None:
+        query = query.where(run.c.block_number < before_block)
+    return query.order_by(run.c.block_number.desc()).limit(limit)
 
 
 def fees() -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from service import ServiceSettings
@@ -9,3 +10,11 @@ from service import ServiceSettings
 
 class RoyaltiesSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="ROYALTIES_")
+
+    node_url: str | None = Field(
+        None,
+        description="TRON node whose contracts the books are held against: the origin that serves /walletsolidity. "
+        "Empty: nobody does that but `annals royalties reconcile`.",
+    )
+    api_key: SecretStr | None = Field(None, description="Key of a public gateway, sent as TRON-PRO-API-KEY.")
+    reconcile_seconds: float = Field(3600, gt=0, description="Pause between two comparisons with the contracts.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from eventlog import EventLog, Watermark
-from royalties.api import books, earnings, sales, statements
+from royalties.api import books, earnings, reconciliations, sales, statements
 from service import Queries
 
 
@@ -17,6 +17,7 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
         statements.routes(reads, log, watermark),
         sales.routes(reads),
         books.routes(reads),
+        reconciliations.routes(reads),
     ):
         router.include_router(part)
     return router

@@ -43,7 +43,14 @@ from royalties.domain.moves import (
     VoidMove,
     move,
 )
-from royalties.domain.platform import PlatformFeeSet, platform
+from royalties.domain.platform import FeeRecipientSet, PlatformFeeSet, platform
+from royalties.domain.reconciliation import (
+    DifferenceFound,
+    DifferenceSettled,
+    ReconciliationDone,
+    RecordReconciliation,
+    reconciliation,
+)
 from royalties.domain.refusals import CommandRefused, refusals
 from royalties.domain.sales import (
     CarryGivenOut,
@@ -118,6 +125,10 @@ EVENTS: dict[str, type] = {
     "MovePosted.v1": MovePosted,
     "MoveVoided.v1": MoveVoided,
     "MoveExpired.v1": MoveExpired,
+    "FeeRecipientSet.v1": FeeRecipientSet,
+    "ReconciliationDone.v1": ReconciliationDone,
+    "DifferenceFound.v1": DifferenceFound,
+    "DifferenceSettled.v1": DifferenceSettled,
 }
 
 __all__ = [
@@ -140,7 +151,10 @@ __all__ = [
     "Contradiction",
     "ControlAccepted",
     "ControlOffered",
+    "DifferenceFound",
+    "DifferenceSettled",
     "ExpireMove",
+    "FeeRecipientSet",
     "MoneyMoved",
     "MoveExpired",
     "MovePosted",
@@ -157,6 +171,8 @@ __all__ = [
     "PostSale",
     "PostWithdrawal",
     "Posting",
+    "ReconciliationDone",
+    "RecordReconciliation",
     "RecordSale",
     "Reference",
     "Refund",
@@ -189,6 +205,7 @@ __all__ = [
     "class_of",
     "move",
     "platform",
+    "reconciliation",
     "refusals",
     "terms",
     "token",

@@ -1,10 +1,11 @@
-"""The terms of the platform: its fee."""
+"""The terms of the platform: its fee, and to whom RoyaltyDistributor credits it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from contracts.chain import Source
+from contracts.values import Address
 from eventlog import Decider
 from royalties.domain.books import NOWHERE, Place, place
 
@@ -18,8 +19,19 @@ class PlatformFeeSet:
     source: Source
 
 
-def decide(fact: PlatformFeeSet, last: Place) -> list[PlatformFeeSet]:
+@dataclass(frozen=True, slots=True)
+class FeeRecipientSet:
+    """From here on, RoyaltyDistributor credits fees to this account; what it had credited before stays where it is."""
+
+    recipient: Address
+    source: Source
+
+
+PlatformEvent = PlatformFeeSet | FeeRecipientSet
+
+
+def decide(fact: PlatformEvent, last: Place) -> list[PlatformEvent]:
     return [fact] if place(fact.source) > last else []
 
 
-platform: Decider[PlatformFeeSet, Place, PlatformFeeSet] = Decider(NOWHERE, decide, lambda _, fee: place(fee.source))
+platform: Decider[PlatformEvent, Place, PlatformEvent] = Decider(NOWHERE, decide, lambda _, fact: place(fact.source))

@@ -2,6 +2,7 @@
 
 from royalties.projections.ledger import ArtistEarnings, Balances
 from royalties.projections.payments import Payouts, Royalties
+from royalties.projections.reconciliations import Reconciliations
 from royalties.projections.sales import Sales
 from royalties.projections.splits import PlatformFees, Splits
 from royalties.projections.statements import Statements
@@ -15,6 +16,7 @@ ALL = (
     Balances(),
     ArtistEarnings(),
     Statements(),
+    Reconciliations(),
 )
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Balances",
     "Payouts",
     "PlatformFees",
+    "Reconciliations",
     "Royalties",
     "Sales",
     "Splits",
