@@ -14,6 +14,7 @@ import typer
 
 from annals.commands import (
     chain,
+    compliance,
     contracts,
     control,
     dead_letters,
@@ -101,6 +102,7 @@ app.add_typer(contracts.app, name="contracts", rich_help_panel=OPERATE)
 app.add_typer(chain.app, name="chain", rich_help_panel=INSPECT)
 app.add_typer(rewards.app, name="rewards", rich_help_panel=INSPECT)
 app.add_typer(royalties.app, name="royalties", rich_help_panel=INSPECT)
+app.add_typer(compliance.app, name="compliance", rich_help_panel=OPERATE)
 app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)
 app.add_typer(topics.app, name="topics", rich_help_panel=CONSUME)

@@ -75,6 +75,11 @@ class Installed:
         """Its module `simulation`, for a service whose rules are data."""
         return self.part("simulation")
 
+    @property
+    def legacy(self) -> Any:
+        """Its module `legacy`, for a service that takes over records of a system before."""
+        return self._part("legacy")
+
     def settings(self) -> ServiceSettings:
         """Its settings, from the environment."""
         found: ServiceSettings = settings_class(self.create)()

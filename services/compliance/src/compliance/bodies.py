@@ -135,6 +135,7 @@ class DocumentVersion(OnChain):
     published_by: str | None
     accepted_on_chain: int
     accepted_by_api: int
+    accepted_before: int = Field(description="brought in from the system before this one")
 
 
 class AcceptanceRecord(OnChain):

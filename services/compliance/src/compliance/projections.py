@@ -79,6 +79,7 @@ acceptance_counts = sa.Table(
     sa.Column("version", sa.BigInteger, primary_key=True),
     sa.Column("chain", sa.BigInteger, nullable=False),
     sa.Column("api", sa.BigInteger, nullable=False),
+    sa.Column("imported", sa.BigInteger, nullable=False),
 )
 
 compliance_index = sa.Table(

@@ -56,6 +56,7 @@ def _with_counts(table: sa.Table) -> Query:
         table,
         sa.func.coalesce(counts.c.chain, 0).label("accepted_on_chain"),
         sa.func.coalesce(counts.c.api, 0).label("accepted_by_api"),
+        sa.func.coalesce(counts.c.imported, 0).label("accepted_before"),
     ).select_from(table.outerjoin(counts, same))
 
 

@@ -19,6 +19,7 @@ class How(StrEnum):
 
     CHAIN = "chain"
     API = "api"
+    IMPORT = "imported"  # a record of the system before
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class RecordServed:
 
 @dataclass(frozen=True, slots=True)
 class RecordAcceptance:
-    """`published_hash` is None only for an acceptance on the chain that is ahead of its document.
+    """`published_hash` is None for an acceptance on the chain, or of the system before, that is ahead of its document.
 
     Their keys differ, so their order is not kept; and ComplianceRegistry lets nobody accept another text. Whether an
     acceptance counts is answered by comparing its hash with the published one, so it never counts wrongly.
