@@ -62,7 +62,6 @@ class Auditor:
 
 
 class Chain(Installed):
-    auditor = Auditor()  # type: ignore[assignment]
     types = EventTypes({})  # type: ignore[assignment]
 
     def settings(self) -> ServiceSettings:
@@ -72,7 +71,7 @@ class Chain(Installed):
 @pytest.fixture
 def auditor(database: str, monkeypatch: pytest.MonkeyPatch) -> Auditor:
     auditor = Auditor()
-    monkeypatch.setattr(Chain, "auditor", auditor)
+    monkeypatch.setattr(Chain, "part", lambda chain, module: {"audit": auditor}[module])
     monkeypatch.setattr(services, "installed", lambda: {"chain": Chain("chain", "chain")})
     monkeypatch.setenv("SERVICE_DATABASE_URL", database)
     return auditor

@@ -85,7 +85,7 @@ def adding(database: str, monkeypatch: pytest.MonkeyPatch) -> Adding:
         def settings(self) -> ServiceSettings:
             return ServiceSettings()
 
-    monkeypatch.setattr(Chain, "adding", adding)
+    monkeypatch.setattr(Chain, "part", lambda chain, module: {"past.adding": adding}[module])
     monkeypatch.setattr(services, "installed", lambda: {"chain": Chain("chain", "chain")})
     monkeypatch.setenv("SERVICE_DATABASE_URL", database)
     return adding

@@ -22,7 +22,7 @@ async def audit(first: int, last: int | None, against: str | None, console: Cons
     service = find(SERVICE)
     async with service.log() as log:
         with steps(console, service.name) as on_progress:
-            return await service.auditor.audit(
+            return await service.part("audit").audit(
                 log,
                 service.settings(),
                 first,
@@ -35,8 +35,9 @@ async def audit(first: int, last: int | None, against: str | None, console: Cons
 async def check(text: str) -> Any:
     """Holds a certificate against the log that it was made for. Raises LookupError for what is no certificate."""
     service = _certified(text)
+    auditor = service.part("audit")
     async with service.log() as log:
-        return await service.auditor.check(log, service.auditor.Certificate.from_json(text))
+        return await auditor.check(log, auditor.Certificate.from_json(text))
 
 
 def _certified(text: str) -> Installed:

@@ -24,7 +24,7 @@ async def bring_in(folder: Path, console: Terminal, *, dry_run: bool) -> Any:
     async with service.log() as log:
         with steps(console, SERVICE) as on_step:
             told: Callable[[int, int], None] = lambda done, total: on_step(Step("lines", done, total))  # noqa: E731
-            return await service.legacy.bring_in(log, folder, datetime.now(UTC), told, dry_run=dry_run)
+            return await service.part("legacy").bring_in(log, folder, datetime.now(UTC), told, dry_run=dry_run)
 
 
 def to_dict(found: Any) -> dict[str, Any]:

@@ -60,26 +60,6 @@ class Installed:
         found: Sequence[str] = getattr(self.part("handlers"), "TOPICS", ())
         return found
 
-    @property
-    def auditor(self) -> Any:
-        """Its module `audit`, for a service that records what it reads from elsewhere."""
-        return self.part("audit")
-
-    @property
-    def adding(self) -> Any:
-        """Its module `past.adding`, for a service that is told what to record while it runs."""
-        return self.part("past.adding")
-
-    @property
-    def simulation(self) -> Any:
-        """Its module `simulation`, for a service whose rules are data."""
-        return self.part("simulation")
-
-    @property
-    def legacy(self) -> Any:
-        """Its module `legacy`, for a service that takes over records of a system before."""
-        return self._part("legacy")
-
     def settings(self) -> ServiceSettings:
         """Its settings, from the environment."""
         found: ServiceSettings = settings_class(self.create)()
@@ -98,7 +78,7 @@ class Installed:
             yield EventLog(pool, self.types)
 
     def part(self, module: str) -> Any:
-        """A module of it."""
+        """A module of it, such as `simulation` of a service whose rules are data."""
         return importlib.import_module(f"{self.package}.{module}")
 
 

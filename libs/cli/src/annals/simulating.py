@@ -23,7 +23,7 @@ async def simulate(rules: str, since: datetime, until: datetime, console: Termin
     async with service.log() as log:
         with steps(console, "rewards") as on_step:
             told: Callable[[int, int], None] = lambda done, total: on_step(Step("replay", done, total))  # noqa: E731
-            return await service.simulation.simulate(log, rules, since, until, told)
+            return await service.part("simulation").simulate(log, rules, since, until, told)
 
 
 def to_dict(found: Any) -> dict[str, Any]:

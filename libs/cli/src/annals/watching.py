@@ -15,18 +15,18 @@ async def add(address: str, abi: str, name: str | None, past_from: int | None) -
     """
     service = find(SERVICE)
     async with service.log() as log:
-        return await service.adding.add(log, service.settings(), address, abi, name, past_from)
+        return await service.part("past.adding").add(log, service.settings(), address, abi, name, past_from)
 
 
 async def register(contract: str, abi: str, first_block: int, last_block: int | None) -> Any:
     """Gives a contract a further ABI for a range of blocks. Raises as `add`."""
     service = find(SERVICE)
     async with service.log() as log:
-        return await service.adding.register(log, contract, abi, first_block, last_block)
+        return await service.part("past.adding").register(log, contract, abi, first_block, last_block)
 
 
 async def status() -> Any:
     """Every contract that is watched, with how far its past was read."""
     service = find(SERVICE)
     async with service.log() as log:
-        return await service.adding.status(log)
+        return await service.part("past.adding").status(log)
