@@ -162,7 +162,7 @@ def test_every_service_is_found_by_its_entry_point() -> None:
 def test_a_domain_is_pure(service: Path) -> None:
     """Only the standard library, the messages' values and the Decider; no clock, no chance, no input or output."""
     package = service / "src" / service.name
-    files = [package / "domain.py"] if (package / "domain.py").is_file() else sorted((package / "domain").glob("*.py"))
+    files = [package / "domain.py"] if (package / "domain.py").is_file() else sorted((package / "domain").rglob("*.py"))
     for file in files:
         problems = list(impurities(ast.parse(file.read_text()), service.name))
         assert problems == [], folder(file)

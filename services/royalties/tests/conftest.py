@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from contracts.chain import ChainMessage
 from eventlog import EventLog, EventTypes, Executor, Intent, Watermark
 from local_stack.postgres import PostgresServer
-from messaging import Received, inbox
+from messaging import Received, TopicSpec, ensure, inbox
 from messaging.testing import delete_topics, eventually
 from projections import Runner
 from royalties import domain, handlers, projections
@@ -38,7 +38,9 @@ PRIVATE, PUBLIC = generate_keys()
 async def royalties(database: str, kafka: str) -> AsyncIterator[Running]:
     """The service as it runs in production, on an empty database and an empty Kafka, its read models made."""
     await delete_topics(kafka)
-    async with serving(create, database, kafka) as running:
+    heard = [TopicSpec(topic) for topic in handlers.TOPICS if topic.startswith("chain.")]
+    await ensure(kafka, [*heard, TopicSpec("chain.blocks", partitions=1)])
+    async with serving(create, database, kafka, distributions_look_seconds=0.2) as running:
         await running.shown()
         yield running
 

@@ -12,4 +12,5 @@ down_revision = None
 def upgrade() -> None:
     for library in (eventlog, projections, messaging):
         run_sql(library.install_sql())
+    run_sql(eventlog.index_sql("events_of_distributions", streams="distribution"))  # their process follows these alone
     grant_runtime("royalties")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
 from messaging import Consumer, Relay, inbox
+from messaging.chain_time import BLOCKS
 from projections import Freshness, Runner
 from royalties import api, domain, handlers, projections, publish
+from royalties.distributing.holders import Holders
+from royalties.distributing.process import DistributionProcess
 from royalties.reconciliation.worker import Reconciler
 from royalties.settings import RoyaltiesSettings
-from service import Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
+from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
 
 
 def create(settings: RoyaltiesSettings) -> Service:
@@ -17,24 +20,30 @@ def create(settings: RoyaltiesSettings) -> Service:
     engine = connect_queries(settings)
     watermark = Watermark(pool)
     log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
+    executor = Executor(log)
 
     kafka = settings.kafka_options()
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
+    topics = (*publish.TOPICS, publish.COMMANDS)
+    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
     # Offsets commit with the events that the messages led to; records of one key come in order.
-    handle = inbox(handlers.translate, Executor(log))
+    handle = inbox(handlers.translate, executor)
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle)
     reconciler = Reconciler(log, settings)
 
-    routes = api.routes(Queries(settings.name, engine, pool), log, watermark)
+    look_seconds = settings.distributions_look_seconds
+    distributions = DistributionProcess(log, executor, watermark, Holders(kafka), look_seconds)
+
+    commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
+    routes = api.routes(commands, reads, log, watermark, settings)
     return Service(
         settings,
         create_api(settings, routes, title="Annals royalties", version="0.1.0"),
         pool=pool,
         queries=engine,
         migrations=find_migrations("royalties"),
-        workers=[watermark, runner, sealer, relay, consumer, reconciler],
-        checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC])],
+        workers=[watermark, runner, sealer, relay, consumer, reconciler, distributions],
+        checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC, publish.COMMANDS.name, BLOCKS])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from contracts import chain
+from contracts import chain, operations
 from contracts.chain import PaymentKind
 from eventlog import Intent
 from messaging import Received
 from royalties import domain
+from royalties.distributing import intents
 from royalties.domain.books import DISTRIBUTOR, MUSIC_NFT
 from royalties.domain.track import TrackCommand
 
-TOPICS = ("chain.music-nft", "chain.royalty-distributor")
+TOPICS = ("chain.music-nft", "chain.operations", "chain.royalty-distributor")
 
 
 def translate(received: Received) -> Sequence[Intent]:
@@ -48,6 +50,8 @@ def translate(received: Received) -> Sequence[Intent]:
         case chain.FeeRecipientChanged() as change:
             named = domain.FeeRecipientSet(change.new_recipient, change.source)
             return [Intent("platform", domain.platform, named, change.occurred_at)]
+        case operations.OperationSolidified() | operations.OperationFailed() | operations.OperationExpired() as told:
+            return [intents.told(told, received.time or datetime.now(UTC))]
         case message:
             command = _track_command(message)
             return [] if command is None else [_of_track(command)]

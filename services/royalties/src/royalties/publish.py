@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from contracts import Message, royalties
+from contracts import Message, operations, royalties
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
+from royalties.distributing.intents import operation_of
 from royalties.domain import RoyaltyPosted, SaleRecorded, WithdrawalPosted
 from royalties.domain.books import DISTRIBUTOR
+from royalties.domain.distributions import PaymentAsked
 
 TOPIC = "royalties.events"
 TOPICS = (TopicSpec(TOPIC),)
+COMMANDS = TopicSpec("chain.commands")
+"""The chain service's: what we ask it to do."""
+SENDER = "royalties"
+"""The chain service's key that pays distributions."""
 
 
 def publish(recorded: RecordedEvent) -> Publication | None:
     """The public message of an event of ours, None for those that stay private."""
     message = _message(recorded)
-    return Publication(TOPIC, message) if message is not None else None
+    return Publication(message.topic, message) if message is not None else None
 
 
 def _message(recorded: RecordedEvent) -> Message | None:
@@ -41,5 +47,16 @@ def _message(recorded: RecordedEvent) -> Message | None:
             )
         case WithdrawalPosted(contract=contract) as out if contract == DISTRIBUTOR:  # a seller's proceeds are none
             return royalties.RoyaltyPaidOut(recipient=out.account, amount_sun=out.amount_sun, source=out.source)
+        case PaymentAsked() as asked:
+            return _payment(asked)
         case _:
             return None
+
+
+def _payment(asked: PaymentAsked) -> Message:
+    operation_id = operation_of(asked.payment_id, asked.attempt)
+    if asked.token is None:
+        return operations.PayTrx(operation_id=operation_id, sender=SENDER, to=asked.party, amount_sun=asked.amount)
+    return operations.PayToken(
+        operation_id=operation_id, sender=SENDER, token=asked.token, to=asked.party, amount=asked.amount
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from contracts.values import Address
 from service import ServiceSettings
 
 
@@ -18,3 +19,7 @@ class RoyaltiesSettings(ServiceSettings):
     )
     api_key: SecretStr | None = Field(None, description="Key of a public gateway, sent as TRON-PRO-API-KEY.")
     reconcile_seconds: float = Field(3600, gt=0, description="Pause between two comparisons with the contracts.")
+    dcmx_token: Address | None = Field(None, description="Address of DCMXToken, to distribute DCMX.")
+    distributions_look_seconds: float = Field(
+        10, gt=0, le=3600, description="Pause between looks for the holders that a distribution waits for."
+    )

@@ -1,15 +1,18 @@
-"""The HTTP side: every GET reads a read model. There is nothing to command yet: the chain decides."""
+"""The HTTP side: a POST is a command and returns a token, a GET reads a read model and may wait for that token."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
 from eventlog import EventLog, Watermark
-from royalties.api import books, earnings, reconciliations, sales, statements
-from service import Queries
+from royalties.api import books, distributions, earnings, payees, pools, reconciliations, sales, statements
+from royalties.settings import RoyaltiesSettings
+from service import Commands, Queries
 
 
-def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
+def routes(
+    commands: Commands, reads: Queries, log: EventLog, watermark: Watermark, settings: RoyaltiesSettings
+) -> APIRouter:
     """All routes of the service."""
     router = APIRouter(tags=["royalties"])
     for part in (
@@ -18,6 +21,9 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
         sales.routes(reads),
         books.routes(reads),
         reconciliations.routes(reads),
+        pools.routes(commands, reads),
+        payees.routes(commands, reads),
+        distributions.routes(commands, reads, log, watermark, settings),
     ):
         router.include_router(part)
     return router

@@ -37,6 +37,8 @@ class OnChain(BaseModel):
 
 
 User = Annotated[Caller, Depends(require("user", "service", "admin"))]
+Officer = Annotated[Caller, Depends(require("officer", "admin"))]
+Reason = Annotated[str, Field(min_length=1, max_length=500)]
 BlockNumber = Annotated[int, Field(ge=0, lt=2**63)]
 LogIndex = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -60,6 +62,10 @@ def after(paging: PageRequest) -> Place | None:
 
 def place(row: OnChain) -> Place:
     return (row.block_number, row.log_index)
+
+
+def prefers_csv(accept: str) -> bool:
+    return any(part.partition(";")[0].strip().lower() == "text/csv" for part in accept.split(","))
 
 
 def balance_of(row: Row, side: Side) -> int:

@@ -15,7 +15,7 @@ from contracts.values import Hash, SignedAmount, Uint256
 from eventlog import EventLog, Watermark
 from projections import InvalidPoint, position_at
 from royalties import statements
-from royalties.api.common import InAsset, Moment, User
+from royalties.api.common import InAsset, Moment, User, prefers_csv
 from royalties.domain import SCALES, TRX, AccountClass
 from royalties.statements import Scope
 from service import PageRequest, Paging, Problem, Queries, SubjectId
@@ -126,10 +126,6 @@ async def known(log: EventLog, watermark: Watermark, at: datetime | None) -> int
         return await position_at(log, at, await watermark.measure())
     except InvalidPoint as error:
         raise Problem(422, "still-to-come", "Nobody knows yet what will be known then.", f"known_at: {error}") from None
-
-
-def prefers_csv(accept: str) -> bool:
-    return any(part.partition(";")[0].strip().lower() == "text/csv" for part in accept.split(","))
 
 
 def csv_file(lines: AsyncIterator[str], name: str) -> StreamingResponse:

@@ -6,6 +6,7 @@ Every event that moves money holds its postings, so the log alone is the ledger;
 
 from typing import get_args
 
+from royalties.domain import distributions
 from royalties.domain.account import PostWithdrawal, WithdrawalPosted, account
 from royalties.domain.agreement import (
     Agreement,
@@ -96,6 +97,7 @@ MoneyMoved = (
     | MovePosted
     | MoveVoided
     | MoveExpired
+    | distributions.MoneyMoved
 )
 MONEY_MOVED = get_args(MoneyMoved)
 
@@ -129,6 +131,7 @@ EVENTS: dict[str, type] = {
     "ReconciliationDone.v1": ReconciliationDone,
     "DifferenceFound.v1": DifferenceFound,
     "DifferenceSettled.v1": DifferenceSettled,
+    **distributions.EVENTS,
 }
 
 __all__ = [

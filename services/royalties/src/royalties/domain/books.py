@@ -36,6 +36,10 @@ class AccountClass(StrEnum):
     PAID_OUT = "paid-out"  # paid-out:<means>: what left the books off the chain, by which means
     CARRY = "carry"  # carry:<track>/<version> or carry:<agreement>/<version>/<tier>: received, not given out yet
     PLATFORM_FEE = "platform-fee"  # what payments left to the platform
+    POOL = "pool"  # pool:<pool>: revenue that is to be shared
+    DISTRIBUTION = "distribution"  # distribution:<id>: set aside for one, not credited to anybody yet
+    CARRIED = "carried"  # carried:<party>: shared, and waits for the next distribution: too little, or held
+    RETURNED = "returned"  # returned:<party>: its payment failed; it waits for another attempt
 
     @property
     def normal_side(self) -> Side:
@@ -45,8 +49,16 @@ class AccountClass(StrEnum):
     @property
     def of_party(self) -> bool:
         """Whether accounts of this class are a party's own, so that their lines are on its statement."""
-        return self in (AccountClass.EARNINGS, AccountClass.SELLER, AccountClass.RESERVED)
+        return self in _OF_PARTY
 
+
+_OF_PARTY = {
+    AccountClass.EARNINGS,
+    AccountClass.SELLER,
+    AccountClass.RESERVED,
+    AccountClass.CARRIED,
+    AccountClass.RETURNED,
+}
 
 DISTRIBUTOR = "royalty-distributor"
 MUSIC_NFT = "music-nft"
@@ -54,6 +66,8 @@ MUSIC_NFT = "music-nft"
 CUSTODY_DISTRIBUTOR = f"custody:{DISTRIBUTOR}"
 CUSTODY_MUSIC_NFT = f"custody:{MUSIC_NFT}"
 PLATFORM_FEE = "platform-fee"
+TREASURY = "custody:treasury"
+"""What is in the wallet that pays distributions."""
 
 
 def clearing(source: str) -> str:
@@ -85,6 +99,26 @@ def carry(of: int | str, version: int, tier: int | None = None) -> str:
     """The account of what was received under a version of a track's split, or in a tier of an agreement's version, and
     not given out yet."""
     return f"carry:{of}/{version}" if tier is None else f"carry:{of}/{version}/{tier}"
+
+
+def pool_account(pool: str) -> str:
+    """The account of what a revenue pool has to share."""
+    return f"pool:{pool}"
+
+
+def distribution(distribution_id: str) -> str:
+    """The account of what is set aside for a distribution and not credited yet."""
+    return f"distribution:{distribution_id}"
+
+
+def carried(party: str) -> str:
+    """The account of what a holder was credited and gets with a later distribution."""
+    return f"carried:{party}"
+
+
+def returned(party: str) -> str:
+    """The account of what could not be paid to a holder, and may be tried again."""
+    return f"returned:{party}"
 
 
 def class_of(account: str) -> AccountClass:

@@ -1,0 +1,133 @@
+"""Those who are paid by distributions: holds, tax forms, what each was credited; payments that failed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import AwareDatetime, BaseModel, Field
+
+from contracts.values import Address, Amount, Hash
+from royalties import projections
+from royalties.api.common import InAsset, Officer, Reason, User
+from royalties.api.deciding import decide
+from royalties.distributing import intents, queries
+from royalties.domain.distributions import (
+    HoldPlaced,
+    HoldReleased,
+    TaxFormRecorded,
+    payment,
+)
+from service import (
+    After,
+    Caller,
+    Commands,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Queries,
+    Recorded,
+    Strict,
+    metadata_of,
+    not_found,
+)
+
+PaymentId = Annotated[str, Path(pattern=r"^[0-9a-f]{30}$")]
+
+
+class Because(Strict):
+    reason: Reason
+
+
+class TaxForm(Strict):
+    """Where a form is filed, and the hash of what was filed; nothing of what it says."""
+
+    reference: str = Field(min_length=1, max_length=200)
+    sha256: Hash
+
+
+class Payee(BaseModel):
+    party: str
+    held_for: str | None = Field(None, description="Why nothing is paid to the party.")
+    held_by: str | None = None
+    held_since: datetime | None = None
+    tax_form: str | None = Field(None, description="Where it is filed.")
+    tax_form_sha256: str | None = None
+
+
+class CreditedShare(InAsset):
+    """A party's share of a distribution."""
+
+    distribution_id: str
+    pool: str
+    period: str
+    opened_at: datetime
+    amount: Amount
+    brought: Amount = Field(description="Carried forward before, and paid along with it.")
+    status: str
+    reason: str | None
+    payment_id: str | None
+    attempt: int
+    tx_id: str | None
+    block_number: int | None
+
+
+def routes(commands: Commands, reads: Queries) -> APIRouter:
+    router = APIRouter()
+
+    async def noted(command: HoldPlaced | HoldReleased | TaxFormRecorded, caller: Caller, key: str) -> Recorded:
+        return await decide(commands, intents.note(command, datetime.now(UTC), metadata_of(caller, key)))
+
+    @router.post("/holds/{party}", summary="Pay nothing to a party until it is released")
+    async def hold(party: Address, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
+        return await noted(HoldPlaced(party, body.reason, caller.subject), caller, key)
+
+    @router.post("/holds/{party}/release", summary="Pay a party again: what waits comes with the next distribution")
+    async def release(party: Address, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
+        return await noted(HoldReleased(party, body.reason, caller.subject), caller, key)
+
+    @router.get("/holds", summary="Parties that are held, the longest first")
+    async def holds(caller: Officer, paging: Paging, after: After) -> Page[Payee]:
+        await reads.caught_up(after, projections.Payees)
+        seen = paging.after(AwareDatetime, str)
+        rows = await reads.all(queries.holds(None if seen is None else (seen[0], seen[1]), paging.limit + 1))
+        return paging.page([Payee(**row) for row in rows], lambda payee: (payee.held_since, payee.party))
+
+    @router.post("/parties/{party}/tax-form", summary="Record that a party's tax form is on file")
+    async def tax_form(party: Address, body: TaxForm, caller: Officer, key: IdempotencyKey) -> Recorded:
+        return await noted(TaxFormRecorded(party, body.reference, body.sha256, caller.subject), caller, key)
+
+    @router.get("/parties/{party}", summary="Whether a party is held, and where its tax form is filed")
+    async def party(party: Address, caller: Officer, after: After) -> Payee:
+        await reads.caught_up(after, projections.Payees)
+        return Payee(**({"party": party} | await reads.first(queries.payee(party))))
+
+    @router.get("/parties/{party}/distributions", summary="What distributions have credited to a party, newest first")
+    async def distributions(party: Address, caller: User, paging: Paging, after: After) -> Page[CreditedShare]:
+        await reads.caught_up(after, projections.Distributions)
+        seen = paging.after(AwareDatetime, str)
+        before = None if seen is None else (seen[0], seen[1])
+        rows = await reads.all(queries.shares_of(party, before, paging.limit + 1))
+        shares = [CreditedShare(**row) for row in rows]
+        return paging.page(shares, lambda share: (share.opened_at, share.distribution_id))
+
+    @router.post("/payments/{payment_id}/retry", summary="Try a payment again that has failed for good")
+    async def retry(payment_id: PaymentId, caller: Officer, key: IdempotencyKey) -> Recorded:
+        party, now = await _party(commands, payment_id), datetime.now(UTC)
+        return await decide(commands, intents.retry(payment_id, party, now, metadata_of(caller, key)))
+
+    @router.post("/payments/{payment_id}/give-up", summary="Carry forward what could not be paid")
+    async def give_up(payment_id: PaymentId, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
+        party, metadata = await _party(commands, payment_id), metadata_of(caller, key)
+        decision = intents.give_up(payment_id, party, caller.subject, body.reason, datetime.now(UTC), metadata)
+        return await decide(commands, decision)
+
+    return router
+
+
+async def _party(commands: Commands, payment_id: str) -> str:
+    known = await commands.state(intents.payment_stream(payment_id), payment)
+    if known.asked is None:
+        raise not_found("payment", payment_id)
+    return known.asked.party

@@ -1,0 +1,115 @@
+"""Revenue pools: what came in, what of it is shared."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+
+from contracts.values import Address, Amount, SignedAmount
+from royalties import projections
+from royalties.api.common import InAsset, Officer, Reason, balance_of
+from royalties.api.deciding import decide
+from royalties.distributing import intents, queries
+from royalties.domain import Reference, Side
+from royalties.domain.books import pool_account
+from royalties.domain.distributions import AllocateRevenue, CoinValued
+from royalties.queries import balance
+from service import After, Commands, IdempotencyKey, Queries, Recorded, Strict, metadata_of
+
+PoolName = Annotated[
+    Literal["platform"] | Address, Path(description="`platform`, or the address of the artist whose tracks count.")
+]
+Shareable = Literal["TRX", "DCMX"]
+MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
+
+
+class Allocation(Strict):
+    """Revenue to be shared. The Idempotency-Key names it: the same again changes nothing."""
+
+    asset: Shareable
+    amount: Amount
+    origin: Literal["treasury", "platform-fee"] = Field(
+        description="treasury: it was put into the paying wallet; platform-fee: the platform gives of its fees"
+    )
+    reason: Reason
+
+
+class CoinValue(Strict):
+    """What all coins of the pool's creator were worth at the end of a month."""
+
+    month: str = Field(pattern=MONTH, examples=["2026-09"])
+    asset: Literal["TRX", "USD"]
+    market_cap: Amount
+
+
+class Free(InAsset):
+    free: SignedAmount = Field(description="Neither shared nor set aside.")
+
+
+class Month(InAsset):
+    """Revenue is track_sales + tips. What stands beside it is shown, and counts for nothing."""
+
+    month: str = Field(examples=["2026-09"])
+    track_sales: Amount = 0
+    tips: Amount = Field(0, description="Paid for a track directly.")
+    revenue: Amount = 0
+    resale_royalties: Amount = Field(0, description="Beside the revenue.")
+    coin_value: Amount | None = Field(None, description="A tenth of the coin's market value, beside the revenue.")
+    allocated: Amount = Field(0, description="Put into the pool, to be shared.")
+    distributed: SignedAmount = Field(0, description="Set aside for distributions, less what came back.")
+
+
+class PoolState(BaseModel):
+    pool: str
+    free: list[Free]
+    months: list[Month]
+
+
+FIELDS = {"primary": "track_sales", "direct": "tips", "secondary": "resale_royalties"}
+
+
+def routes(commands: Commands, reads: Queries) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/pools/{pool}/revenue", summary="Put revenue into a pool, to be shared")
+    async def allocate(pool: PoolName, body: Allocation, caller: Officer, key: IdempotencyKey) -> Recorded:
+        reference = Reference(caller.subject, key.removeprefix(f"{caller.subject}/"))
+        command = AllocateRevenue(pool, reference, body.asset, body.amount, body.origin, body.reason, caller.subject)
+        return await decide(commands, intents.allocate(command, datetime.now(UTC), metadata_of(caller, key)))
+
+    @router.post("/pools/{pool}/coin-value", summary="Tell what the coin of the pool's creator is worth")
+    async def value(pool: PoolName, body: CoinValue, caller: Officer, key: IdempotencyKey) -> Recorded:
+        command = CoinValued(pool, date.fromisoformat(f"{body.month}-01"), body.asset, body.market_cap)
+        return await decide(commands, intents.allocate(command, datetime.now(UTC), metadata_of(caller, key)))
+
+    @router.get("/pools/{pool}", summary="What a pool has to share, and its revenue by month")
+    async def show(pool: PoolName, caller: Officer, after: After) -> PoolState:
+        await reads.caught_up(after, projections.RevenuePools, projections.Balances)
+        free = [
+            Free(asset=row["asset"], free=balance_of(row, Side.CREDIT))
+            for row in await reads.all(balance(pool_account(pool)))
+        ]
+        came, moved = await reads.all(queries.revenue(pool)), await reads.all(queries.pool_months(pool))
+        return PoolState(pool=pool, free=free, months=_months(came, moved))
+
+    return router
+
+
+def _months(came: list[dict[str, Any]], moved: list[dict[str, Any]]) -> list[Month]:
+    months: dict[tuple[date, str], dict[str, Any]] = {}
+    for row in came:
+        month = months.setdefault((row["month"], row["asset"]), {})
+        month[FIELDS[row["kind"]]] = int(row["amount"])
+    for row in moved:
+        distributed = row["set_aside"] - row["returned"]
+        put = {"coin_value": row["coin_value"], "allocated": row["allocated"], "distributed": distributed}
+        months.setdefault((row["month"], row["asset"]), {}).update(put)
+    return [_month(*key, months[key]) for key in sorted(months)]
+
+
+def _month(first: date, asset: str, sums: dict[str, Any]) -> Month:
+    revenue = sums.get("track_sales", 0) + sums.get("tips", 0)
+    return Month(month=f"{first:%Y-%m}", asset=asset, revenue=revenue, **sums)

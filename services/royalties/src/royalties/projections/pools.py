@@ -1,0 +1,84 @@
+"""Revenue month by month: what came in for tracks, and what pools were given and have shared."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from eventlog import RecordedEvent
+from projections import Amount, Projection, Rows, on
+from royalties.domain import TRX, PaymentPosted, distributions
+from royalties.projections.common import metadata
+
+track_revenue = sa.Table(
+    "track_revenue",
+    metadata,
+    sa.Column("track_id", Amount, primary_key=True),
+    sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("month", sa.Date, primary_key=True),  # its first day, in UTC
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("amount", Amount, nullable=False),
+    sa.Column("times", sa.BigInteger, nullable=False),
+)
+
+revenue_pools = sa.Table(
+    "revenue_pools",
+    metadata,
+    sa.Column("pool", sa.Text, primary_key=True),
+    sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("month", sa.Date, primary_key=True),
+    sa.Column("allocated", Amount, nullable=False, default=0),
+    sa.Column("set_aside", Amount, nullable=False, default=0),
+    sa.Column("returned", Amount, nullable=False, default=0),
+    sa.Column("coin_value", Amount),
+)
+
+
+class RevenuePools(Projection):
+    """What was put into each pool and shared from it by month, with the value of the creator's coin beside it."""
+
+    name = "revenue_pools"
+    tables = (revenue_pools,)
+
+    @on(distributions.RevenueAllocated)
+    def allocated(self, event: distributions.RevenueAllocated, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.increment(revenue_pools, _month(event, recorded), allocated=event.amount)
+
+    @on(distributions.RevenueSetAside)
+    def set_aside(self, event: distributions.RevenueSetAside, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.increment(revenue_pools, _month(event, recorded), set_aside=event.amount)
+
+    @on(distributions.RevenueReturned)
+    def returned(self, event: distributions.RevenueReturned, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.increment(revenue_pools, _month(event, recorded), returned=event.amount)
+
+    @on(distributions.CoinValued)
+    def valued(self, event: distributions.CoinValued, recorded: RecordedEvent, rows: Rows) -> None:
+        key = {"pool": event.pool, "asset": event.asset, "month": event.month}
+        rows.upsert(revenue_pools, key, coin_value=event.coin_value)
+
+
+class TrackRevenue(Projection):
+    """What came in for each track by month, in full: before fee and split."""
+
+    name = "track_revenue"
+    totals = (track_revenue,)
+
+    @on(PaymentPosted)
+    def paid(self, event: PaymentPosted, recorded: RecordedEvent, rows: Rows) -> None:
+        month = month_of(recorded.occurred_at)
+        key = {"track_id": event.track_id, "asset": TRX, "month": month, "kind": event.kind.name.lower()}
+        rows.increment(track_revenue, key, amount=event.amount_sun, times=1)
+
+
+_Moved = distributions.RevenueAllocated | distributions.RevenueSetAside | distributions.RevenueReturned
+
+
+def _month(event: _Moved, recorded: RecordedEvent) -> dict[str, Any]:
+    return {"pool": event.pool, "asset": event.asset, "month": month_of(recorded.occurred_at)}
+
+
+def month_of(at: datetime) -> date:
+    return at.astimezone(UTC).date().replace(day=1)

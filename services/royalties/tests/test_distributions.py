@@ -1,0 +1,169 @@
+"""Distributions over HTTP, with a chain that the tests play: who approves, who is paid, who waits and why."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Awaitable, Callable
+from io import StringIO
+from typing import Any
+
+import httpx
+import pytest
+from distributions_stage import (
+    PEOPLE,
+    asked,
+    done,
+    failed,
+    funded,
+    given,
+    minted,
+    post,
+    refused,
+    solidified,
+    tell,
+    wish,
+)
+
+from contracts import operations
+from contracts.testing import hash_of
+from eventlog import EventLog, EventTypes, Watermark
+from messaging.testing import eventually
+from projections import rebuild
+from royalties import domain, projections
+from service.testing import Running, events_of
+
+pytestmark = pytest.mark.timeout(180)
+ADA, BOB, CLEO = PEOPLE[:3]
+
+
+async def get(client: httpx.AsyncClient, path: str, **params: Any) -> Any:
+    answer = await client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def has_come_to(client: httpx.AsyncClient, run: str, **wanted: Any) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        answer = await client.get(f"/distributions/{run}")
+        return answer.status_code == 200 and wanted.items() <= answer.json().items()
+
+    return check
+
+
+def was_asked(kafka: str, number: int) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        return len(await asked(kafka)) == number
+
+    return check
+
+
+async def approved(royalties: Running, run: str, *officers: str) -> None:
+    for officer in officers:
+        async with royalties.client(officer, "officer") as client:
+            digest = (await get(client, f"/distributions/{run}"))["digest"]
+            await post(client, f"/distributions/{run}/approvals", digest=digest)
+
+
+async def test_what_holders_at_a_block_get_is_previewed_approved_by_two_paid_and_reconciled(
+    royalties: Running, kafka: str
+) -> None:
+    held = [(1, ADA), (2, ADA), (3, ADA), (4, BOB), (5, CLEO)]
+    messages = [message for token, who in held for message in minted(token, who, block=3)]
+    await tell(kafka, *messages, given(1, ADA, CLEO, block=11))  # too late for a share
+    await solidified(kafka, 9)
+    async with royalties.client("olga", "officer", "user") as olga:
+        await funded(olga, 1_003)
+        await funded(olga, 1_003)  # again: nothing
+        await royalties.shown()
+        (free,) = (await get(olga, "/pools/platform"))["free"]
+        assert (free["free"], free["asset"], free["scale"]) == ("1003", "TRX", 6)
+        await post(olga, f"/parties/{ADA}/tax-form", reference="drawer 3", sha256=hash_of("form"))
+        await post(olga, f"/parties/{BOB}/tax-form", reference="drawer 3", sha256=hash_of("form"))
+        await post(olga, f"/holds/{BOB}", reason="sanctions list")
+        await royalties.shown()
+        assert [one["party"] for one in (await get(olga, "/holds"))["items"]] == [BOB]
+
+        opened = await post(olga, "/distributions", **wish(1_003, tax_form_needed=True))
+        run = opened["distribution_id"]
+        again = await post(olga, "/distributions", **wish(1_003, tax_form_needed=True))
+        assert (again["distribution_id"], again["events"]) == (run, 0)
+        await royalties.shown()
+        assert (await get(olga, f"/distributions/{run}"))["status"] == "opened", "the chain has not come to the block"
+        await solidified(kafka, 10)
+        await eventually(has_come_to(olga, run, status="previewed", holders=3, shared="1001", dust="2"))
+        shares = {one["party"]: one for one in (await get(olga, f"/distributions/{run}/shares"))["items"]}
+        assert {party: (share["amount"], share["reason"]) for party, share in shares.items()} == {
+            ADA: ("601", None), BOB: ("200", "held"), CLEO: ("200", "tax-form-missing"),
+        }  # fmt: skip
+        text = (await olga.get(f"/distributions/{run}/shares", headers={"accept": "text/csv"})).text
+        assert {row["party"]: row["amount"] for row in csv.DictReader(StringIO(text))} == {
+            party: share["amount"] for party, share in shares.items()
+        }
+
+        digest = (await get(olga, f"/distributions/{run}"))["digest"]
+        approvals = f"/distributions/{run}/approvals"
+        assert await refused(olga, approvals, digest=digest) == (403, "own-distribution")
+        async with royalties.client("uwe", "user") as user:
+            assert await refused(user, approvals, digest=digest) == (403, "forbidden")
+        await approved(royalties, run, "piet", "rosa")
+        async with royalties.client("sven", "admin") as sven:
+            assert await refused(sven, approvals, digest=digest) == (409, "approved-already")
+            assert await refused(sven, f"/distributions/{run}/cancel", reason="?") == (409, "approved-already")
+
+        await eventually(was_asked(kafka, 1))
+        (payment,) = await asked(kafka)
+        assert payment == operations.PayTrx(
+            operation_id=payment.operation_id, sender="royalties", to=ADA, amount_sun=601
+        )
+        await tell(kafka, failed(payment))
+        await eventually(has_come_to(olga, run, failed="601"))
+        (share,) = (await get(olga, f"/distributions/{run}/shares", status="failed"))["items"]
+        assert share["reason"] == "execution: it reverts"
+        await royalties.shown()
+        (returned,) = await get(olga, f"/balances/returned:{ADA}")
+        assert returned["balance"] == "601"
+        retry = f"/payments/{share['payment_id']}/retry"
+        await post(olga, retry)
+        assert await refused(olga, retry, "again") == (409, "payment-under-way")
+        await eventually(was_asked(kafka, 2))
+        (second,) = [one for one in await asked(kafka) if one.operation_id != payment.operation_id]
+        await tell(kafka, done(second), done(second))
+        await eventually(has_come_to(olga, run, status="reconciled", paid="601", carried="400", failed="0"))
+        await royalties.shown()
+        (free,) = (await get(olga, "/pools/platform"))["free"]
+        assert free["free"] == "2", "what rounding down has left"
+        assert (await get(olga, "/trial-balance"))["balanced"]
+        names = [name async for _, name, _ in events_of(olga, f"/distributions/{run}/events")]
+        assert names == ["opened", "previewed", "approved", "approved", "paying", "reconciled"]
+        (mine,) = (await get(olga, f"/parties/{ADA}/distributions"))["items"]
+        assert (mine["status"], mine["attempt"], mine["tx_id"]) == ("paid", 2, hash_of(second.operation_id))
+
+        # The next quarter brings along what had to wait.
+        await funded(olga, 500, "fund-2")
+        await post(olga, f"/holds/{BOB}/release", "r", reason="another person")
+        later = await post(olga, "/distributions", "next", **wish(500, period="2026-Q4"))
+        await eventually(has_come_to(olga, later["distribution_id"], status="previewed"))
+        await royalties.shown()
+        found = (await get(olga, f"/distributions/{later['distribution_id']}/shares"))["items"]
+        assert {one["party"]: (one["amount"], one["brought"]) for one in found} == {
+            ADA: ("300", "0"), BOB: ("100", "200"), CLEO: ("100", "200"),
+        }  # fmt: skip
+        await approved(royalties, later["distribution_id"], "piet", "rosa")
+        await eventually(was_asked(kafka, 5))
+        old = {payment.operation_id, second.operation_id}
+        await tell(kafka, *(done(one) for one in await asked(kafka) if one.operation_id not in old))
+        await eventually(has_come_to(olga, later["distribution_id"], status="reconciled", paid="900", brought="400"))
+        await royalties.shown()
+        (carried,) = await get(olga, f"/balances/carried:{CLEO}")
+        assert carried["balance"] == "0"
+
+        # All of it comes from the log alone.
+        service = royalties.service
+        assert service.pool is not None
+        watermark = Watermark(service.pool)
+        log = EventLog(service.pool, EventTypes(domain.EVENTS), watermark)
+        for projection in (projections.Distributions(), projections.Payees(), projections.RevenuePools()):
+            rebuilt = await rebuild(service.pool, log, watermark, projection, compare=True)
+            assert rebuilt.comparison is not None
+            assert rebuilt.comparison.equal, rebuilt.comparison
+            assert all(table.first_rows > 0 for table in rebuilt.comparison.tables), rebuilt.comparison
