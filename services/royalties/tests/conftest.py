@@ -13,15 +13,16 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from contracts.chain import ChainMessage
+from contracts import Message
 from eventlog import EventLog, EventTypes, Executor, Intent, Watermark
 from local_stack.postgres import PostgresServer
-from messaging import Received, TopicSpec, ensure, inbox
+from messaging import Received, TopicSpec, ensure
 from messaging.testing import delete_topics, eventually
 from projections import Runner
 from royalties import domain, handlers, projections
 from royalties.app import create
 from royalties.domain.reconciliation import RECONCILIATION, Compared, RecordReconciliation, reconciliation
+from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
 from service import find_migrations, migrate
 from service.testing import Running, serving
@@ -56,7 +57,8 @@ class Ledger:
     def __post_init__(self) -> None:
         self.watermark = Watermark(self.pool, poll_seconds=0.05)
         self.log = EventLog(self.pool, EventTypes(domain.EVENTS), self.watermark)
-        self.handle = inbox(handlers.translate, Executor(self.log))
+        executor = Executor(self.log)
+        self.handle = handlers.handle_messages(executor, Recorder(self.log, executor))
         self._offset = 0
 
     async def receive(self, keyed: Sequence[Keyed]) -> None:
@@ -85,8 +87,18 @@ class Ledger:
 
     def _received(self, key: str, message: object) -> Received:
         self._offset += 1
-        assert isinstance(message, ChainMessage)
+        assert isinstance(message, Message)
         return Received(message, f"id-{self._offset}", "/chain", message.topic, 0, self._offset, key)
+
+
+def bearer(subject: str, *roles: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {mint(PRIVATE, subject, roles)}"}
+
+
+@pytest.fixture
+def user() -> dict[str, str]:
+    """The headers of bob, who is nobody's officer."""
+    return bearer("bob", "user")
 
 
 @asynccontextmanager
@@ -95,8 +107,8 @@ async def opened_ledger(database: str) -> AsyncIterator[Ledger]:
     service = create(RoyaltiesSettings(database_url=SecretStr(database), jwt_public_key=PUBLIC))
     async with service.opened():
         transport = httpx.ASGITransport(service.api)
-        token = {"authorization": f"Bearer {mint(PRIVATE, 'tester', ['user'])}"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://royalties", headers=token) as client:
+        headers = bearer("tester", "service")
+        async with httpx.AsyncClient(transport=transport, base_url="http://royalties", headers=headers) as client:
             made = Ledger(service.pool, client)
             runner = Runner(made.pool, made.log, made.watermark, projections.ALL)
             await runner.create_missing()

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from royalties_chain import MUSIC_NFT, PEOPLE, Chain, Keyed, busy_chain
+from royalties_platform import busy_platform
 
 from contracts.testing import address, hash_of
 from contracts.values import UINT256_MAX
@@ -333,6 +334,7 @@ async def test_live_rows_equal_rebuilt_rows(ledger: Any) -> None:
     for batch in in_batches(chain.messages, 50):
         await ledger.receive(batch)
     await ledger.compared(10, Compared("earnings:T", 10, 2, 1))
+    await busy_platform(ledger.client)
     await ledger.shown()
     for projection in projections.ALL:
         rebuilt = await rebuild(ledger.pool, ledger.log, ledger.watermark, projection, compare=True)

@@ -1,6 +1,6 @@
 """Every public message of Annals. Import this package and all types are known."""
 
-from contracts import activity, chain, compliance, head, operations, rewards, royalties
+from contracts import activity, chain, compliance, head, operations, rewards, royalties, sales
 from contracts.envelope import Message, message_class, message_types
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "operations",
     "rewards",
     "royalties",
+    "sales",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import BaseModel, Field
 
 from contracts.chain import PaymentKind, Source
 from contracts.envelope import Message
-from contracts.values import Address, Amount, Uint256
+from contracts.values import Address, Amount, SignedAmount, Time, Uint256
 
 
 class SaleRecorded(Message, type="royalties.events.SaleRecorded.v1"):
@@ -38,3 +40,69 @@ class RoyaltyPaidOut(Message, type="royalties.events.RoyaltyPaidOut.v1"):
     recipient: Address
     amount_sun: Amount
     source: Source
+
+
+class Part(BaseModel):
+    """What a party's earnings changed by; below zero where it was taken back."""
+
+    recipient: str = Field(description="opaque subject id, or an address")
+    amount: SignedAmount
+
+
+class SalePosted(Message, type="royalties.events.SalePosted.v1"):
+    """A sale off the chain, or a tip, was divided and posted to the books."""
+
+    caller: str
+    sale_id: str
+    agreement: str
+    split_version: int = Field(ge=1)
+    kind: Literal["purchase", "tip", "primary", "secondary"]
+    asset: str
+    amount: Amount
+    fee: Amount
+    track_id: Uint256 | None
+    parts: tuple[Part, ...]
+    occurred_at: Time
+
+
+class RefundPosted(Message, type="royalties.events.RefundPosted.v1"):
+    """Some or all of a sale off the chain was given back."""
+
+    caller: str
+    refund_id: str
+    sale_id: str
+    agreement: str
+    asset: str
+    amount: Amount
+    left: Amount = Field(description="what still stands of the sale")
+    parts: tuple[Part, ...]
+    occurred_at: Time
+
+
+class ReversalPosted(Message, type="royalties.events.ReversalPosted.v1"):
+    """A sale off the chain, or a refund, had been recorded by mistake, and was undone."""
+
+    caller: str = Field(description="of the sale")
+    sale_id: str
+    of_id: str = Field(description="the sale's or the refund's")
+    agreement: str
+    asset: str
+    left: Amount = Field(description="what still stands of the sale")
+    parts: tuple[Part, ...]
+    reason: str
+
+
+class CommandRefused(Message, type="royalties.events.CommandRefused.v1"):
+    """A command of `royalties.commands` was not followed."""
+
+    caller: str
+    command_id: str
+    code: str
+    detail: str
+
+
+class AssetRegistered(Message, type="royalties.events.AssetRegistered.v1"):
+    """An asset beside TRX (6), USD (2) and DCMX (18): amounts are in units of 10^-scale."""
+
+    asset: str
+    scale: int = Field(ge=0)

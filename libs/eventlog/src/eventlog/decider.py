@@ -78,6 +78,8 @@ class JointIntent:
     occurred_at: datetime
     metadata: Metadata = Metadata()
     key: str | None = None
+    first_id: UUID | None = None
+    """The id of its first event, where others look for it by that."""
 
 
 AnyIntent = Intent | JointIntent
@@ -191,4 +193,6 @@ def _new_event(intent: AnyIntent, stream: str, event: object, index: int) -> New
 
 
 def _event_id(intent: AnyIntent, index: int) -> UUID:
+    if index == 0 and isinstance(intent, JointIntent) and intent.first_id is not None:
+        return intent.first_id
     return derived_id(f"{intent.key}/{index}", intent.occurred_at) if intent.key is not None else uuid7()

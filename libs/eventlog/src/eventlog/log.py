@@ -168,6 +168,12 @@ class EventLog:
         found = self._recorded(await (conn or self.pool).fetch(sql, event_id))
         return found[0] if found else None
 
+    async def events(self, ids: Iterable[UUID], conn: asyncpg.Connection | None = None) -> dict[UUID, RecordedEvent]:
+        """Those of the events with these ids that there are, by id."""
+        sql = f"SELECT {_COLUMNS} FROM events WHERE event_id = ANY ($1)"  # noqa: S608 - constant columns
+        found = self._recorded(await (conn or self.pool).fetch(sql, list(ids)))
+        return {recorded.event_id: recorded for recorded in found}
+
     async def read_streams(
         self, after_versions: Mapping[str, int], conn: asyncpg.Connection | None = None
     ) -> list[RecordedEvent]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
-from messaging import Consumer, Relay, inbox
+from messaging import Consumer, Relay
 from messaging.chain_time import BLOCKS
 from projections import Freshness, Runner
 from royalties import api, domain, handlers, projections, publish
 from royalties.distributing.holders import Holders
 from royalties.distributing.process import DistributionProcess
 from royalties.reconciliation.worker import Reconciler
+from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
 from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
 
@@ -21,14 +22,15 @@ def create(settings: RoyaltiesSettings) -> Service:
     watermark = Watermark(pool)
     log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
     executor = Executor(log)
+    recorder = Recorder(log, executor)
 
     kafka = settings.kafka_options()
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    topics = (*publish.TOPICS, publish.COMMANDS)
+    topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
     # Offsets commit with the events that the messages led to; records of one key come in order.
-    handle = inbox(handlers.translate, executor)
+    handle = handlers.handle_messages(executor, recorder)
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle)
     reconciler = Reconciler(log, settings)
 
@@ -36,7 +38,7 @@ def create(settings: RoyaltiesSettings) -> Service:
     distributions = DistributionProcess(log, executor, watermark, Holders(kafka), look_seconds)
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
-    routes = api.routes(commands, reads, log, watermark, settings)
+    routes = api.routes(commands, recorder, reads, log, watermark, settings)
     return Service(
         settings,
         create_api(settings, routes, title="Annals royalties", version="0.1.0"),

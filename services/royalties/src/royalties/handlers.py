@@ -5,16 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import asyncpg
+
 from contracts import chain, operations
 from contracts.chain import PaymentKind
-from eventlog import Intent
-from messaging import Received
-from royalties import domain
+from eventlog import Executor, Intent
+from messaging import Committed, Handle, Received, TopicSpec, inbox
+from royalties import domain, reports
 from royalties.distributing import intents
 from royalties.domain.books import DISTRIBUTOR, MUSIC_NFT
 from royalties.domain.track import TrackCommand
+from royalties.recorder import Recorder
 
-TOPICS = ("chain.music-nft", "chain.operations", "chain.royalty-distributor")
+COMMANDS = TopicSpec("royalties.commands")
+"""Keyed by the agreement: its sales keep their order, and a refund comes after its sale."""
+TOPICS = ("chain.music-nft", "chain.operations", "chain.royalty-distributor", COMMANDS.name)
+
+
+def handle_messages(executor: Executor, recorder: Recorder) -> Handle:
+    """The handler of the consumer: sales of a batch are decided together, the chain's facts by the inbox."""
+    others = inbox(translate, executor)
+
+    async def handle(batch: Sequence[Received], connection: asyncpg.Connection) -> Committed | None:
+        reported = [one for received in batch if (one := reports.commanded(received)) is not None]
+        after = [await others([one for one in batch if one.topic != COMMANDS.name], connection)]
+        if reported:
+            after.append(await recorder.record_apart(reported, connection))
+
+        def committed() -> None:
+            for one in after:
+                if one is not None:
+                    one()
+
+        return committed
+
+    return handle
 
 
 def translate(received: Received) -> Sequence[Intent]:

@@ -6,8 +6,17 @@ from contracts import Message, operations, royalties
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
 from royalties.distributing.intents import operation_of
-from royalties.domain import RoyaltyPosted, SaleRecorded, WithdrawalPosted
-from royalties.domain.books import DISTRIBUTOR
+from royalties.domain import (
+    AssetRegistered,
+    CommandRefused,
+    RefundPosted,
+    ReversalPosted,
+    RoyaltyPosted,
+    SalePosted,
+    SaleRecorded,
+    WithdrawalPosted,
+)
+from royalties.domain.books import DISTRIBUTOR, Entries, parts_of
 from royalties.domain.distributions import PaymentAsked
 
 TOPIC = "royalties.events"
@@ -49,6 +58,47 @@ def _message(recorded: RecordedEvent) -> Message | None:
             return royalties.RoyaltyPaidOut(recipient=out.account, amount_sun=out.amount_sun, source=out.source)
         case PaymentAsked() as asked:
             return _payment(asked)
+        case SalePosted(sale=sale) as posted:
+            return royalties.SalePosted(
+                caller=sale.reference.caller,
+                sale_id=sale.reference.id,
+                agreement=sale.agreement,
+                split_version=posted.version,
+                kind=sale.kind.value,
+                asset=sale.asset,
+                amount=sale.amount,
+                fee=posted.division.fee,
+                track_id=sale.track_id,
+                parts=_parts(posted.entries),
+                occurred_at=sale.occurred_at,
+            )
+        case RefundPosted(refund=refund) as back:
+            return royalties.RefundPosted(
+                caller=refund.reference.caller,
+                refund_id=refund.reference.id,
+                sale_id=back.sale.id,
+                agreement=back.agreement,
+                asset=back.asset,
+                amount=refund.amount,
+                left=back.left,
+                parts=_parts(back.entries),
+                occurred_at=refund.occurred_at,
+            )
+        case ReversalPosted(reversal=reversal) as undone:
+            return royalties.ReversalPosted(
+                caller=undone.sale.caller,
+                sale_id=undone.sale.id,
+                of_id=reversal.of.id,
+                agreement=undone.agreement,
+                asset=undone.asset,
+                left=undone.left,
+                parts=_parts(undone.entries),
+                reason=reversal.reason,
+            )
+        case CommandRefused(reference=reference, code=code, detail=detail):
+            return royalties.CommandRefused(caller=reference.caller, command_id=reference.id, code=code, detail=detail)
+        case AssetRegistered(asset=asset, scale=scale):
+            return royalties.AssetRegistered(asset=asset, scale=scale)
         case _:
             return None
 
@@ -60,3 +110,7 @@ def _payment(asked: PaymentAsked) -> Message:
     return operations.PayToken(
         operation_id=operation_id, sender=SENDER, token=asked.token, to=asked.party, amount=asked.amount
     )
+
+
+def _parts(entries: Entries) -> tuple[royalties.Part, ...]:
+    return tuple(royalties.Part(recipient=who, amount=amount) for who, amount in parts_of(entries))

@@ -7,6 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from royalties.domain import SCALES, Side, class_of
+from royalties.projections.agreements import Terms, assets
+from royalties.projections.entries import Entries, account_entries
 from royalties.projections.ledger import ArtistEarnings, Balances, artist_earnings, balances
 from royalties.projections.payments import Royalties, nft_royalties, track_payments
 from royalties.projections.reconciliations import Reconciliations as Runs
@@ -14,10 +17,19 @@ from royalties.projections.reconciliations import reconciliation_differences
 from royalties.projections.reconciliations import reconciliations as runs
 from royalties.projections.sales import Sales, nft_sales
 from royalties.projections.splits import PlatformFees, Splits, platform_fees, split_differences, splits, tracks
+from royalties.projections.statements import Statements, statement_lines
+from royalties.statements.lines import Key
 
 Query = sa.Select[Any]
 _NONE: sa.ColumnElement[Any] = sa.literal_column("'[]'::jsonb")  # a bound "[]" would be a JSON string
 Place = tuple[int, int]  # block number, log index
+
+
+def scale_of(asset: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    """The column `scale` of rows that may be of any asset."""
+    table = Terms.live(assets)
+    registered = sa.select(table.c.scale).where(table.c.asset == asset).scalar_subquery()
+    return sa.case(dict(SCALES), value=asset, else_=registered).label("scale")
 
 
 def sales(after: Place | None, limit: int, *, token_id: int | None = None, track_id: int | None = None) -> Query:
@@ -114,7 +126,27 @@ def fees() -> Query:
 
 def balance(account: str) -> Query:
     table = Balances.live(balances)
-    return sa.select(table).where(table.c.account == account).order_by(table.c.asset)
+    return sa.select(table, scale_of(table.c.asset)).where(table.c.account == account).order_by(table.c.asset)
+
+
+def entries(account: str, asset: str, after: Key | None, limit: int) -> Query:
+    """The lines of an account in one asset, oldest first; `amount` is above zero where the account grew."""
+    account_class = class_of(account)
+    if account_class.of_party:
+        lines = Statements.live(statement_lines)
+        of_account = sa.and_(lines.c.party == account.partition(":")[2], lines.c.account_class == account_class.value)
+        grew = True
+    else:
+        lines = Entries.live(account_entries)
+        of_account = lines.c.account == account
+        grew = account_class.normal_side is Side.DEBIT
+    key = (lines.c.at, lines.c.position, lines.c.posting)
+    amount = (lines.c.amount if grew else -lines.c.amount).label("amount")
+    query = sa.select(*key, lines.c.kind, lines.c.asset, amount, scale_of(lines.c.asset))
+    query = query.where(of_account, lines.c.asset == asset)
+    if after is not None:
+        query = query.where(sa.tuple_(*key) > sa.tuple_(*after))
+    return query.order_by(*key).limit(limit)
 
 
 def trial_balance() -> Query:
@@ -127,6 +159,7 @@ def trial_balance() -> Query:
             table.c.asset,
             sa.func.sum(table.c.debits).label("debits"),
             sa.func.sum(table.c.credits).label("credits"),
+            scale_of(table.c.asset),
         )
         .group_by(account_class, table.c.asset)
         .order_by(table.c.asset, account_class)

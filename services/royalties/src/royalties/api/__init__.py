@@ -5,13 +5,30 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from eventlog import EventLog, Watermark
-from royalties.api import books, distributions, earnings, payees, pools, reconciliations, sales, statements
+from royalties.api import (
+    agreements,
+    books,
+    distributions,
+    earnings,
+    payees,
+    platform_sales,
+    pools,
+    reconciliations,
+    sales,
+    statements,
+)
+from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
 from service import Commands, Queries
 
 
 def routes(
-    commands: Commands, reads: Queries, log: EventLog, watermark: Watermark, settings: RoyaltiesSettings
+    commands: Commands,
+    recorder: Recorder,
+    reads: Queries,
+    log: EventLog,
+    watermark: Watermark,
+    settings: RoyaltiesSettings,
 ) -> APIRouter:
     """All routes of the service."""
     router = APIRouter(tags=["royalties"])
@@ -19,6 +36,8 @@ def routes(
         earnings.routes(reads),
         statements.routes(reads, log, watermark),
         sales.routes(reads),
+        platform_sales.routes(recorder, settings.name, reads),
+        agreements.routes(commands, reads),
         books.routes(reads),
         reconciliations.routes(reads),
         pools.routes(commands, reads),

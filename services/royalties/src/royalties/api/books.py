@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from datetime import datetime
 
+from fastapi import APIRouter
+from pydantic import AwareDatetime, BaseModel, Field
+
+from contracts.sales import AssetName
 from contracts.values import SignedAmount
-from royalties import queries
-from royalties.api.common import InAsset, User, balance_of
-from royalties.domain import AccountClass, Side, class_of
-from service import Queries, not_found
+from royalties import projections, queries
+from royalties.api.common import InAsset, Position, PostingNumber, User, balance_of
+from royalties.domain import TRX, AccountClass, Side, class_of
+from service import After, Page, Paging, Queries, not_found
 from service.queries import Row
 
 
@@ -19,6 +22,14 @@ class Balance(InAsset):
     debits: SignedAmount
     credits: SignedAmount
     balance: SignedAmount = Field(description="On the account's normal side.")
+
+
+class Entry(InAsset):
+    position: int = Field(description="Of the event in the log; with `posting` it identifies the line.")
+    posting: int
+    at: datetime
+    kind: str
+    amount: SignedAmount = Field(description="What the account's balance on its normal side changed by.")
 
 
 class TrialLine(InAsset):
@@ -46,6 +57,18 @@ def routes(reads: Queries) -> APIRouter:
         side = class_of(account).normal_side
         return [Balance(normal_side=side, balance=balance_of(row, side), **row) for row in rows]
 
+    @router.get("/accounts/{account:path}/entries", summary="The lines of an account in one asset, oldest first")
+    async def entries(account: str, caller: User, paging: Paging, after: After, asset: AssetName = TRX) -> Page[Entry]:
+        try:
+            of_party = class_of(account).of_party
+        except ValueError:
+            raise not_found("account", account) from None
+        await reads.caught_up(after, projections.Statements if of_party else projections.Entries)
+        seen = paging.after(AwareDatetime, Position, PostingNumber)
+        key = None if seen is None else (seen[0], seen[1], seen[2])
+        rows = await reads.all(queries.entries(account, asset, key, paging.limit + 1))
+        return paging.page([Entry(**row) for row in rows], lambda line: (line.at, line.position, line.posting))
+
     @router.get("/trial-balance", summary="Whether the books balance")
     async def trial_balance(caller: User) -> TrialBalance:
         lines = [_trial_line(row) for row in await reads.all(queries.trial_balance())]
@@ -66,5 +89,6 @@ def _trial_line(row: Row) -> TrialLine:
         normal_side=side,
         debits=int(row["debits"]),
         credits=int(row["credits"]),
+        scale=row["scale"],
         balance=balance_of(row, side),
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, computed_field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from contracts.values import Hash
-from royalties.domain import SCALES, TRX, Side
+from royalties.domain import SCALES, TRX, Refused, Side
 from royalties.queries import Place
-from service import Caller, PageRequest, require
+from service import Caller, PageRequest, Problem, require
 from service.queries import Row
 
 
@@ -20,11 +22,10 @@ class InAsset(BaseModel):
     """Amounts of one asset. They are in its smallest unit: 10^-scale of it, sun for TRX."""
 
     asset: str = TRX
-
-    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
-    @property
-    def scale(self) -> int:
-        return SCALES[self.asset]
+    scale: int | None = Field(
+        default_factory=lambda known: SCALES[known["asset"]],
+        description="Decimals; null for the moment until the registration of a new asset is shown.",
+    )
 
 
 class OnChain(BaseModel):
@@ -39,8 +40,11 @@ class OnChain(BaseModel):
 User = Annotated[Caller, Depends(require("user", "service", "admin"))]
 Officer = Annotated[Caller, Depends(require("officer", "admin"))]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
+Reporter = Annotated[Caller, Depends(require("service", "admin"))]
 BlockNumber = Annotated[int, Field(ge=0, lt=2**63)]
 LogIndex = Annotated[int, Field(ge=0, lt=2**31)]
+Position = Annotated[int, Field(ge=0, lt=2**63)]
+PostingNumber = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 def _midnight(value: Any) -> Any:
@@ -53,6 +57,28 @@ Moment = Annotated[
     BeforeValidator(_midnight),
     Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
 ]
+
+
+NOT_FOUND = {"no-agreement", "sale-unknown"}
+CONFLICTS = {
+    "agreement-conflict", "asset-conflict", "reference-conflict", "not-in-control", "not-in-order", "not-offered",
+    "reversed-before",
+}  # fmt: skip
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the domain refuses, as a problem: with 409 it conflicts with what is on record."""
+    try:
+        yield
+    except Refused as refused:
+        status = 404 if refused.code in NOT_FOUND else 409 if refused.code in CONFLICTS else 422
+        raise Problem(status, refused.code, "The command can't be followed.", str(refused)) from None
+
+
+def may_act_for(caller: Caller, party: str) -> None:
+    if not caller.roles & {"service", "admin"} and party != caller.subject:
+        raise Problem(403, "not-yourself", "A user may act for itself only.")
 
 
 def after(paging: PageRequest) -> Place | None:

@@ -15,13 +15,10 @@ from contracts.values import Hash, SignedAmount, Uint256
 from eventlog import EventLog, Watermark
 from projections import InvalidPoint, position_at
 from royalties import statements
-from royalties.api.common import InAsset, Moment, User, prefers_csv
+from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, prefers_csv
 from royalties.domain import SCALES, TRX, AccountClass
 from royalties.statements import Scope
 from service import PageRequest, Paging, Problem, Queries, SubjectId
-
-Position = Annotated[int, Field(ge=0, lt=2**63)]
-PostingNumber = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Line(BaseModel):

@@ -172,6 +172,12 @@ def postings_of(asset: str, entries: Entries) -> tuple[Posting, ...]:
     return tuple([debit(who, amount, asset) if amount > 0 else credit(who, -amount, asset) for who, amount in entries])
 
 
+def parts_of(entries: Entries) -> list[tuple[str, int]]:
+    """What each collaborator's earnings changed by; below zero where something was taken back."""
+    mine = f"{AccountClass.EARNINGS}:"
+    return [(account.removeprefix(mine), -amount) for account, amount in entries if account.startswith(mine)]
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Where a fact off the chain comes from, as `Source` is for those on it. Whoever tells of it chooses the id.

@@ -1,8 +1,11 @@
 """The read models of royalties. Every table can be dropped and rebuilt from the log. queries.py asks them."""
 
+from royalties.projections.agreements import Agreements, Terms
 from royalties.projections.distributions import Distributions, Payees
+from royalties.projections.entries import Entries
 from royalties.projections.ledger import ArtistEarnings, Balances
 from royalties.projections.payments import Payouts, Royalties
+from royalties.projections.platform_sales import PlatformSales
 from royalties.projections.pools import RevenuePools, TrackRevenue
 from royalties.projections.reconciliations import Reconciliations
 from royalties.projections.sales import Sales
@@ -15,7 +18,11 @@ ALL = (
     Payouts(),
     Splits(),
     PlatformFees(),
+    Terms(),
+    Agreements(),
+    PlatformSales(),
     Balances(),
+    Entries(),
     ArtistEarnings(),
     Statements(),
     Reconciliations(),
@@ -27,17 +34,21 @@ ALL = (
 
 __all__ = [
     "ALL",
+    "Agreements",
     "ArtistEarnings",
     "Balances",
     "Distributions",
+    "Entries",
     "Payees",
     "Payouts",
     "PlatformFees",
+    "PlatformSales",
     "Reconciliations",
     "RevenuePools",
     "Royalties",
     "Sales",
     "Splits",
     "Statements",
+    "Terms",
     "TrackRevenue",
 ]
