@@ -251,11 +251,13 @@ def _track(track: int) -> str:
 PEOPLE = [address(n) for n in range(6)]
 
 
-def busy_chain(seed: int = 1, steps: int = 120, after_each: Callable[[Chain], None] = lambda chain: None) -> Chain:
+def busy_chain(
+    seed: int = 1, steps: int = 120, fee_bps: int = 300, after_each: Callable[[Chain], None] = lambda chain: None
+) -> Chain:
     """A history of two tracks in which everything happens, over some months."""
     random = Random(seed)
     chain = Chain()
-    chain.set_fee(300)
+    chain.set_fee(fee_bps)
     chain.set_fee_recipient(address(904))
     for artist in PEOPLE[:2]:
         chain.configure(chain.release(artist), random.sample(PEOPLE, 3), (333_333, 333_333, 333_334))

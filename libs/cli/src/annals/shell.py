@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -19,7 +19,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from annals.directory import directory
-from annals.errors import Declined, Exit, NobodyToAsk, NothingRuns, exit_code, sentence
+from annals.errors import Declined, Exit, NobodyToAsk, NothingRuns, UnknownName, exit_code, sentence
 from annals.terminal import Terminal
 
 T = TypeVar("T")
@@ -173,6 +173,22 @@ def ask(question: str, yes: bool) -> None:
         raise NobodyToAsk(f"{question} Nobody can be asked, for this is no terminal: --yes says yes.")
     if not typer.confirm(question, err=True):
         raise Declined("nothing was done")
+
+
+def period(since: str, until: str) -> tuple[datetime, datetime]:
+    """The moments of --from and --to. Raises UnknownName unless they are times, the first before the second."""
+    found = _moment("--from", since), _moment("--to", until)
+    if found[0] >= found[1]:
+        raise UnknownName(f"--to: expected later than --from, got {until}")
+    return found
+
+
+def _moment(option: str, text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UnknownName(f"{option}: expected a time such as 2026-05-01T12:00Z, got {text!r:.60}") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def end(good: bool) -> NoReturn:

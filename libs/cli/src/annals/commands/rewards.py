@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from annals import shell, simulating
-from annals.errors import UnknownName
 from annals.shell import Commands, Json, StackName, console, errors
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, help="Rewards and their rules.")
@@ -39,9 +37,7 @@ def simulate(
     $ annals rewards simulate --rules stricter.json --from 2026-05-01 --to 2026-06-01
     $ echo '{"voting": {"amount": "0"}}' | annals rewards simulate --rules - --from 2026-05-01 --to 2026-05-08 --json
     """
-    period = _moment("--from", since), _moment("--to", until)
-    if period[0] >= period[1]:
-        raise UnknownName(f"--to: expected later than --from, got {until}")
+    period = shell.period(since, until)
     text = rules.read()
     shell.use(stack)
     found = shell.run(simulating.simulate(text, *period, errors))
@@ -56,11 +52,3 @@ def simulate(
         f"{found.activities:,} activities decided anew; {found.events:,} events in {found.seconds:.1f} s "
         f"({rate:,.0f}/s). Amounts in DCMX; nothing was changed."
     )
-
-
-def _moment(option: str, text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise UnknownName(f"{option}: expected a time such as 2026-05-01T12:00Z, got {text!r:.60}") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

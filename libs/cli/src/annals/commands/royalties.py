@@ -6,15 +6,11 @@ from typing import Annotated
 
 import typer
 
-from annals import reconciling, shell
+from annals import books, shell
+from annals.errors import UnknownName
 from annals.shell import Commands, Json, StackName, console, errors
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, help="Royalties and their books.")
-
-
-@app.callback()
-def _group() -> None:
-    """A group, although it has one command so far."""
 
 
 @app.command()
@@ -34,12 +30,53 @@ def reconcile(
     $ annals royalties reconcile --node https://api.trongrid.io --json
     """
     shell.use(stack)
-    outcome = shell.run(reconciling.reconcile(node, errors))
+    outcome = shell.run(books.reconcile(node, errors))
     if as_json:
-        shell.print_json(reconciling.to_dict(outcome))
+        shell.print_json(books.to_dict(outcome))
     else:
-        for table in reconciling.tables(outcome):
+        for table in books.tables(outcome):
             console.print(table)
             console.print()
-        console.say(reconciling.told(outcome))
+        console.say(books.told(outcome))
     shell.end(good=outcome.ok)
+
+
+@app.command("what-if")
+def what_if(
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="First moment of the period, e.g. 2026-05-01.")],
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="Its end, which does not belong to it.")],
+    split: Annotated[
+        typer.FileText | None,
+        typer.Option("--split", metavar="FILE", help='[{"recipient": "T…", "ppm": 600000}, …]; - for a pipe.'),
+    ] = None,
+    fee_bps: Annotated[
+        int | None, typer.Option("--fee-bps", min=0, max=10_000, metavar="N", help="Platform fee in basis points.")
+    ] = None,
+    track: Annotated[int | None, typer.Option("--track", min=0, metavar="ID", help="Show this track only.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Most lines shown.")] = 20,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Show what a period would have come to under another split or fee.
+
+    What was paid for tracks and sold off the chain is divided anew, in memory, from the log; nothing is written. The
+    split is that of all tracks and agreements for the whole period. Times without a zone are UTC.
+
+    $ annals royalties what-if --fee-bps 300 --from 2026-05-01 --to 2026-06-01
+    $ annals royalties what-if --split thirds.json --track 7 --from 2026-01-01 --to 2027-01-01 --json
+    """
+    if split is None and fee_bps is None:
+        raise UnknownName("expected --split, --fee-bps or both: otherwise all stays as it was")
+    period = shell.period(since, until)
+    shares = split.read() if split is not None else None
+    shell.use(stack)
+    outcome = shell.run(books.what_if(shares, fee_bps, *period, track, errors))
+    if as_json:
+        shell.print_json(books.changes(outcome))
+        return
+    console.print(books.table_of(outcome, limit))
+    rate = outcome.events / outcome.seconds if outcome.seconds else 0
+    console.say(
+        f"{outcome.payments:,} payments and sales divided anew; {outcome.events:,} events in {outcome.seconds:.1f} s "
+        f"({rate:,.0f}/s). Nothing was changed."
+    )

@@ -44,7 +44,7 @@ def largest_remainders(shares: Mapping[str, int], total: int) -> list[str]:
 def next_of_carry(shares: Mapping[str, int], total: int, settled: Collection[str]) -> str | None:
     """Who gets the next unit of carry when a version closes: the largest remainder, ties to the lowest address.
 
-    stres in base58check sort like their bytes: the alphabet is in ASCII order and all have the same length.
+    Addresses in base58check sort like their bytes: the alphabet is in ASCII order and all have the same length.
     """
     ranked = sorted(shares, key=lambda who: (-(total * shares[who] % PPM), who))
     return next((who for who in ranked if who not in settled), None)

@@ -6,7 +6,9 @@ The work is in the modules `reconciliation` and `what_if` of the service that ke
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from rich.table import Table
@@ -98,6 +100,61 @@ def tables(outcome: Any) -> list[Table]:
 
 
 def trx(amount_sun: int) -> str:
-    """An amount in TRX, exact."""
-    whole, rest = divmod(abs(amount_sun), 10**6)
-    return f"{'-' if amount_sun < 0 else ''}{whole:,}.{rest:06}"
+    """An amount in TRX."""
+    return decimal(amount_sun, 6)
+
+
+async def what_if(
+    shares: str | None, fee_bps: int | None, since: datetime, until: datetime, track: int | None, console: Terminal
+) -> Any:
+    """Replays a period under other terms. Raises UnknownName without the service, LookupError for no split."""
+    service = find(SERVICE)
+    module = service.part("what_if")
+    terms = module.Terms(fee_bps, module.read_shares(shares) if shares is not None else None)
+    async with service.log() as log:
+        with steps(console, SERVICE) as on_step:
+            told: Callable[[int, int], None] = lambda done, total: on_step(Step("replay", done, total))  # noqa: E731
+            return await module.what_if(log, terms, since, until, track, told)
+
+
+def changes(outcome: Any) -> dict[str, Any]:
+    """All of it, also what stays the same; amounts in the assets' smallest units, as strings."""
+    return {
+        "since": outcome.since,
+        "until": outcome.until,
+        "payments": outcome.payments,
+        "events": outcome.events,
+        "seconds": round(outcome.seconds, 3),
+        "lines": [
+            {
+                "asset": line.asset,
+                "scale": outcome.scales[line.asset],
+                "of": line.of,
+                "party": line.party,
+                "before": str(change.before),
+                "after": str(change.after),
+                "change": str(change.change),
+            }
+            for line, change in sorted(outcome.lines.items())
+        ],
+    }
+
+
+def table_of(outcome: Any, limit: int) -> Table:
+    """Whose money changes most, by track or agreement."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("party", "of", "asset", "before", "after", "change"):
+        table.add_column(name, justify="right" if name in ("before", "after", "change") else "left")
+    changed = [(line, change) for line, change in outcome.lines.items() if change.change]
+    changed.sort(key=lambda one: (-abs(one[1].change), one[0]))
+    for line, change in changed[:limit]:
+        scale = outcome.scales[line.asset]
+        amounts = (decimal(amount, scale) for amount in (change.before, change.after, change.change))
+        table.add_row(line.party, line.of, line.asset, *amounts)
+    return table
+
+
+def decimal(amount: int, scale: int) -> str:
+    """An amount in the asset itself, exact, with all its decimals."""
+    whole, rest = divmod(abs(amount), 10**scale)
+    return f"{'-' if amount < 0 else ''}{whole:,}" + (f".{rest:0{scale}}" if scale else "")

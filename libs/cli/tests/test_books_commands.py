@@ -1,11 +1,12 @@
-"""`annals royalties reconcile`: what is asked of the service and how its answer is told."""
+"""`annals royalties`: what is asked of the service and how its answer is told."""
 
 from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import pytest
 from click.testing import Result
@@ -63,8 +64,43 @@ class Settings:
     node_url: str | None = None
 
 
+class Line(NamedTuple):
+    asset: str
+    of: str
+    party: str
+
+
+@dataclass
+class Change:
+    before: int
+    after: int
+
+    @property
+    def change(self) -> int:
+        return self.after - self.before
+
+
+@dataclass
+class Supposed:
+    terms: Any
+    since: datetime
+    until: datetime
+    track: int | None
+    payments: int = 3
+    events: int = 9
+    seconds: float = 0.5
+    scales: dict[str, int] = field(default_factory=lambda: {"TRX": 6, "USD": 2})
+    lines: dict[Line, Change] = field(
+        default_factory=lambda: {
+            Line("TRX", "track 7", "T1"): Change(2_500_000, 2_000_000),
+            Line("USD", "agreement band", "platform-fee"): Change(5, 1_200),
+            Line("TRX", "track 7", "T2"): Change(1, 1),
+        }
+    )
+
+
 class Royalties(Installed):
-    """Stands for the service and its module `reconciliation`."""
+    """Stands for the service, and for its modules `reconciliation` and `what_if`."""
 
     outcome = Outcome()
     asked: list[str] = []  # noqa: RUF012 - emptied by the fixture
@@ -94,6 +130,18 @@ class Royalties(Installed):
     async def reconcile(self, log: Any, node: Any, reached: Any, on_progress: Any) -> Outcome:
         on_progress(7, 7)
         return self.outcome
+
+    def Terms(self, fee_bps: int | None, shares: Any) -> Any:
+        return fee_bps, shares
+
+    def read_shares(self, text: str) -> str:
+        if text != "[1]":
+            raise LookupError("no split")
+        return text
+
+    async def what_if(self, log: Any, terms: Any, since: datetime, until: datetime, track: Any, told: Any) -> Supposed:
+        told(9, 9)
+        return Supposed(terms, since, until, track)
 
 
 @pytest.fixture(autouse=True)
@@ -149,3 +197,32 @@ def test_without_a_node_nothing_is_compared() -> None:
     result = reconcile()
     assert result.exit_code == 2
     assert "--node" in result.output
+
+
+def what_if(*arguments: str, stdin: str | None = None) -> Result:
+    named = ["--from", "2026-05-01", "--to", "2026-06-01"]
+    return CliRunner().invoke(app, ["royalties", "what-if", *named, *arguments], input=stdin)
+
+
+def test_whose_money_would_change_is_told_the_most_first() -> None:
+    result = what_if("--fee-bps", "300")
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.output.splitlines()]
+    assert ["T1", "track", "7", "TRX", "2.500000", "2.000000", "-0.500000"] in rows
+    assert ["platform-fee", "agreement", "band", "USD", "0.05", "12.00", "11.95"] in rows
+    assert "T2" not in result.output, "what stays the same is left out"
+    assert "3 payments and sales divided anew" in result.output
+
+
+def test_scripts_get_every_line_of_the_supposed_period() -> None:
+    told = json.loads(what_if("--split", "-", "--track", "7", "--json", stdin="[1]").output)
+    assert (told["since"], told["until"]) == ("2026-05-01T00:00:00+00:00", "2026-06-01T00:00:00+00:00")
+    assert [line["change"] for line in told["lines"]] == ["-500000", "0", "1195"]
+    assert {line["scale"] for line in told["lines"]} == {6, 2}
+
+
+def test_terms_that_suppose_nothing_or_no_split_are_refused() -> None:
+    assert what_if().exit_code == 2
+    assert what_if("--fee-bps", "10001").exit_code == 2
+    assert what_if("--split", "-", stdin="{}").exit_code == 1
+    assert what_if("--fee-bps", "1", "--to", "2026-05-01").exit_code == 2

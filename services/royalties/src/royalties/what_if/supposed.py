@@ -1,0 +1,163 @@
+"""Tracks and agreements as they would have been: what they would have credited under supposed terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from royalties import domain
+from royalties.domain import AccountClass, Posting, Share, Side, books, class_of
+from royalties.domain.division import AllTaken, Taken, divide, give_out_carry, with_moved
+from royalties.domain.split import PPM, largest_remainders, parts
+from royalties.domain.terms import BPS
+
+Lines = Iterable[tuple[str, int]]
+"""Accounts and what they are credited; below zero, debited."""
+
+SoldOffChain = domain.SalePosted | domain.RefundPosted | domain.ReversalPosted | domain.CarryGivenOut
+CARRY = "carry"  # of all versions together
+SHOWN = (AccountClass.EARNINGS, AccountClass.SELLER, AccountClass.PLATFORM_FEE, AccountClass.CARRY)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is supposed for the period: of all payments another fee, another split, or both."""
+
+    fee_bps: int | None = None
+    shares: tuple[Share, ...] | None = None
+
+
+def credited(postings: Iterable[Posting]) -> Lines:
+    """What parties, the platform and the carry get; where the money is does not matter here."""
+    for account, _, side, amount in postings:
+        if class_of(account) in SHOWN:
+            yield account, amount if side is Side.CREDIT else -amount
+
+
+# ---- on the chain -------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Track:
+    """A split, and what was divided by it."""
+
+    shares: Mapping[str, int] = field(default_factory=dict)
+    version: int = 0
+    total_sun: int = 0
+    is_supposed: bool = False
+
+    def close(self) -> Lines:
+        """The carry goes to the largest remainders."""
+        winners = largest_remainders(self.shares, self.total_sun) if self.shares else []
+        self.total_sun = 0
+        return [*((books.earnings(who), 1) for who in winners), (CARRY, -len(winners))]
+
+    def divide(self, net_sun: int) -> Lines:
+        divided = parts(self.shares, self.total_sun, net_sun)
+        self.total_sun += net_sun
+        kept_sun = net_sun - sum(divided.values())
+        return [*((books.earnings(who), part) for who, part in divided.items()), (CARRY, kept_sun)]
+
+
+class OnChain:
+    """Tracks as RoyaltyDistributor would have kept them."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._tracks: dict[int, _Track] = {}
+
+    def take(self, event: domain.SplitControlAccepted | domain.SplitSet | domain.PaymentPosted, inside: bool) -> Lines:
+        """What is credited under the supposed terms; before the period, nothing is supposed."""
+        track = self._tracks.setdefault(event.track_id, _Track())
+        match event:
+            case domain.SplitControlAccepted():
+                if track.version == 0 and not track.is_supposed:
+                    track.shares = {event.controller: PPM}
+                return []
+            case domain.SplitSet():
+                if track.is_supposed:
+                    return []
+                closed = track.close()
+                track.shares, track.version = {share.recipient: share.ppm for share in event.shares}, event.version
+                return closed
+            case domain.PaymentPosted():
+                return self._paid(event, track, inside)
+
+    def _paid(self, payment: domain.PaymentPosted, track: _Track, inside: bool) -> Lines:
+        fee_sun, closed = payment.fee_sun, list[tuple[str, int]]()
+        if inside and self._terms.fee_bps is not None:
+            fee_sun = payment.amount_sun * self._terms.fee_bps // BPS  # rounds down, as the contract does
+        if inside and self._terms.shares is not None and not track.is_supposed:
+            closed = list(track.close())
+            track.shares, track.is_supposed = {share.recipient: share.ppm for share in self._terms.shares}, True
+        return [*closed, (books.PLATFORM_FEE, fee_sun), *track.divide(payment.amount_sun - fee_sun)]
+
+
+# ---- off the chain ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Sold:
+    """A sale as it was divided."""
+
+    sale: domain.Sale
+    version: domain.AgreementVersionSet
+    fee_bps: int
+
+
+class OffChain:
+    """Agreements as the platform would have divided by them."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._versions: dict[tuple[str, int], domain.AgreementVersionSet] = {}
+        self._taken: dict[str, AllTaken] = {}
+        self._sold: dict[str, _Sold] = {}
+        self._left: dict[str, int] = {}
+
+    def agree(self, version: domain.AgreementVersionSet) -> None:
+        self._versions[version.agreement, version.version] = version
+
+    def take(self, event: SoldOffChain, inside: bool) -> Lines:
+        """What is credited under the supposed terms; before the period, nothing is supposed."""
+        if isinstance(event, domain.CarryGivenOut):
+            return self._given_out(event)
+        if isinstance(event, domain.SalePosted):
+            sold = self._sold[str(event.reference)] = self._supposed(event, inside)
+            return self._moved(sold, 0, sold.sale.amount)
+        sold, name = self._sold[str(event.sale)], str(event.sale)
+        before, self._left[name] = self._left.get(name, sold.sale.amount), event.left
+        return self._moved(sold, before, event.left)
+
+    def _supposed(self, event: domain.SalePosted, inside: bool) -> _Sold:
+        version, fee_bps = self._versions[event.sale.agreement, event.version], event.fee_bps
+        if inside and self._terms.fee_bps is not None:
+            fee_bps = self._terms.fee_bps
+        if inside and self._terms.shares is not None:
+            begin = datetime.min.replace(tzinfo=UTC)
+            version = domain.AgreementVersionSet(event.sale.agreement, 0, begin, self._terms.shares, ())
+        return _Sold(event.sale, version, fee_bps)
+
+    def _moved(self, sold: _Sold, before: int, after: int) -> Lines:
+        sale, version = sold.sale, sold.version
+        taken = self._taken.get(sale.agreement, {})
+        tiers, entries = divide(version, taken, sale, sold.fee_bps, before, after)
+        self._taken[sale.agreement] = with_moved(taken, version.version, sale.asset, tiers)
+        return credited(books.postings_of(sale.asset, entries))
+
+    def _given_out(self, event: domain.CarryGivenOut) -> Lines:
+        taken = self._taken.get(event.agreement, {})
+        key = (event.version, event.asset)
+        held = taken.get(key, Taken())
+        if event.tier not in held.running:
+            return []
+        version, total = self._versions[event.agreement, event.version], held.running[event.tier]
+        running = {tier: sum_ for tier, sum_ in held.running.items() if tier != event.tier}
+        self._taken[event.agreement] = {**taken, key: Taken(held.total, running)}
+        of_tier = Taken(total, {event.tier: total})
+        return [
+            line
+            for given in give_out_carry(version, event.asset, of_tier)
+            for line in credited(books.postings_of(event.asset, given.entries))
+        ]
