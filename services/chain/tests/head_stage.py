@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from chain.head.log import TYPES
+from contracts import message_class
 from contracts.head import BlockAdded, BlockRetracted, HeadChain
 from messaging.testing import eventually
 from service import Check
@@ -73,7 +73,15 @@ class Stage:
 
 async def entries(pool: asyncpg.Pool) -> list[BlockAdded | BlockRetracted]:
     rows = await pool.fetch("SELECT type, data FROM head_entries ORDER BY position")
-    return [TYPES.decode(row["type"], 1, row["data"]) for row in rows]
+    return [message_of(row["type"], row["data"]) for row in rows]
+
+
+def message_of(kind: str, data: str) -> BlockAdded | BlockRetracted:
+    """The message of an entry, read as a consumer reads it."""
+    cls = message_class(kind)
+    message = cls.model_validate_json(data, strict=True) if cls is not None else None
+    assert isinstance(message, BlockAdded | BlockRetracted), f"{kind}: expected a message of the head"
+    return message
 
 
 async def told(pool: asyncpg.Pool) -> list[str]:

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import UTC, datetime
-
 import pytest
+from head_stage import message_of
 
+from chain.decoding import Recorded
 from chain.domain import ContractEvent, UndecodedLog
-from chain.handlers import Ingested
 from chain.head.branch import Branch, Window
 from chain.head.follow import LEAST_PAUSE_SECONDS, PART_BYTES, Pace, additions, retractions
-from chain.head.log import encoded
-from contracts.head import HeadChain
+from contracts.head import BlockAdded, HeadChain
 from contracts.testing import address, hash_of, source
-from eventlog import NewEvent, uuid7
 from messaging.topics import MAX_VALUE_BYTES
 from tron.client import NodeClient
 from tron.model import Block
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def block(number: int, branch: str = "a") -> Block:
     return Block(number, hash_of(branch, number), hash_of(branch, number - 1), 0, ())
 
 
-def released(number: int, title: str) -> NewEvent:
+def released(number: int, title: str) -> Recorded:
     args = {"track_id": "1", "artist": address(1), "title": title, "artist_name": "", "content_hash": "ab" * 32}
     args |= {"max_editions": 1, "price_sun": "1", "royalty_bps": 1}
-    return NewEvent("music-nft/track/1", ContractEvent("music-nft", "TrackReleased", args, source(7, number)), NOW)
+    return "music-nft/track/1", ContractEvent("music-nft", "TrackReleased", args, source(7, number))
+
+
+def told(*logs: Recorded) -> list[BlockAdded]:
+    """The messages of block 7 with these logs, of which 3 is solidified."""
+    messages = [message_of(entry.type, entry.data) for entry in additions(block(7), logs, 3)]
+    return [message for message in messages if isinstance(message, BlockAdded)]
 
 
 def test_a_block_with_many_events_is_told_in_parts_that_fit_into_records() -> None:
-    events = [released(number, "x" * 90_000) for number in range(23)]
-    parts = list(additions(Ingested(block(7), NOW, events, 0, len(events)), 3))
+    parts = told(*(released(number, "x" * 90_000) for number in range(23)))
     assert len(parts) > 1
     assert [(one.part, one.parts) for one in parts] == [(n, len(parts)) for n in range(1, len(parts) + 1)]
     assert all(len(one.model_dump_json()) < PART_BYTES + 100_000 < MAX_VALUE_BYTES for one in parts)
@@ -47,32 +46,13 @@ def test_a_block_with_many_events_is_told_in_parts_that_fit_into_records() -> No
 
 
 def test_one_event_that_is_larger_than_a_part_has_one_of_its_own() -> None:
-    events = [released(0, ""), released(1, "\x01" * 99_000), released(2, "")]
-    parts = list(additions(Ingested(block(7), NOW, events, 0, 3), 3))
+    parts = told(released(0, ""), released(1, "\x01" * 99_000), released(2, ""))
     assert [len(one.events) for one in parts] == [1, 1, 1]
     assert max(len(one.model_dump_json()) for one in parts) < MAX_VALUE_BYTES
 
 
-async def test_between_two_messages_that_are_encoded_others_have_their_turn() -> None:
-    (part,) = additions(Ingested(block(7), NOW, [released(0, "x" * 90_000)], 0, 1), 3)
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    beside = asyncio.create_task(others())
-    rows = await encoded([(uuid7(), part, NOW)] * 20)
-    beside.cancel()
-    await asyncio.gather(beside, return_exceptions=True)
-    assert (len(rows), turns) == (20, 20)
-
-
 def test_a_block_without_public_events_is_told_empty() -> None:
-    raw = NewEvent("music-nft/undecoded", UndecodedLog("music-nft", (), "", 0, "unknown event", source(7)), NOW)
-    (only,) = additions(Ingested(block(7), NOW, [raw], 0, 1), 3)
+    (only,) = told(("music-nft/undecoded", UndecodedLog("music-nft", (), "", 0, "unknown event", source(7))))
     assert (only.number, only.hash, only.parent) == (7, block(7).hash, block(7).parent_hash)
     assert (only.part, only.parts, only.events) == (1, 1, ())
 

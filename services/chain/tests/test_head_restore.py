@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from head_stage import PATIENCE, Stage, caught_up, entries, replayed
 from chain.domain import EVENTS
 from chain.head import HeadFollower, HeadLog, install_sql, read_back
 from chain.head.branch import Window
-from chain.head.log import HeadMoved, Told
+from chain.head.log import Entry, HeadMoved, Told
 from chain.publish import HEAD, publish_head
 from contracts.head import BlockAdded, BlockRetracted
 from eventlog import EventLog, EventTypes
@@ -132,7 +133,7 @@ async def test_an_append_behind_another_entry_than_the_last_is_refused_though_it
 ) -> None:
     await tables.execute(install_sql())
     head, nothing = HeadLog(log), Window(0, (), -1)
-    gone = BlockRetracted(number=7, hash="ab" * 32)
+    gone = Entry.of(BlockRetracted(number=7, hash="ab" * 32), datetime.now(UTC))
     first = Told(*await head.append(Told(0, None, nothing), [gone]), nothing)
     for stale in (Told(0, None, nothing), Told(1, uuid4(), nothing), Told(1, None, nothing), Told(2, uuid4(), nothing)):
         with pytest.raises(HeadMoved, match="to be the last"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -35,8 +36,20 @@ _OTHERS = ("content-type", "traceparent")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A message of which only the JSON is at hand: it becomes the body as it is."""
+
+    type: str
+    body: str
+
+
 def encode(
-    message: Message, recorded: RecordedEvent, service: str, log_id: UUID, onward: tracing.Onward = tracing.UNCHANGED
+    message: Message | Encoded,
+    recorded: RecordedEvent,
+    service: str,
+    log_id: UUID,
+    onward: tracing.Onward = tracing.UNCHANGED,
 ) -> tuple[bytes, bytes, list[tuple[str, bytes | None]]]:
     """Returns key, value and headers of the record that publishes `message` on behalf of a recorded event.
 
@@ -55,7 +68,8 @@ def encode(
     came = recorded.metadata.traceparent if '"traceparent"' in recorded.metadata_json else None
     if (traceparent := onward(came)) is not None:
         headers.append(("traceparent", traceparent.encode()))
-    return key, message.model_dump_json().encode(), headers
+    body = message.body if isinstance(message, Encoded) else message.model_dump_json()
+    return key, body.encode(), headers
 
 
 @lru_cache(maxsize=1_024)

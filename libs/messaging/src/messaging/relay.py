@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanKind
 from contracts import Message
 from eventlog import RecordedEvent, decode_all, tracing
 from messaging import cloudevents, metrics, stored, topics
+from messaging.cloudevents import Encoded
 from messaging.connection import Kafka
 from messaging.errors import LogBehindTopics, is_transient
 from messaging.leader import Leadership, first_to_end, leadership, while_leading
@@ -47,7 +48,7 @@ class Publication:
     """A public message and the topic it goes to; its key is the stream of the event it was made of."""
 
     topic: str
-    message: Message
+    message: Message | Encoded
 
 
 class Feed(Protocol):

@@ -83,6 +83,12 @@ class Translator:
         )
         return self._contracts[found.log.address].read(found.log, source)
 
+    def logs(self, block: Block, infos: Sequence[TransactionInfo]) -> Iterator[Recorded]:
+        """The events of the logs of a block alone, each with its stream."""
+        time = time_of(block)
+        for transaction, info in zip(block.transactions, infos if block.number else (), strict=bool(block.number)):
+            yield from self._logs(block, time, transaction, info)
+
     def block(self, block: Block, infos: Sequence[TransactionInfo]) -> Ingested:
         """The events of a block, in the order of its transactions: each transaction, then its logs.
 
@@ -101,7 +107,7 @@ class Translator:
 
     def _each(self, block: Block, infos: Sequence[TransactionInfo]) -> Iterator[_Part]:
         """What each transaction comes to."""
-        time = _time(block)
+        time = time_of(block)
         receipts: Iterable[TransactionInfo | None] = infos if block.number else [None] * len(block.transactions)
         for index, (transaction, info) in enumerate(zip(block.transactions, receipts, strict=True)):
             metadata = Metadata(causation_id=transaction.tx_id)
@@ -109,15 +115,18 @@ class Translator:
             recorded = self._transactions == "all" or bool(self._transactions and self._touches(transaction, info))
             if recorded:
                 events += self._transaction(block, time, index, transaction, info, metadata)
-            logs = 0
-            for log in info.logs if info is not None else ():
-                if (contract := self._contracts.get(log.address)) is not None:
-                    source = _source(block, time, transaction, log)
-                    stream, event = contract.read(log, source)
-                    event_id = derived_id(f"{block.hash}/{log.index_in_block}", time)
-                    events.append(NewEvent(stream, event, time, event_id, metadata))
-                    logs += 1
-            yield events, recorded, logs
+            before = len(events)
+            for stream, event in self._logs(block, time, transaction, info):
+                event_id = derived_id(f"{block.hash}/{event.source.log_index}", time)
+                events.append(NewEvent(stream, event, time, event_id, metadata))
+            yield events, recorded, len(events) - before
+
+    def _logs(
+        self, block: Block, time: datetime, transaction: Transaction, info: TransactionInfo | None
+    ) -> Iterator[Recorded]:
+        for log in info.logs if info is not None else ():
+            if (contract := self._contracts.get(log.address)) is not None:
+                yield contract.read(log, _source(block, time, transaction, log))
 
     def _touches(self, transaction: Transaction, info: TransactionInfo | None) -> bool:
         watched = self._contracts
@@ -175,10 +184,11 @@ class Translator:
 def _ingested(block: Block, parts: Sequence[_Part]) -> Ingested:
     events = [event for part, _, _ in parts for event in part]
     recorded, logs = sum(recorded for _, recorded, _ in parts), sum(logs for _, _, logs in parts)
-    return Ingested(block, _time(block), events, recorded, logs)
+    return Ingested(block, time_of(block), events, recorded, logs)
 
 
-def _time(block: Block) -> datetime:
+def time_of(block: Block) -> datetime:
+    """When a block was made, by its producer."""
     return _EPOCH + timedelta(milliseconds=block.time_ms)
 
 

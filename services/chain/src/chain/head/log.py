@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid5
 
 import asyncpg
@@ -21,6 +21,7 @@ import asyncpg
 from chain.head.branch import WINDOW_BLOCKS, Window
 from contracts.head import BlockAdded, BlockRetracted
 from eventlog import EventLog, EventTypes, RecordedEvent, uuid7
+from messaging.cloudevents import Encoded
 
 STREAM = "head"
 """The key of all records."""
@@ -30,14 +31,15 @@ KEPT_DAYS = 7
 KEPT_ENTRIES = 1_000
 """Never deleted, however old: the window is read from them after any outage."""
 READ_BACK = 500
-TYPES = EventTypes({"BlockAdded.v1": BlockAdded, "BlockRetracted.v1": BlockRetracted})
+UNREAD = EventTypes({})
+"""Of the entries' classes none is needed: what an entry says is published as it is stored."""
 
 _APPEND = """
     WITH added AS (
         INSERT INTO head_entries
             (position, event_id, type, number, hash, data, part, solidified, occurred_at)
         SELECT $1 + nth, event_id, type, number, hash, data, part, solidified, occurred_at
-        FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::jsonb[], $7::int[], $8::bigint[],
+        FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::int[], $8::bigint[],
                     $9::timestamptz[]) WITH ORDINALITY
              AS entry(event_id, type, number, hash, data, part, solidified, occurred_at, nth)
         WHERE $1 = (SELECT coalesce(max(position), 0) FROM head_entries)
@@ -46,12 +48,28 @@ _APPEND = """
     SELECT max(position) FROM added"""
 _PUT_BACK = """
     INSERT INTO head_entries (event_id, type, number, hash, data, part, solidified, occurred_at, position)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::jsonb[], $6::int[], $7::bigint[],
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::int[], $7::bigint[],
                          $8::timestamptz[], $9::bigint[])"""
 _COLUMNS = "position, event_id, type, data, occurred_at, recorded_at"
 
 
-Entry = BlockAdded | BlockRetracted
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message of the topic as JSON, and what the log must know of it; of an added block also the last two."""
+
+    type: str
+    number: int
+    hash: str
+    data: str
+    occurred_at: datetime
+    part: int | None = None
+    solidified: int | None = None
+
+    @classmethod
+    def of(cls, message: BlockAdded | BlockRetracted, at: datetime) -> Self:
+        """A message that happened at some time."""
+        of_block = (message.part, message.solidified) if isinstance(message, BlockAdded) else ()
+        return cls(message.type, message.number, message.hash, message.model_dump_json(), at, *of_block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +78,7 @@ class Published:
 
     position: int
     event_id: UUID
-    message: Entry
-    occurred_at: datetime
+    entry: Entry
 
 
 class HeadMoved(Exception):
@@ -116,9 +133,9 @@ class HeadLog:
         newest = Window(min(hashes, default=0), tuple(hashes[number] for number in sorted(hashes)), solidified)
         return Told(last, last_id, newest)
 
-    async def append(self, told: Told, messages: Sequence[Entry]) -> tuple[int, UUID]:
-        """Appends messages behind what was told, all or none; returns position and id of the last. Raises HeadMoved."""
-        rows = await encoded([(uuid7(), message, _happened(message)) for message in messages])
+    async def append(self, told: Told, entries: Sequence[Entry]) -> tuple[int, UUID]:
+        """Appends entries behind what was told, all or none; returns position and id of the last. Raises HeadMoved."""
+        rows = [_row(uuid7(), entry) for entry in entries]
         try:
             last = await self.pool.fetchval(_APPEND, told.position, *zip(*rows, strict=True), told.event_id)
         except asyncpg.UniqueViolationError as error:
@@ -143,7 +160,7 @@ class HeadLog:
                     await conn.execute(
                         "DELETE FROM head_entries WHERE position >= $1", first if kept == first - 1 else 0
                     )  # with a gap between, what is below would not link
-                rows = await encoded([(entry.event_id, entry.message, entry.occurred_at) for entry in entries])
+                rows = [_row(one.event_id, one.entry) for one in entries]
                 await conn.execute(_PUT_BACK, *zip(*rows, strict=True), [entry.position for entry in entries])
 
     async def forget(self, published: int, solidified: int, days: int = KEPT_DAYS) -> int:
@@ -183,10 +200,7 @@ class HeadLog:
             upto,
             limit,
         )
-        return [
-            RecordedEvent(position, STREAM, position, event_id, kind, 1, data, "{}", occurred, recorded, types=TYPES)
-            for position, event_id, kind, data, occurred, recorded in rows
-        ]
+        return [_recorded(*row) for row in rows]
 
     async def waiting_seconds(self, after: int, upto: int) -> float:
         """Seconds since the first entry with after < position <= upto was recorded; 0 when there is none."""
@@ -212,23 +226,15 @@ class HeadLog:
         return int(await self.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries"))
 
 
-async def encoded(entries: Sequence[tuple[UUID, Entry, datetime]]) -> list[tuple[Any, ...]]:
-    """Of each entry its id, type, number, hash, data; of an added block part and solidified height; its time."""
-    rows = []
-    for event_id, message, occurred_at in entries:
-        ((name, _, data),) = TYPES.encode_all([message])
-        rows.append((event_id, name, message.number, message.hash, data, *_of_block(message), occurred_at))
-        await asyncio.sleep(0)  # a message is some milliseconds of work; others want their turn
-    return rows
+def _row(event_id: UUID, one: Entry) -> tuple[Any, ...]:
+    return event_id, one.type, one.number, one.hash, one.data, one.part, one.solidified, one.occurred_at
 
 
-def _of_block(message: Entry) -> tuple[int | None, int | None]:
-    return (message.part, message.solidified) if isinstance(message, BlockAdded) else (None, None)
-
-
-def _happened(message: Entry) -> datetime:
-    """A block's own time; a retraction happens when it is told."""
-    return message.time if isinstance(message, BlockAdded) else datetime.now(UTC)
+def _recorded(position: int, event_id: UUID, kind: str, data: str, occurred: datetime, at: datetime) -> RecordedEvent:
+    """An entry as an event, which is the message itself."""
+    event = RecordedEvent(position, STREAM, position, event_id, kind, 1, data, "{}", occurred, at, types=UNREAD)
+    event.event = Encoded(kind, data)
+    return event
 
 
 def _expected(told: Told) -> str:

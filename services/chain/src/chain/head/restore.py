@@ -13,7 +13,7 @@ from uuid import UUID
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from chain.head.log import HeadLog, Published
+from chain.head.log import Entry, HeadLog, Published
 from contracts.head import BlockAdded, BlockRetracted
 from messaging import LogBehindTopics, cloudevents
 from messaging.connection import Kafka
@@ -75,4 +75,4 @@ def _published(record: ConsumerRecord[bytes, bytes]) -> Published:
     message, position, occurred_at = received.message, received.position, received.time
     if not isinstance(message, BlockAdded | BlockRetracted) or position is None or occurred_at is None:
         raise TypeError(f"{record.topic}@{record.offset}: expected an entry of the head log, got {message.type}")
-    return Published(position, UUID(received.id), message, occurred_at)
+    return Published(position, UUID(received.id), Entry.of(message, occurred_at))

@@ -7,7 +7,9 @@ CREATE TABLE head_entries (
     hash text NOT NULL,
     part int,             -- of an added block; these two are in data, too, which may be large
     solidified bigint,
-    data jsonb NOT NULL,
+    data text NOT NULL,   -- the message as JSON: written once, published as it is
     occurred_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+-- Kept for days and read once: compressing it would cost more than all else that is done with it.
+ALTER TABLE head_entries ALTER data SET STORAGE EXTERNAL;
