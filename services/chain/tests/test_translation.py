@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,16 +12,19 @@ from chain import domain
 from chain.decoding import ARTIFACTS, MAX_DECODED_BYTES, MAX_RAW_DIGITS, public_message
 from chain.domain import ContractEvent, TransactionSolidified, UndecodedLog
 from chain.handlers import Translator
-from chain.publish import TOPICS
-from contracts import message_types
+from chain.publish import TOPICS, publish
+from contracts import Message, message_class, message_types
 from contracts.testing import address, hash_of
-from eventlog import MAX_EVENT_BYTES, EventTypes
+from eventlog import MAX_EVENT_BYTES, EventTypes, NewEvent, RecordedEvent
+from messaging.cloudevents import Encoded
 from tron.abi import Event
 from tron.contract import artifact
 from tron.model import Block, InternalTransfer, Log, Transaction, TransactionInfo
 
 AT = {name: address(100 + number) for number, name in enumerate(domain.CONTRACTS)}
 TYPES = EventTypes(domain.EVENTS)
+UNREAD = EventTypes({})
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def event_of(contract: str, name: str) -> Event:
@@ -62,11 +66,24 @@ def test_every_event_of_every_contract_has_a_stream_and_those_with_a_message_fit
             assert "{" not in new.stream
             if (message := public_message(new.event)) is not None:
                 with_message.add(message.type)
+                assert published(new) == message
                 assert not new.stream.endswith("/admin")
     of_contracts = tuple(f"chain.{contract}." for contract in ARTIFACTS)
     assert with_message == {name for name in message_types() if name.startswith(of_contracts)}
-    published = {name.rsplit(".", 2)[0] for name in with_message}
-    assert {topic.name for topic in TOPICS} == published | {"chain.operations", "chain.events", "chain.blocks"}
+    topics = {name.rsplit(".", 2)[0] for name in with_message}
+    assert {topic.name for topic in TOPICS} == topics | {"chain.operations", "chain.events", "chain.blocks"}
+
+
+def published(new: NewEvent) -> Message:
+    """The message of an event of the five contracts as its consumers read it; the relay had no need to decode it."""
+    name, version, data = TYPES.encode(new.event)
+    told = publish(RecordedEvent(1, new.stream, 1, new.event_id, name, version, data, "{}", NOW, NOW, types=UNREAD))
+    assert told is not None
+    assert isinstance(told.message, Encoded)
+    cls = message_class(told.message.type)
+    assert cls is not None
+    assert told.topic == cls.topic
+    return cls.model_validate_json(told.message.body, strict=True)
 
 
 def encoded(types: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -80,7 +80,8 @@ class Relay:
 
     `publish` maps an event of one's own to what the world is told, or to None; it must be pure, because after a crash
     it is asked again. The topics it `publishes` to are created or verified first. With `copy` every stored event also
-    goes verbatim to `<service>.log`, in the same transaction; with `seals` those of the log are published, too.
+    goes verbatim to `<service>.log`, in the same transaction; with `seals` those of the log are published, too. Events
+    of the types `as_stored` are not decoded beforehand: `publish` tells nothing of them, or reads their JSON itself.
 
     A feed that can be brought up to date from what it has published says how, by `catch_up`: it is called when Kafka
     knows events that the feed does not, and raises LogBehindTopics when it can't. Nobody publishes meanwhile.
@@ -102,6 +103,7 @@ class Relay:
         publishes: Sequence[TopicSpec] = (),
         copy: bool = True,
         seals: bool = True,
+        as_stored: Collection[str] = (),
         max_events: int = MAX_EVENTS,
         catch_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -114,6 +116,7 @@ class Relay:
         self._publish = publish
         self._copy = copy
         self._seals = seals
+        self._as_stored = frozenset(as_stored)
         self._max_events = max_events
         self._catch_up = catch_up
         self._progress_topic = topics.progress_topic(service).name
@@ -269,7 +272,7 @@ class Relay:
         """Adds a batch of events and the position reached to the open transaction; returns their size in bytes."""
         size = 0
         for portion in _portions(events):
-            decode_all(portion)
+            decode_all(event for event in portion if event.type not in self._as_stored)
             for event in portion:
                 if (publication := self._publish(event)) is not None:
                     key, value, headers = cloudevents.encode(publication.message, event, self._service, log_id, onward)

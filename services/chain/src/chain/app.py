@@ -61,7 +61,15 @@ def create(settings: ChainSettings) -> Service:
     runner = Runner(pool, log, watermark, projections.ALL)
     kafka = settings.kafka_options()
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=(*publish.TOPICS, COMMANDS))
+    relay = Relay(
+        log,
+        watermark,
+        kafka,
+        settings.name,
+        publish.publish,
+        publishes=(*publish.TOPICS, COMMANDS),
+        as_stored=publish.AS_STORED,
+    )
 
     # The newest blocks, provisionally: a log of their own, since this one can take nothing back.
     head_log = HeadLog(log)
