@@ -17,7 +17,7 @@ import pytest
 
 from chain import fetch
 from chain.fetch import Fetcher
-from chain.ingest import Ingester, SolidifiedFork, WatchConflict
+from chain.ingest import Ingester, WatchConflict
 from eventlog import EventLog
 from messaging.testing import eventually, running
 from tron.address import hex41, normalise
@@ -360,17 +360,6 @@ async def test_a_node_that_lags_behind_the_log_is_waited_for(
             await mine(town.url, 4)
             proxy.bend = lambda path, body, answer: answer
             await caught_up(subject, town)
-    await assert_complete(log.pool, town)
-
-
-async def test_a_node_of_another_chain_stops_the_ingester(town: Any, log: EventLog, nodes: Nodes, devnet: Any) -> None:
-    async with running(subject := ingester(log, nodes, town)):
-        await caught_up(subject, town)
-    last = (await subject.cursor()).next
-    await mine(devnet.url, last + 30)
-    async with Nodes([Provider("node", devnet.url)]) as other:
-        with pytest.raises(SolidifiedFork, match=f"block {last - 1}: the log has"):
-            await ingester(log, other, town).run()
     await assert_complete(log.pool, town)
 
 

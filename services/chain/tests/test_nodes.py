@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
-from chain import fetch, metrics
+from chain import fetch, ingest, metrics
 from chain.fetch import Fetcher, Heights, nodes_check
+from chain.ingest import Ingester
 from chain.settings import ChainSettings
+from eventlog import EventLog
+from messaging.testing import eventually, running
 from tron import providers
 from tron.errors import NodeDisagrees, NodeError
 from tron.providers import Nodes, Provider
@@ -150,3 +154,34 @@ async def test_nodes_that_all_disagree_with_the_log_are_not_read_any_further(tow
     fetcher = Fetcher(nodes)
     with pytest.raises(NodeDisagrees, match=f"block 3 is .* there, {'0' * 15}3{'ab' * 24} is proven"):
         await fetcher.hold(3, "0" * 15 + "3" + "ab" * 24)
+
+
+async def test_while_all_nodes_are_of_another_chain_nothing_is_recorded_and_the_service_says_why(
+    town: Any, log: EventLog, nodes: Nodes, devnet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "RETRY", replace(fetch.RETRY, attempts=2, first=0.01))
+    monkeypatch.setattr(ingest, "STALLED_SECONDS", 0.0)
+
+    def ingester(nodes: Nodes) -> Ingester:
+        return Ingester(log, Fetcher(nodes), town.contracts, poll_seconds=0.05)
+
+    async def reached(block: int) -> bool:
+        return (await subject.cursor()).next > block
+
+    async with running(subject := ingester(nodes)):
+        await eventually(lambda: reached(10), within=60)
+    cursor = await subject.cursor()
+    async with httpx.AsyncClient(timeout=30) as client:
+        (await client.post(f"{devnet.url}/devnet/mine", json={"blocks": cursor.next + 30})).raise_for_status()
+    async with Nodes([Provider("node", devnet.url)]) as other, running(stray := ingester(other)):
+
+        async def stalls() -> bool:
+            return stray.stalled_seconds() > 0
+
+        await eventually(stalls, within=60)
+        with pytest.raises(RuntimeError, match=f"block {cursor.next - 1} as .*: one of the two is of another chain"):
+            await stray.check().probe()
+    assert await subject.cursor() == cursor
+    town.mine(1)
+    async with running(subject := ingester(nodes)):  # the right node again
+        await eventually(lambda: reached(cursor.next), within=60)

@@ -33,10 +33,6 @@ STALLED_SECONDS = 30.0
 log = get_logger("chain.ingest")
 
 
-class SolidifiedFork(Exception):
-    """The node's chain is another than the one in the log. Solidified blocks never change: somebody must look."""
-
-
 class WatchConflict(Exception):
     """The settings contradict what the log was begun with; only another log can give what they ask for."""
 
@@ -60,8 +56,9 @@ class Ingester:
 
     `contracts` (name -> address) are watched in addition to those that the log was begun with, and so are the
     transactions that `accounts` sign. Any number of instances may run: one leads, the others stand by. The node may
-    lag, fail and lie: it is asked again, with growing pauses, and nothing is recorded that isn't proven. Raises
-    SolidifiedFork and WatchConflict, which need a person.
+    lag, fail and lie: it is asked again, with growing pauses, and nothing is recorded that isn't proven. Where every
+    node has another chain than the log, nothing more is recorded and the service is not ready, until a person has
+    looked: solidified blocks never change. Raises WatchConflict, which needs a person, too.
     """
 
     name = "ingester"
@@ -128,7 +125,8 @@ class Ingester:
                 self._failures += 1
                 self._stalled_at, self._problem = self._stalled_at or monotonic(), str(error)
                 pause = back_off(self._failures, 0.25, LONGEST_PAUSE_SECONDS)
-                log.warning("no usable answer from the node", reason=str(error), next_try_seconds=round(pause, 1))
+                say = log.critical if isinstance(error, NodeDisagrees) else log.warning
+                say("no usable answer from the node", reason=str(error), next_try_seconds=round(pause, 1))
                 await asyncio.sleep(pause)
                 cursor = None  # what was appended before the failure has moved it
 
@@ -211,10 +209,9 @@ class Ingester:
         try:
             await self._fetcher.hold(cursor.next - 1, cursor.last_hash)
         except NodeDisagrees as error:
-            raise SolidifiedFork(
-                f"block {cursor.next - 1}: the log has {cursor.last_hash}, solidified; no node agrees ({error}): "
-                "one of the two is of another chain"
-            ) from error
+            problem = f"the log has block {cursor.next - 1} as {cursor.last_hash}, solidified; no node agrees"
+            ours = f"{problem} ({error.problem}): one of the two is of another chain"
+            raise NodeDisagrees(error.node, error.path, ours) from error
 
     # ---- on from there --------------------------------------------------------------------------------------------
 
