@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
 import devnet
 from annals.cli import app
 from annals.deployment import NAMES, NETWORKS
-from local_stack import devnet as devnet_server
 from local_stack.process import blocking
+from local_stack.testing import running_devnet
 from tron.client import NodeClient
 from tron.keys import Key
 from tron.signers import seal_keystore
@@ -36,12 +35,8 @@ daily_limit_dcmx = "0.5"
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A devnet with a block every 0.1 s."""
-    process, url = blocking(devnet_server.start(tmp_path_factory.mktemp("devnet")))
-    try:
-        httpx.post(f"{url}/devnet/block-time", json={"seconds": 0.1}).raise_for_status()
-        yield url
-    finally:
-        blocking(process.stop())
+    with running_devnet(tmp_path_factory.mktemp("devnet"), "--block-time", "0.1") as running:
+        yield running.url
 
 
 @pytest.fixture

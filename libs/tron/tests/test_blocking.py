@@ -6,11 +6,9 @@ import inspect
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 
-from local_stack import devnet as devnet_server
-from local_stack.process import blocking
+from local_stack.testing import running_devnet
 from tron.blocking import BlockingSender
 from tron.contracts import DCMXToken
 from tron.errors import CallReverted, NodeUnavailable, TransactionFailed
@@ -23,12 +21,8 @@ FEE_LIMIT = 100_000_000
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Key]]]:
     """A devnet with a block every 0.1 s, and its rich keys."""
-    process, url = blocking(devnet_server.start(tmp_path_factory.mktemp("devnet")))
-    try:
-        httpx.post(f"{url}/devnet/block-time", json={"seconds": 0.1}).raise_for_status()
-        yield url, [Key.from_hex(account["private_key"]) for account in httpx.get(f"{url}/devnet/accounts").json()]
-    finally:
-        blocking(process.stop())
+    with running_devnet(tmp_path_factory.mktemp("devnet"), "--block-time", "0.1") as devnet:
+        yield devnet.url, [Key.from_hex(one) for one in devnet.private_keys()]
 
 
 def test_a_contract_is_created_read_run_dry_and_called_without_asyncio(chain: tuple[str, list[Key]]) -> None:

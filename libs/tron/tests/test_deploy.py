@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local_stack import devnet as devnet_server
 from local_stack.process import blocking
+from local_stack.testing import Devnet, running_devnet
 from tron.address import ZERO
 from tron.client import NodeClient
 from tron.contract import artifact
@@ -39,20 +39,21 @@ STEPS = 14
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """A devnet with a block every 0.05 s."""
-    process, url = blocking(devnet_server.start(tmp_path_factory.mktemp("devnet")))
-    try:
-        httpx.post(f"{url}/devnet/block-time", json={"seconds": 0.05}).raise_for_status()
-        yield url
-    finally:
-        blocking(process.stop())
+    with running_devnet(tmp_path_factory.mktemp("devnet"), "--block-time", "0.05") as devnet:
+        yield devnet
 
 
 @pytest.fixture(scope="module")
-def keys(url: str) -> Iterator[Key]:
+def url(network: Devnet) -> str:
+    return network.url
+
+
+@pytest.fixture(scope="module")
+def keys(network: Devnet) -> Iterator[Key]:
     """Rich accounts, one for each test: what an account has sent is then what the test has sent."""
-    return iter([Key.from_hex(account["private_key"]) for account in httpx.get(f"{url}/devnet/accounts").json()])
+    return iter([Key.from_hex(one) for one in network.private_keys()])
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from local_stack import devnet as devnet_server
 from local_stack.process import blocking
+from local_stack.testing import running_devnet
 from tron.abi import Decoded
 from tron.claims import authorise_claim, claim_digest
 from tron.client import NodeClient
@@ -47,15 +45,9 @@ class Chain:
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A devnet with a block every 0.2 s and the five contracts on it."""
-    folder: Path = tmp_path_factory.mktemp("devnet")
-    process, url = blocking(devnet_server.start(folder))
-    try:
-        httpx.post(f"{url}/devnet/block-time", json={"seconds": 0.2}).raise_for_status()
-        accounts = httpx.get(f"{url}/devnet/accounts").json()
-        keys = [Key.from_hex(account["private_key"]) for account in accounts]
-        yield Chain(url, keys, blocking(_deploy(url, keys)))
-    finally:
-        blocking(process.stop())
+    with running_devnet(tmp_path_factory.mktemp("devnet"), "--block-time", "0.2") as devnet:
+        keys = [Key.from_hex(one) for one in devnet.private_keys()]
+        yield Chain(devnet.url, keys, blocking(_deploy(devnet.url, keys)))
 
 
 async def _deploy(url: str, keys: list[Key]) -> Deployment:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 
-import httpx
 import pytest
 
-from local_stack import devnet as devnet_server
 from local_stack.process import blocking
+from local_stack.testing import running_devnet
 from tron.abi import Decoded
 from tron.client import NodeClient
 from tron.contract import Call
@@ -49,13 +48,9 @@ class Chain:
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    process, url = blocking(devnet_server.start(tmp_path_factory.mktemp("devnet")))
-    try:
-        httpx.post(f"{url}/devnet/block-time", json={"seconds": 0.2}).raise_for_status()
-        keys = [Key.from_hex(account["private_key"]) for account in httpx.get(f"{url}/devnet/accounts").json()]
-        yield Chain(url, keys, blocking(_deploy(url, keys[0])))
-    finally:
-        blocking(process.stop())
+    with running_devnet(tmp_path_factory.mktemp("devnet"), "--block-time", "0.2") as devnet:
+        keys = [Key.from_hex(one) for one in devnet.private_keys()]
+        yield Chain(devnet.url, keys, blocking(_deploy(devnet.url, keys[0])))
 
 
 async def _deploy(url: str, admin: Key) -> Deployment:

@@ -21,8 +21,8 @@ from chain import domain
 from chain.app import create
 from chain.decoding import ARTIFACTS
 from eventlog import EventLog, EventTypes, Watermark
-from local_stack import devnet as devnet_server
 from local_stack.process import blocking
+from local_stack.testing import Devnet, running_devnet
 from messaging.testing import delete_topics
 from service.testing import Running, serving
 from tron.claims import authorise_claim
@@ -56,8 +56,7 @@ class Town:
     @property
     def contracts(self) -> dict[str, str]:
         """The setting CHAIN_CONTRACTS."""
-        names = {compiled: name for name, compiled in ARTIFACTS.items()}
-        return {names[contract.NAME]: contract.address for contract in self.at.contracts()}
+        return contracts_of(self.at)
 
     def mine(self, blocks: int) -> None:
         httpx.post(f"{self.url}/devnet/mine", json={"blocks": blocks}, timeout=30).raise_for_status()
@@ -67,16 +66,21 @@ class Town:
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """Tests may add to it, but not count on what the others added."""
     folder: Path = tmp_path_factory.mktemp("devnet")
-    process, url = blocking(devnet_server.start(folder, options=["--block-time", "0.2", "--solid-distance", "3"]))
-    try:
-        accounts = httpx.get(f"{url}/devnet/accounts", timeout=30).json()
-        keys = [Key.from_hex(account["private_key"]) for account in accounts]
-        town = blocking(_history(url, keys))
-        httpx.post(f"{url}/devnet/block-time", json={"seconds": None}, timeout=30).raise_for_status()
+    with running_devnet(folder, "--block-time", "0.2", "--solid-distance", "3") as devnet:
+        town = blocking(_history(devnet.url, _keys(devnet)))
+        httpx.post(f"{town.url}/devnet/block-time", json={"seconds": None}, timeout=30).raise_for_status()
         town.mine(5)
         yield town
-    finally:
-        blocking(process.stop())
+
+
+def contracts_of(at: Deployment) -> dict[str, str]:
+    """The setting CHAIN_CONTRACTS."""
+    names = {compiled: name for name, compiled in ARTIFACTS.items()}
+    return {names[contract.NAME]: contract.address for contract in at.contracts()}
+
+
+def _keys(devnet: Devnet) -> list[Key]:
+    return [Key.from_hex(one) for one in devnet.private_keys()]
 
 
 async def _history(url: str, keys: list[Key]) -> Town:
@@ -306,13 +310,8 @@ async def proxy(town: Town) -> AsyncIterator[Proxy]:
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
     """A chain of fast blocks on which five keys have TRX and tokens to pay with."""
     folder: Path = tmp_path_factory.mktemp("bank")
-    process, url = blocking(devnet_server.start(folder, options=["--block-time", "0.1", "--solid-distance", "12"]))
-    try:
-        accounts = httpx.get(f"{url}/devnet/accounts", timeout=30).json()
-        keys = [Key.from_hex(account["private_key"]) for account in accounts]
-        yield blocking(_opened(url, keys))
-    finally:
-        blocking(process.stop())
+    with running_devnet(folder, "--block-time", "0.1", "--solid-distance", "12") as devnet:
+        yield blocking(_opened(devnet.url, _keys(devnet)))
 
 
 async def _opened(url: str, keys: list[Key]) -> Bank:
@@ -322,8 +321,7 @@ async def _opened(url: str, keys: list[Key]) -> Bank:
         sender, token = Sender(client), DCMXToken(at.token)
         sent = [await sender.send(token.transfer(key.address, 1_000 * TOKEN), admin) for key in payers.values()]
         await sender.results(sent)
-    names = {compiled: name for name, compiled in ARTIFACTS.items()}
-    return Bank(url, payers, {names[contract.NAME]: contract.address for contract in at.contracts()})
+    return Bank(url, payers, contracts_of(at))
 
 
 @pytest.fixture
@@ -336,21 +334,16 @@ async def chain(town: Town, database: str, kafka: str) -> AsyncIterator[Running]
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str], list[Key]]]:
-    folder = tmp_path_factory.mktemp("head")
-    options = ["--block-time", "0.05", "--solid-distance", "20"]
-    process, url = blocking(devnet_server.start(folder, options=options))
-    try:
-        keys = [Key.from_hex(one["private_key"]) for one in httpx.get(f"{url}/devnet/accounts").json()]
+    folder: Path = tmp_path_factory.mktemp("head")
+    with running_devnet(folder, "--block-time", "0.05", "--solid-distance", "20") as devnet:
+        keys = _keys(devnet)
 
         async def deployed() -> dict[str, str]:
-            async with NodeClient(url) as node:
+            async with NodeClient(devnet.url) as node:
                 at = await deploy(node, keys[0], Plan(artists=[keys[1].address], verifier=keys[2].address, pools={}))
-            names = {compiled: name for name, compiled in ARTIFACTS.items()}
-            return {names[contract.NAME]: contract.address for contract in at.contracts()}
+            return contracts_of(at)
 
-        yield url, blocking(deployed()), keys
-    finally:
-        blocking(process.stop())
+        yield devnet.url, blocking(deployed()), keys
 
 
 @pytest.fixture

@@ -5,10 +5,13 @@ async def test_relays(database: str, kafka: str, create_topic: CreateTopic) -> N
 """
 
 import asyncio
+import json
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Iterator
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +51,21 @@ class Devnet:
     """A running devnet: /wallet, /walletsolidity, /jsonrpc and /devnet below one address."""
 
     url: str
+
+    def private_keys(self) -> list[str]:
+        """Those of the accounts that are rich from the first block on, in hex."""
+        with urllib.request.urlopen(f"{self.url}/devnet/accounts", timeout=30) as answer:  # noqa: S310 - our own server
+            return [account["private_key"] for account in json.load(answer)]
+
+
+@contextmanager
+def running_devnet(folder: Path, *options: str, hold: Iterable[int] = ()) -> Iterator[Devnet]:
+    """A local TRON network with a chain of its own, as a process; `options` are those of `python -m devnet`."""
+    process, url = blocking(devnet_server.start(folder, options=options, hold=hold))
+    try:
+        yield Devnet(url)
+    finally:
+        blocking(process.stop())
 
 
 @pytest.fixture(scope="session")
@@ -149,9 +167,8 @@ def devnet(request: pytest.FixtureRequest, _server_folder: tuple[Path, int]) -> 
     """
     folder, lock = _server_folder
     marker = request.node.get_closest_marker("devnet")
-    process, url = blocking(devnet_server.start(folder, options=marker.args if marker else (), hold=(lock,)))
-    yield Devnet(url)
-    blocking(process.stop())
+    with running_devnet(folder, *(marker.args if marker else ()), hold=(lock,)) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
