@@ -107,6 +107,8 @@ class Asked:
     told: bool = False
     booked: bool = False
     released: bool = False
+    failed: bool = False  # its last transaction, as was told
+    attempt: int = 0
 
     @property
     def user(self) -> str | None:
@@ -116,7 +118,7 @@ class Asked:
 class Seen:
     """What has come up in all runs together."""
 
-    steps = paid = released = 0
+    steps = paid = released = repeated = 0
     refusals: ClassVar[Counter[str]] = Counter()
     reviews: ClassVar[Counter[str]] = Counter()
 
@@ -278,13 +280,26 @@ class Claims(RuleBasedStateMachine):
         claim = self._one(data)
         if not claim.signed or (claim.paid_at is None and not failed):
             return  # a transaction is done only if the vault has paid; it fails, too, when somebody else was quicker
-        claim_id = claim.command.claim_id
+        claim_id, attempt = claim.command.claim_id, claim.attempt
         fact: domain.PaymentDone | domain.PaymentFailed = (
-            domain.PaymentFailed(claim_id, "execution", "reverted", hash_of(1))
+            domain.PaymentFailed(claim_id, "execution", "reverted", hash_of(1), attempt)
             if failed
-            else domain.PaymentDone(claim_id, hash_of(1), 7)
+            else domain.PaymentDone(claim_id, hash_of(1), 7, attempt)
         )
+        claim.failed = failed
         self.log.execute(Intent(claiming.claim_stream(claim_id), domain.claim, fact, self.now))
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data())
+    def an_officer_has_it_tried_again(self, data: st.DataObject) -> None:
+        failed = [claim for claim in self.asked.values() if claim.failed]
+        claim = data.draw(st.sampled_from(failed or list(self.asked.values())))
+        stream = claiming.claim_stream(claim.command.claim_id)
+        events, code = self._decide(Intent(stream, domain.claim, domain.RepeatPayment(self.now), self.now))
+        if claim.paid_at is None and self.now.timestamp() < claim.deadline and claim.signed:
+            assert code is None
+        claim.attempt += events
+        Seen.repeated += events
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
@@ -350,7 +365,7 @@ class Claims(RuleBasedStateMachine):
     def _of(self, user: str) -> list[Asked]:
         return [claim for claim in self.asked.values() if claim.user == user]
 
-    def _decide(self, intent: JointIntent) -> tuple[int, str | None]:
+    def _decide(self, intent: Intent | JointIntent) -> tuple[int, str | None]:
         """How many events it led to, or why it was refused."""
         try:
             return self.log.execute(intent), None

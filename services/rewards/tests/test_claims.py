@@ -302,4 +302,4 @@ async def test_a_payment_of_other_contents_than_signed_is_put_aside_and_releases
 
     await eventually(released)
     assert await pool.fetchval("SELECT count(*) FROM parked") == 1
-    assert claiming.claim_of(claiming.operation_of(ids[0])) == ids[0]
+    assert claiming.claim_of(claiming.operation_of(ids[0], 3)) == (ids[0], 3)

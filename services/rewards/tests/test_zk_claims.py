@@ -15,12 +15,13 @@ import httpx
 import pytest
 
 from contracts.chain import Pool
-from contracts.operations import CallContract
+from contracts.operations import CallContract, OperationFailed
 from contracts.testing import address, source
 from eventlog import EventLog, EventTypes, NewEvent, Watermark
 from messaging.testing import eventually, read_all, send
 from projections import rebuild
 from rewards import claiming, domain, projections
+from rewards.api import proofs
 from service.testing import Running
 from zk import Claim, Proof, Prover, Record, scope
 from zk.claims import BASE_FIELD, FIELD
@@ -126,7 +127,7 @@ async def test_a_proof_is_asked_of_the_chain_once_and_settled_by_the_vault_and_n
         await eventually(paid)
         [record] = await read_all(kafka, "chain.commands")
         command = CallContract.model_validate_json(record.value)
-        assert (command.method, command.operation_id) == ("claim_listening", str(UUID(claim_id[:32])))
+        assert (command.method, command.operation_id) == ("claim_listening", str(UUID(f"{claim_id[:30]}00")))
         points = [str(point) for point in proven.here.points]
         assert command.args == {"period": WEEK, "nullifier": claim_id, "recipient": HERE, "proof": points}
         replayed = await bring(relay, proven.here)
@@ -141,6 +142,41 @@ async def test_a_proof_is_asked_of_the_chain_once_and_settled_by_the_vault_and_n
         rebuilt = await rebuild(pool, log, Watermark(pool), projection, compare=True)
         assert rebuilt.comparison is not None
         assert rebuilt.comparison.equal, rebuilt.comparison
+
+
+async def test_a_payment_that_failed_says_why_and_is_tried_again_when_an_officer_says_so(
+    paying: Running, kafka: str, proven: Proven
+) -> None:
+    await stage(paying, proven.commitment)
+    claim_id = proven.here.claim_id
+    async with paying.client("relay", "user") as relay, paying.client("olga", "officer") as olga:
+        assert (await bring(relay, proven.here)).status_code == 200
+
+        async def again(key: str) -> httpx.Response:
+            return await olga.post(f"/claims/{claim_id}/payment", headers={"idempotency-key": key})
+
+        async def asked(times: int) -> bool:
+            return len(await read_all(kafka, "chain.commands")) == times
+
+        async def shown(status: str) -> bool:
+            return bool((await relay.get(f"/claims/{claim_id}")).json()["status"] == status)
+
+        await eventually(lambda: asked(1))
+        assert (await again("a")).json()["events"] == 0, "it is under way"
+        operation = claiming.operation_of(claim_id)
+        failed = OperationFailed(operation_id=operation, kind="energy", reason="OUT_OF_ENERGY", tx_id=None)
+        await send(kafka, (f"operation/{operation}", failed))
+        await eventually(lambda: shown("failed"))
+        assert (await relay.get(f"/claims/{claim_id}")).json()["reason"] == "energy: OUT_OF_ENERGY"
+        assert (await relay.post(f"/claims/{claim_id}/payment", headers={"idempotency-key": "b"})).status_code == 403
+        assert (await again("c")).json()["events"] == 1
+        await eventually(lambda: asked(2))
+        first, second = [CallContract.model_validate_json(one.value) for one in await read_all(kafka, "chain.commands")]
+        assert (first.args, first.operation_id) == (second.args, operation)
+        assert second.operation_id == claiming.operation_of(claim_id, 1) != operation
+        await send(kafka, told_paid(claim_id, AMOUNT, 51))
+        await eventually(lambda: shown("paid"))
+        assert code(await again("d")) == "nothing-to-repeat"
 
 
 async def test_whatever_is_changed_in_a_proof_is_refused_by_its_name(rewards: Running, proven: Proven) -> None:
@@ -178,6 +214,23 @@ async def test_whatever_is_changed_in_a_proof_is_refused_by_its_name(rewards: Ru
     async with rewards.nobody() as nobody:
         assert (await bring(nobody, proven.here)).status_code == 401
     assert await books(rewards) == {}
+
+
+async def test_nobody_keeps_the_service_busy_with_proofs(
+    paying: Running, proven: Proven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage(paying, proven.commitment)
+    monkeypatch.setattr(proofs, "monotonic", lambda: clock)
+    clock, false = 1_000.0, {"nullifier": f"0x{proven.here.nullifier ^ 1:064x}"}
+    async with paying.client("eve", "user") as eve, paying.client("relay", "user") as relay:
+        answers = [await bring(eve, proven.here, changed=false) for _ in range(21)]
+        assert [answer.status_code for answer in answers] == [422] * 20 + [429]
+        assert (code(answers[-1]), answers[-1].headers["retry-after"]) == ("too-many-proofs", "1")
+        assert (await bring(relay, proven.here)).status_code == 200, "others are not kept out"
+        clock += 1
+        assert code(await bring(eve, proven.here, changed=false)) == "proof-invalid"
+    pace = proofs.Pace(rate=32, burst=128)
+    assert [pace.wait("all") for _ in range(129)] == [0.0] * 128 + [1 / 32]
 
 
 async def test_a_proven_claim_keeps_to_what_the_pool_holds_and_to_the_period(rewards: Running, proven: Proven) -> None:
@@ -236,7 +289,7 @@ def test_a_proven_claim_that_nobody_brought_in_time_is_given_back() -> None:
     assert (released.user, released.reason, len(entries.budget)) == (None, "not-brought-in-time", 1)
     assert (entries.balance, [event.address for event in entries.wallet]) == ([], [HERE])
     assert claiming.release(reserved, domain.ReleaseClaim(7, day)).deciders.keys() == {
-        f"claim/{'1' * 64}",
+        f"claim/{'1' * 30}",
         "budget/listening",
         f"wallet/listening/{HERE}",
         "pool/listening",

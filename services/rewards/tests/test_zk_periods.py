@@ -15,14 +15,15 @@ from rewards_deeds import NOON, World, listen
 
 from contracts import Message, chain
 from contracts.chain import Pool
-from contracts.operations import CallContract
-from contracts.testing import address, source
+from contracts.operations import CallContract, OperationExpired
+from contracts.testing import address, hash_of, source
 from eventlog import EventLog, EventTypes, Executor, Metadata, Watermark
 from messaging import TopicSpec, ensure
 from messaging.testing import delete_topics, eventually, read_all, send
 from rewards import domain, periods
 from rewards.app import create
 from rewards.members import register
+from rewards.metrics import FAILED_OPENINGS
 from rewards.periods import Periods, PeriodsError
 from rewards.recorder import Recorder, Reported
 from service.testing import Running, serving
@@ -106,7 +107,8 @@ def test_a_period_is_committed_to_once_after_its_last_activity_and_before_the_de
 @pytest.fixture
 async def rewards(database: str, kafka: str, annals_prover: Path) -> AsyncIterator[Running]:
     await delete_topics(kafka)
-    await ensure(kafka, [TopicSpec("chain.operations"), TopicSpec("chain.blocks", partitions=1)])
+    topics = [TopicSpec("chain.operations"), TopicSpec("chain.reward-vault"), TopicSpec("chain.blocks", partitions=1)]
+    await ensure(kafka, topics)
     async with serving(create, database, kafka, prover=annals_prover, vault=VAULT, chain_id=CHAIN_ID) as running:
         yield running
 
@@ -194,6 +196,41 @@ async def test_a_period_is_committed_to_once_and_the_chain_is_asked_once_to_open
         await eventually(lambda: status("opened"))
         await send(kafka, (f"p{WEEK}", chain.PeriodClosed(period=WEEK, source=source(4))))
         await eventually(lambda: status("closed"))
+
+
+async def test_a_period_that_the_chain_did_not_open_says_why_and_the_same_commitment_asks_it_again(
+    rewards: Running, kafka: str, annals_prover: Path
+) -> None:
+    prover, pool = Prover(annals_prover), rewards.service.pool
+    assert pool is not None
+    await listened(pool, {"ada": prover.secret()})
+    async with rewards.client("olga", "officer") as olga:
+        first = (await commit(olga)).json()
+
+        async def shown(status: str) -> bool:
+            return bool((await olga.get(f"/periods/{WEEK}")).json()["status"] == status)
+
+        async def asked(times: int) -> bool:
+            return len(await read_all(kafka, "chain.commands")) == times
+
+        operation, failed_before = periods.operation_of(WEEK), FAILED_OPENINGS._value.get()
+        lapsed = OperationExpired(operation_id=operation, attempts=3, tx_id=hash_of(1), reason="no block")
+        await send(kafka, (f"operation/{operation}", lapsed))
+        await eventually(lambda: shown("failed"))
+        assert (await olga.get(f"/periods/{WEEK}")).json()["reason"] == "expired: no block"
+        assert FAILED_OPENINGS._value.get() == failed_before + 1
+
+        again = (await commit(olga)).json()
+        assert (again["commitment"], again["events"]) == (first["commitment"], 1)
+        assert (await commit(olga)).json()["events"] == 0, "it is under way"
+        await eventually(lambda: asked(2))
+        one, two = [
+            CallContract.model_validate_json(record.value) for record in await read_all(kafka, "chain.commands")
+        ]
+        assert (one.args, one.operation_id) == (two.args, operation)
+        assert two.operation_id == periods.operation_of(WEEK, 1) != operation
+        assert periods.opened_by(two.operation_id) == (WEEK, 1)
+        assert await shown("committed")
 
 
 async def test_every_process_makes_the_same_tree_from_the_log_whatever_was_recorded_since(

@@ -1,7 +1,7 @@
 """Where the books of a claim are in the log, and what is decided on all of them at once.
 
-A claim's id on the chain is 32 bytes. Ours are the 16 of the operation that asks the chain service to pay it, and 16
-zeros: so each tells the other, and what becomes of an operation finds its claim.
+The first 15 bytes of a claim's id name its stream and, with the number of the attempt, the operation that asks the
+chain service to pay it: so what becomes of an operation finds its claim. The other 17 are zeros, or a nullifier's.
 """
 
 from __future__ import annotations
@@ -18,25 +18,27 @@ from eventlog import Decider, Intent, JointIntent, Metadata
 from rewards import domain
 
 CLAIMS = "claim/"
+NAMED_BY = 30  # hex digits
 
 
 def claim_id_of(key: str) -> str:
     """The id of the claim that a caller has named; another caller's names never lead to it."""
-    return hashlib.sha256(f"claim {key}".encode()).hexdigest()[:32] + 32 * "0"
+    return hashlib.sha256(f"claim {key}".encode()).hexdigest()[:NAMED_BY].ljust(64, "0")
 
 
-def operation_of(claim_id: str) -> str:
+def operation_of(claim_id: str, attempt: int = 0) -> str:
     """The operation that pays a claim."""
-    return str(UUID(claim_id[:32]))
+    return str(UUID(f"{claim_id[:NAMED_BY]}{attempt:02x}"))
 
 
-def claim_of(operation_id: str) -> str:
-    """The claim that an operation pays, if it is one of ours."""
-    return UUID(operation_id).hex + 32 * "0"
+def claim_of(operation_id: str) -> tuple[str, int]:
+    """The claim that an operation pays, if it is one of ours, by what names it; and which attempt it is."""
+    named = UUID(operation_id).hex
+    return named[:NAMED_BY].ljust(64, "0"), int(named[NAMED_BY:], 16)
 
 
 def claim_stream(claim_id: str) -> str:
-    return f"{CLAIMS}{claim_id}"
+    return f"{CLAIMS}{claim_id[:NAMED_BY]}"
 
 
 def budget_stream(pool: Pool) -> str:

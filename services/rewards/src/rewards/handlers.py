@@ -14,7 +14,8 @@ from messaging import Committed, Handle, Received, TopicSpec, inbox
 from rewards import claiming, domain, reports
 from rewards.domain.rules import book_of, rules_stream
 from rewards.domain.standing import standing_stream
-from rewards.periods import period_stream
+from rewards.metrics import FAILED_OPENINGS
+from rewards.periods import opened_by, period_stream
 from rewards.recorder import Recorder
 
 COMMANDS = TopicSpec("rewards.commands")
@@ -38,10 +39,19 @@ def handle_messages(executor: Executor, recorder: Recorder) -> Handle:
         def committed_all() -> None:
             for one in after:
                 one()
+            FAILED_OPENINGS.inc(sum(_is_failed_opening(received) for received in rest))
 
         return committed_all if after else None
 
     return handle
+
+
+def _is_failed_opening(received: Received) -> bool:
+    match received.message:
+        case operations.OperationFailed(operation_id=operation) | operations.OperationExpired(operation_id=operation):
+            return opened_by(operation) is not None
+        case _:
+            return False
 
 
 def translate(received: Received) -> Sequence[Intent]:
@@ -70,15 +80,12 @@ def translate(received: Received) -> Sequence[Intent]:
         case chain.PeriodClosed() as closed:
             return [_of_period(domain.PeriodClosed(closed.period), closed.source)]
         case operations.OperationSolidified() as done:
-            claim_id = claiming.claim_of(done.operation_id)
-            return [_of_claim(domain.PaymentDone(claim_id, done.tx_id, done.block_number), received.time)]
+            claim_id, attempt = claiming.claim_of(done.operation_id)
+            return [_of_claim(domain.PaymentDone(claim_id, done.tx_id, done.block_number, attempt), received.time)]
         case operations.OperationFailed() as failed:
-            claim_id = claiming.claim_of(failed.operation_id)
-            why = domain.PaymentFailed(claim_id, failed.kind, failed.reason, failed.tx_id)
-            return [_of_claim(why, received.time)]
+            return [_failed(failed, failed.kind, received.time)]
         case operations.OperationExpired() as lapsed:
-            claim_id = claiming.claim_of(lapsed.operation_id)
-            return [_of_claim(domain.PaymentFailed(claim_id, "expired", lapsed.reason, lapsed.tx_id), received.time)]
+            return [_failed(lapsed, "expired", received.time)]
         case _:
             return []
 
@@ -101,6 +108,15 @@ def report_standing(
 def _of_claim(fact: domain.ClaimPaid | domain.PaymentDone | domain.PaymentFailed, at: datetime | None) -> Intent:
     """An operation of another service is no claim of ours: then nothing comes of it."""
     return Intent(claiming.claim_stream(fact.claim_id), domain.claim, fact, at or datetime.now(UTC))
+
+
+def _failed(told: operations.OperationFailed | operations.OperationExpired, kind: str, at: datetime | None) -> Intent:
+    if (opened := opened_by(told.operation_id)) is not None:
+        period, attempt = opened
+        failed = domain.OpeningFailed(period, kind, told.reason, told.tx_id, attempt)
+        return Intent(period_stream(period), domain.period, failed, at or datetime.now(UTC))
+    claim_id, attempt = claiming.claim_of(told.operation_id)
+    return _of_claim(domain.PaymentFailed(claim_id, kind, told.reason, told.tx_id, attempt), at)
 
 
 def _of_period(fact: domain.PeriodOpened | domain.PeriodClosed, source: chain.Source) -> Intent:

@@ -18,6 +18,7 @@ from contracts.chain import BlocksSolidified
 from eventlog import EventLog, Executor, Intent, Together, Watermark
 from messaging.leader import leadership, while_leading
 from rewards import claiming, domain
+from rewards.metrics import FAILED_PAYMENTS
 from rewards.verifier import Verifier
 from service import get_logger
 
@@ -141,6 +142,8 @@ class ClaimProcess:
         if monotonic() - self._looked < self._look_seconds:
             return
         self._looked, now = monotonic(), datetime.now(UTC).timestamp()
+        payments = [known.state.payment for known in self._open.values()]
+        FAILED_PAYMENTS.set(sum(isinstance(payment, domain.PaymentFailed) for payment in payments))
         unpaid = [known.state.reserved for known in self._open.values() if known.state.paid is None]
         over = [reserved for reserved in unpaid if reserved is not None and reserved.deadline < now]
         if not over or (reached := await self._past.reached()) is None:

@@ -19,6 +19,7 @@ from rewards.settings import RewardsSettings
 from zk import Commitment, Period, Proof, Prover, Record, Verifier, scope
 
 PERIODS = "period/"
+_OPENS = hashlib.sha256(b"open a listening period").hexdigest()[:22]
 REMEMBERED = 4  # trees; one of 65,536 members takes some 10 MB
 TOLD_BY = (domain.ListenRecorded, domain.RewardApproved, domain.RewardCorrected, domain.MemberRegistered)
 
@@ -40,9 +41,15 @@ def period_stream(period: int) -> str:
     return f"{PERIODS}{period}"
 
 
-def operation_of(period: int) -> str:
+def operation_of(period: int, attempt: int = 0) -> str:
     """The operation that opens a period on the chain, which the chain service does once."""
-    return str(UUID(hashlib.sha256(f"listening period {period}".encode()).hexdigest()[:32]))
+    return str(UUID(f"{_OPENS}{period:08x}{attempt:02x}"))
+
+
+def opened_by(operation_id: str) -> tuple[int, int] | None:
+    """The period that an operation opens, and which attempt it is; None if it does something else."""
+    named = UUID(operation_id).hex
+    return (int(named[22:30], 16), int(named[30:], 16)) if named.startswith(_OPENS) else None
 
 
 class Periods:

@@ -67,7 +67,7 @@ def _message(recorded: RecordedEvent) -> Message | None:
             )
         case domain.ClaimAuthorised(payer="service") as claim:
             return operations.CallContract(
-                operation_id=operation_of(claim.claim_id),
+                operation_id=operation_of(claim.claim_id, claim.attempt),
                 sender=SENDER,
                 contract="reward-vault",
                 method="pay_claim",
@@ -82,7 +82,7 @@ def _message(recorded: RecordedEvent) -> Message | None:
             )
         case domain.ClaimProven() as proven:
             return operations.CallContract(
-                operation_id=operation_of(proven.claim_id),
+                operation_id=operation_of(proven.claim_id, proven.attempt),
                 sender=SENDER,
                 contract="reward-vault",
                 method="claim_listening",
@@ -95,7 +95,7 @@ def _message(recorded: RecordedEvent) -> Message | None:
             )
         case domain.PeriodCommitted(terms=terms) as committed:
             return operations.CallContract(
-                operation_id=periods.operation_of(committed.period),
+                operation_id=periods.operation_of(committed.period, committed.attempt),
                 sender=SENDER,
                 contract="reward-vault",
                 method="open_period",

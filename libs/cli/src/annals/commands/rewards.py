@@ -32,7 +32,8 @@ def simulate(
     """Show what a period would have come to under other rules.
 
     Its activities are decided anew, in memory, from the log; nothing is written. The parameters in the file replace
-    those of the rules that were in force; GET /rules of the service shows their names. Times without a zone are UTC.
+    those of the rules that were in force; GET /rules of the service shows their names. Held rewards count; what
+    officers decided about single rewards afterwards is left out, before and after. Times without a zone are UTC.
 
     $ annals rewards simulate --rules stricter.json --from 2026-05-01 --to 2026-06-01
     $ echo '{"voting": {"amount": "0"}}' | annals rewards simulate --rules - --from 2026-05-01 --to 2026-05-08 --json

@@ -8,9 +8,10 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
 
-from contracts.values import Address, Amount, SignedAmount
+from contracts.values import Address, Amount, Hash, SignedAmount
+from eventlog import Intent
 from rewards import claiming, domain, projections, queries
-from rewards.api.common import PoolName, User, may_act_for
+from rewards.api.common import Officer, PoolName, User, may_act_for
 from rewards.domain.pools import POOLS
 from rewards.rulebook import Rules
 from service import (
@@ -21,6 +22,7 @@ from service import (
     Paging,
     Problem,
     Queries,
+    Recorded,
     Strict,
     SubjectId,
     Tagged,
@@ -38,6 +40,8 @@ TITLES = {
     "budget-exhausted": "The pool's budget for this period is exhausted.",
     "vault-exhausted": "The pool holds too little.",
     "amount-zero": "There is nothing to pay.",
+    "nothing-to-repeat": "There is no payment that has failed.",
+    "too-late": "The claim can't be paid any more.",
 }
 UNPROCESSABLE = {"amount-zero", "balance-too-small"}
 """What is wrong with the request itself; the others conflict with how things stand, and may be repeated later."""
@@ -186,6 +190,15 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
         may_act_for(caller, {signed.authorised.user})
         fields = ("claim_id", "pool", "claimant", "amount", "deadline", "signature")
         return Authorisation(**{name: getattr(signed.authorised, name) for name in fields})
+
+    @router.post("/claims/{claim_id}/payment", summary="Ask the chain again for a payment that has failed")
+    async def repeat_payment(claim_id: Hash, caller: Officer, key: IdempotencyKey) -> Recorded:
+        now, stream = datetime.now(UTC), claiming.claim_stream(claim_id)
+        intent = Intent(stream, domain.claim, domain.RepeatPayment(now), now, metadata_of(caller, key))
+        try:
+            return await commands.execute([intent])
+        except domain.ClaimRefused as refused:
+            raise Problem(409, refused.code, TITLES[refused.code], str(refused)) from None
 
     @router.get("/totals/{subject}", summary="What a user or address has earned and been paid")
     async def totals(subject: SubjectId, caller: User, after: After) -> list[Total]:

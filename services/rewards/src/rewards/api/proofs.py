@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import ceil
+from time import monotonic
 from typing import Any
 
 from fastapi import APIRouter
@@ -16,10 +18,41 @@ from rewards.api.common import Anybody
 from rewards.api.zk import PeriodNumber
 from rewards.periods import Periods, PeriodsError, period_stream
 from rewards.rulebook import Rules
-from service import Commands, Problem, Strict
+from service import Caller, Commands, Problem, Strict
 from zk import Proof, Reason, Refused
 
 TITLES = claims.TITLES | {"already-claimed": "The listener's claim for this period was made."}
+
+CALLERS = 10_000
+
+
+class Pace:
+    """Lets `rate` through a second, and `burst` at once; a check holds this process's event loop for 10 ms."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._each = 1 / rate
+        self._ahead = burst * self._each
+        self._reached: dict[str, float] = {}  # the time until which a caller has used up its share
+
+    def wait(self, caller: str) -> float:
+        """0 if the caller may pass, which counts; else the seconds after which it may."""
+        now = monotonic()
+        reached = max(self._reached.get(caller, now), now)
+        if (early := reached + self._each - self._ahead - now) > 0:
+            return early
+        if len(self._reached) >= CALLERS:
+            self._reached = {name: until for name, until in self._reached.items() if until > now}
+        self._reached[caller] = reached + self._each
+        return 0.0
+
+
+def _not_too_many(caller: Caller, each: Pace, together: Pace) -> None:
+    """Raises Problem 429, 503. A service relays for many listeners, so only what all may have limits it."""
+    if not caller.roles & {"service", "admin"} and (wait := each.wait(caller.subject)):
+        headers = {"retry-after": str(ceil(wait))}
+        raise Problem(429, "too-many-proofs", "You have brought too many proofs at once.", headers=headers)
+    if wait := together.wait("all"):
+        raise Problem(503, "busy", "Too many proofs come at once.", headers={"retry-after": str(ceil(wait))})
 
 
 class ProvenClaim(Strict):
@@ -30,6 +63,7 @@ class ProvenClaim(Strict):
 
 def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
     router = APIRouter()
+    each, together = Pace(rate=4, burst=20), Pace(rate=32, burst=128)
 
     @router.post("/claims/zk", summary="Have a proven listening claim paid; the nullifier names it")
     async def claim(body: ProvenClaim, caller: Anybody) -> claims.Claimed:
@@ -39,6 +73,7 @@ def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
         try:
             proof = Proof.from_dict(body.proof)
             known = await commands.state(claiming.claim_stream(proof.claim_id), domain.claim)
+            _not_too_many(caller, each, together)
             periods.check(proof, opened, body.recipient, claimed=known.paid is not None)
             command = domain.BringProof(
                 proof.claim_id,

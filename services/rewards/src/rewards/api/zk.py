@@ -67,7 +67,10 @@ class ListeningPeriod(BaseModel):
     period: int = Field(description="year and ISO week")
     starts: date
     ends: date = Field(description="the first day after it")
-    status: Literal["committed", "opened", "closed"] = Field(description="opened and closed are the chain's word")
+    status: Literal["committed", "failed", "opened", "closed"] = Field(
+        description="opened and closed are the chain's word; after failed the same commitment asks it again"
+    )
+    reason: str | None = Field(description="why the chain did not open it")
     commitment: str
     threshold: int
     amount: Amount
@@ -113,12 +116,13 @@ def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
         terms = domain.Terms(body.threshold, body.amount, body.deadline)
         now, book = datetime.now(UTC), await rules.recent()
         longest_wait = timedelta(seconds=book[Pool.LISTENING].at(now).rule.longest_wait_seconds)
-        before, recorded = await commands.state(period_stream(period), domain.period), Recorded(events=0)
+        before = await commands.state(period_stream(period), domain.period)
         try:
+            command: domain.PeriodCommitted | domain.RepeatOpening = domain.RepeatOpening(now)
             if domain.check_period(period, terms, before, now, longest_wait):
-                fact = await periods.commit(period, terms)
-                intent = Intent(period_stream(period), domain.period, fact, now, metadata_of(caller, key))
-                recorded = await commands.execute([intent])
+                command = await periods.commit(period, terms)
+            intent = Intent(period_stream(period), domain.period, command, now, metadata_of(caller, key))
+            recorded = await commands.execute([intent])
         except domain.PeriodRefused as refused:
             raise Problem(409, refused.code, TITLES[refused.code], str(refused)) from None
         except PeriodsError as error:
@@ -133,13 +137,14 @@ def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
             period=period,
             starts=domain.first_day(period),
             ends=domain.first_day(period) + timedelta(days=7),
-            status="closed" if state.is_closed else "opened" if state.opened is not None else "committed",
+            status=_status(state),
+            reason=None if (failed := state.failure) is None else f"{failed.kind}: {failed.reason}",
             commitment=made.commitment,
             threshold=made.terms.threshold,
             amount=made.terms.amount,
             deadline=made.terms.deadline,
             members=made.count,
-            operation_id=operation_of(period),
+            operation_id=operation_of(period, made.attempt),
         )
 
     @router.get("/periods/{period}/tree", summary="The whole tree, in which a client finds its own path by itself")
@@ -155,6 +160,14 @@ def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
         return OwnRecord(member=heard.member, seconds=heard.seconds)
 
     return router
+
+
+def _status(period: domain.Period) -> Literal["committed", "failed", "opened", "closed"]:
+    if period.is_closed:
+        return "closed"
+    if period.opened is not None:
+        return "opened"
+    return "committed" if period.failure is None else "failed"
 
 
 async def _committed(commands: Commands, period: int) -> domain.PeriodCommitted:

@@ -26,6 +26,7 @@ from rewards.domain.claims import (
     Claim,
     ClaimEvent,
     ClaimProven,
+    ClaimRefused,
     ClaimReleased,
     ClaimReserved,
     ClaimSettled,
@@ -95,14 +96,6 @@ class ReleaseClaim:
 
     block_number: int
     block_time: datetime
-
-
-class ClaimRefused(Exception):
-    """Why a claim is not paid; `code` is for machines and never changes."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
 
 
 def request_claim(command: RequestClaim, books: Books) -> Entries:

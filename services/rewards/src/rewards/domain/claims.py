@@ -1,6 +1,7 @@
 """Claims: from the wish to be paid to the payment that the chain tells, each step an event in `claim/<id>`.
 
  ClaimReserved ─► ClaimAuthorised ─► (PaymentDone │ PaymentFailed) ─► ClaimPaid ─► ClaimSettled
+      │                  └── an officer's RepeatPayment ──┘
       └──────────────────┴──────────── past the deadline, not paid ──► ClaimReleased
 
 A claim that is proven in zero knowledge has ClaimProven in place of ClaimAuthorised, and no user: nobody here knows.
@@ -20,6 +21,7 @@ from contracts.chain import Pool, Source
 from contracts.values import Address, Amount, Hash
 from eventlog import Decider
 
+MOST_ATTEMPTS = 255
 Payer = Literal["service", "claimant"]
 """Whose transaction brings the claim to the vault: this service's, or one that the claimant sends with their wallet."""
 
@@ -50,6 +52,7 @@ class ClaimAuthorised:
     payer: Payer
     deadline: int
     signature: str  # 65 bytes r, s, v as hex
+    attempt: int = 0  # to pay it: each asks the chain once
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class ClaimProven:
     period: int
     claimant: Address
     points: tuple[Amount, ...]  # A, B, C as the vault takes them
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class PaymentDone:
     claim_id: Hash
     tx_id: Hash
     block_number: int
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class PaymentFailed:
     kind: str  # expired, execution, energy, ... as the chain service says
     reason: str
     tx_id: Hash | None
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,11 @@ class Claim:
     paid: ClaimPaid | None = None
     end: ClaimSettled | ClaimReleased | None = None
 
+    @property
+    def asked(self) -> ClaimAuthorised | ClaimProven | None:
+        """With what the chain was asked to pay it, the last time."""
+        return self.authorised or self.proven
+
 
 @dataclass(frozen=True, slots=True)
 class Authorise:
@@ -140,29 +151,62 @@ class Authorise:
     signature: str
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatPayment:
+    """Ask the chain again, by another transaction, for a payment that has failed."""
+
+    at: datetime
+
+
 Fact = ClaimPaid | PaymentDone | PaymentFailed
+ClaimCommand = Authorise | RepeatPayment | Fact
+
+
+class ClaimRefused(Exception):
+    """Why a claim is not paid; `code` is for machines and never changes."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 class ConflictingClaim(Exception):
     """A claim came with other contents than before: the vault paid something that was not authorised like this."""
 
 
-def decide_claim(command: Authorise | Fact, claim: Claim) -> list[ClaimEvent]:
+def decide_claim(command: ClaimCommand, claim: Claim) -> list[ClaimEvent]:
+    """Raises ConflictingClaim, ClaimRefused."""
     match command:
         case Authorise(deadline, signature):
-            asked = claim.reserved
-            if asked is None or claim.authorised is not None or claim.end is not None or asked.deadline != deadline:
+            wish = claim.reserved
+            if wish is None or claim.authorised is not None or claim.end is not None or wish.deadline != deadline:
                 return []
-            if asked.user is None:
+            if wish.user is None:
                 return []
-            terms = (asked.user, asked.pool, asked.claimant, asked.amount, asked.payer, deadline)
-            return [ClaimAuthorised(asked.claim_id, *terms, signature)]
+            terms = (wish.user, wish.pool, wish.claimant, wish.amount, wish.payer, deadline)
+            return [ClaimAuthorised(wish.claim_id, *terms, signature)]
+        case RepeatPayment(at):
+            return _ask_again(claim, at)
         case PaymentDone() | PaymentFailed():
-            return [command] if claim.authorised is not None and claim.payment is None else []
+            if (asked := claim.asked) is None or claim.payment is not None or asked.attempt != command.attempt:
+                return []
+            return [replace(command, claim_id=asked.claim_id)]  # of a proven one an operation knows a part
         case ClaimPaid():
             return _record_payment(command, claim)
         case never:
             assert_never(never)
+
+
+def _ask_again(claim: Claim, at: datetime) -> list[ClaimEvent]:
+    """Nothing while an attempt is under way. What was signed or proven is still good until the deadline."""
+    asked, reserved = claim.asked, claim.reserved
+    if claim.paid is not None or claim.end is not None or asked is None or reserved is None:
+        raise ClaimRefused("nothing-to-repeat", "the claim has ended, or was not asked of the chain yet")
+    if not isinstance(claim.payment, PaymentFailed):
+        return []
+    if at.timestamp() >= reserved.deadline or asked.attempt == MOST_ATTEMPTS:
+        raise ClaimRefused("too-late", f"attempt {asked.attempt} was the last: the deadline is {reserved.deadline}")
+    return [replace(asked, attempt=asked.attempt + 1)]
 
 
 def _record_payment(fact: ClaimPaid, claim: Claim) -> list[ClaimEvent]:
@@ -173,9 +217,9 @@ def _record_payment(fact: ClaimPaid, claim: Claim) -> list[ClaimEvent]:
     if isinstance(claim.end, ClaimReleased):
         raise ConflictingClaim(f"claim {fact.claim_id}: expected no payment after {claim.end}, got {fact}")
     if (asked := claim.reserved) is not None:
-        expected, got = ((it.pool, it.claimant, it.amount) for it in (asked, fact))
+        expected, got = ((it.claim_id, it.pool, it.claimant, it.amount) for it in (asked, fact))
         if claim.proven is not None:  # who has the secret may have brought a proof for another account to the vault
-            got = (fact.pool, asked.claimant, fact.amount)
+            got = (fact.claim_id, fact.pool, asked.claimant, fact.amount)
         if expected != got:
             raise ConflictingClaim(f"claim {fact.claim_id}: expected a payment of {expected}, got {got}")
     return [fact]
@@ -186,9 +230,9 @@ def evolve_claim(claim: Claim, event: ClaimEvent) -> Claim:
         case ClaimReserved():
             return replace(claim, reserved=event)
         case ClaimAuthorised():
-            return replace(claim, authorised=event)
+            return replace(claim, authorised=event, payment=None)
         case ClaimProven():
-            return replace(claim, proven=event)
+            return replace(claim, proven=event, payment=None)
         case PaymentDone() | PaymentFailed():
             return replace(claim, payment=event)
         case ClaimPaid():
@@ -199,7 +243,7 @@ def evolve_claim(claim: Claim, event: ClaimEvent) -> Claim:
             assert_never(never)
 
 
-claim: Decider[Authorise | Fact, Claim, ClaimEvent] = Decider(Claim(), decide_claim, evolve_claim)
+claim: Decider[ClaimCommand, Claim, ClaimEvent] = Decider(Claim(), decide_claim, evolve_claim)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from contracts.values import Amount, Hash
 from eventlog import Decider
 from rewards.domain.account import RewardApproved, RewardCorrected
 from rewards.domain.activities import ListenRecorded
+from rewards.domain.claims import MOST_ATTEMPTS
 from rewards.domain.members import WEEK, MemberRegistered, Registrations, first_day, member_in, period_of
 
 
@@ -32,6 +33,18 @@ class PeriodCommitted:
     terms: Terms
     count: int  # of members with a record
     position: int  # of the log: the records are those that it tells of until there
+    attempt: int = 0  # to open it: each asks the chain once
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningFailed:
+    """The chain was asked in vain: the transaction was not done and never will be."""
+
+    period: int
+    kind: str  # expired, execution, energy, ... as the chain service says
+    reason: str
+    tx_id: Hash | None
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +63,20 @@ class PeriodClosed:
     period: int
 
 
-PeriodEvent = PeriodCommitted | PeriodOpened | PeriodClosed
+PeriodEvent = PeriodCommitted | OpeningFailed | PeriodOpened | PeriodClosed
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatOpening:
+    """Ask the chain again, by another transaction; nothing, unless the last attempt has failed."""
+
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
     committed: PeriodCommitted | None = None
+    failure: OpeningFailed | None = None  # of the last attempt
     opened: PeriodOpened | None = None
     is_closed: bool = False
 
@@ -83,8 +104,20 @@ def check_period(period: int, terms: Terms, before: Period, at: datetime, longes
     return True
 
 
-def decide_period(fact: PeriodEvent, before: Period) -> list[PeriodEvent]:
+def decide_period(fact: PeriodEvent | RepeatOpening, before: Period) -> list[PeriodEvent]:
+    """Raises PeriodRefused."""
     match fact:
+        case RepeatOpening(at):
+            made = before.committed
+            if made is None or before.failure is None or before.opened is not None:
+                return []
+            if at.timestamp() >= made.terms.deadline or made.attempt == MOST_ATTEMPTS:
+                raise PeriodRefused("deadline-past", f"attempt {made.attempt} was the last: {made.terms}")
+            return [replace(made, attempt=made.attempt + 1)]
+        case OpeningFailed():
+            if (made := before.committed) is None or before.failure is not None or before.opened is not None:
+                return []
+            return [fact] if made.attempt == fact.attempt else []
         case PeriodCommitted():  # whoever comes second has committed to the same, or what came too late
             if before.committed is not None and before.committed.terms != fact.terms:
                 raise PeriodRefused("period-committed", f"{fact.period} was committed to: {before.committed}")
@@ -100,16 +133,18 @@ def decide_period(fact: PeriodEvent, before: Period) -> list[PeriodEvent]:
 def evolve_period(period: Period, event: PeriodEvent) -> Period:
     match event:
         case PeriodCommitted():
-            return replace(period, committed=event)
+            return replace(period, committed=event, failure=None)
+        case OpeningFailed():
+            return replace(period, failure=event)
         case PeriodOpened():
-            return replace(period, opened=event)
+            return replace(period, opened=event, failure=None)
         case PeriodClosed():
             return replace(period, is_closed=True)
         case never:
             assert_never(never)
 
 
-period: Decider[PeriodEvent, Period, PeriodEvent] = Decider(Period(), decide_period, evolve_period)
+period: Decider[PeriodEvent | RepeatOpening, Period, PeriodEvent] = Decider(Period(), decide_period, evolve_period)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,11 @@ class RewardClaims(Projection):
         if isinstance(recorded.event, ClaimPaid | PaymentDone | PaymentFailed):  # which come in any order
             yield reward_claims, {"claim_id": recorded.event.claim_id}
 
+    def key(self, recorded: RecordedEvent) -> str:
+        """A stream is named by a part of the claim's id."""
+        claim_id = getattr(recorded.event, "claim_id", None)
+        return recorded.stream if claim_id is None else f"claim/{claim_id}"
+
     def rows_of(self, key: str) -> Mapping[sa.Table, Mapping[str, Any]]:
         return {table: {"claim_id": key.removeprefix("claim/")} for table in self.tables}
 
