@@ -160,7 +160,7 @@ def texts(schema: Any) -> st.SearchStrategy[str]:
         case "date-time", _:
             return st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat())
         case _, "":
-            return st.text(max_size=schema.get("maxLength"))
+            return st.text(min_size=schema.get("minLength", 0), max_size=schema.get("maxLength"))
         case _, pattern if pattern.startswith("^T"):
             return st.integers(0, 99).map(address)
         case _, pattern if pattern.startswith("^(0|"):
