@@ -32,13 +32,13 @@ from tron.sender import Sender
 
 sys.path.append(str(Path(__file__).parent))
 
+from program import annals
 from sixth import abi_of_its_own, deployed
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 TRACK = 1  # with a split
 WITHIN_SECONDS = 60.0
-COMMAND_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,23 +260,8 @@ async def test_rebuilt_rows_are_the_live_rows(theatre: Theatre, service: str) ->
 # ---- the command ------------------------------------------------------------------------------------------------
 
 
-async def annals(theatre: Theatre, *arguments: str) -> tuple[int, str]:
-    """Runs the command as a process; returns its exit code and output."""
-    program = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "annals", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        output, errors = await asyncio.wait_for(program.communicate(), COMMAND_SECONDS)
-    finally:
-        if program.returncode is None:
-            program.kill()
-            await program.wait()
-    print(f"annals {' '.join(arguments)} -> {program.returncode}\n{errors.decode()[-2_000:]}")
-    return program.returncode or 0, output.decode()
-
-
 async def test_status_shows_every_service_and_projection(theatre: Theatre) -> None:
-    code, output = await annals(theatre, "status", "--json", "--stack", theatre.directory.name)
+    code, output = await annals("status", "--json", "--stack", theatre.directory.name)
     shown = {service["name"]: service for service in json.loads(output)}
     assert code == 0, output
     assert {name: Counter(p["name"] for p in service["projections"]) for name, service in shown.items()} == {
@@ -287,40 +272,57 @@ async def test_status_shows_every_service_and_projection(theatre: Theatre) -> No
 
 async def test_a_rebuild_by_the_command_says_that_the_rows_are_the_same(theatre: Theatre) -> None:
     stack = ("--stack", theatre.directory.name)
-    code, output = await annals(theatre, "rebuild", "rewards.pool_status", "--compare", "--json", *stack)
+    code, output = await annals("rebuild", "rewards.pool_status", "--compare", "--json", *stack)
     told = json.loads(output)
     assert (code, told["projection"], told["swapped"], told["equal"]) == (0, "rewards.pool_status", True, True)
-    code, _ = await annals(theatre, "rebuild", "rewards.nothing", *stack)
+    code, _ = await annals("rebuild", "rewards.nothing", *stack)
     assert code == 2
 
 
 async def test_an_audit_by_the_command_finds_nothing_until_somebody_changes_a_row(theatre: Theatre) -> None:
-    code, output = await annals(theatre, "audit", "rewards", "--json", "--stack", theatre.directory.name)
+    code, output = await annals("audit", "rewards", "--json", "--stack", theatre.directory.name)
     assert (code, {one["equal"] for one in json.loads(output)}) == (0, {True})
     rewards = theatre.databases["rewards"]
     claim = await rewards.fetchval("UPDATE reward_claims_v1.reward_claims SET amount = amount + 1 RETURNING claim_id")
-    code, output = await annals(theatre, "audit", "rewards.reward_claims", "--json")
+    code, output = await annals("audit", "rewards.reward_claims", "--json")
     assert (code, [one["equal"] for one in json.loads(output)]) == (1, [False])
-    code, _ = await annals(theatre, "rebuild", "rewards.reward_claims")
+    code, _ = await annals("rebuild", "rewards.reward_claims")
     assert (code, claim is not None) == (0, True)
     await theatre.settled()
 
 
 async def test_a_certificate_says_that_no_log_of_the_chain_is_missing(theatre: Theatre, tmp_path: Path) -> None:
     file = tmp_path / "certificate.json"
-    code, said = await annals(theatre, "chain", "audit", "--output", str(file))
+    code, said = await annals("chain", "audit", "--output", str(file))
     assert code == 0, said
     assert "the same as node (json-rpc) has, root " in said
-    code, said = await annals(theatre, "verify", "--certificate", str(file))
+    code, said = await annals("verify", "--certificate", str(file))
     assert code == 0, said
     file.write_text(re.sub(r'"root": "[0-9a-f]+"', f'"root": "{"ab" * 32}"', file.read_text()))
-    code, said = await annals(theatre, "verify", "--certificate", str(file))
+    code, said = await annals("verify", "--certificate", str(file))
     assert code == 1, said
     assert f"expected the root {'ab' * 32}, found" in said
 
 
+async def test_the_command_finds_the_books_to_be_what_the_contracts_hold_and_records_that(theatre: Theatre) -> None:
+    await theatre.settled()  # a devnet answers calls from its newest state
+    code, output = await annals("royalties", "reconcile", "--json", "--stack", theatre.directory.name)
+    told = json.loads(output)
+    assert (code, told["differences"]) == (0, [])
+    assert told["accounts"] > 2
+    (run,) = (await answer(theatre, "royalties", "/reconciliations"))["items"]
+    assert (run["block_number"], run["accounts"], run["differing"]) == (told["first_block"], told["accounts"], 0)
+    split = json.dumps([{"recipient": theatre.stage.cast.listeners[0].address, "ppm": 1_000_000}])
+    arguments = ("--split", "-", "--from", "2000-01-01", "--to", "2100-01-01", "--json")
+    code, output = await annals("royalties", "what-if", *arguments, stdin=split)
+    assert code == 0
+    changes = [int(line["change"]) for line in json.loads(output)["lines"]]
+    assert any(changes)
+    assert sum(changes) == 0
+
+
 async def test_a_token_from_the_command_opens_the_services(theatre: Theatre) -> None:
-    code, output = await annals(theatre, "token", "alice", "--role", "user", "--stack", theatre.directory.name)
+    code, output = await annals("token", "alice", "--role", "user", "--stack", theatre.directory.name)
     assert code == 0
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {output.strip()}"}, timeout=20) as client:
         for service, path in {"rewards": "/pools", "royalties": "/platform-fees", "chain": "/status"}.items():
@@ -328,11 +330,11 @@ async def test_a_token_from_the_command_opens_the_services(theatre: Theatre) -> 
 
 
 async def test_the_command_explains_itself_and_what_is_wrong(theatre: Theatre) -> None:
-    code, output = await annals(theatre, "--help")
+    code, output = await annals("--help")
     assert code == 0
     assert all(command in output for command in ("demo", "status", "rebuild", "audit", "token"))
-    assert (await annals(theatre, "token", "alice", "--stack", "no-such-stack"))[0] == 3
-    assert (await annals(theatre, "frobnicate"))[0] == 2
+    assert (await annals("token", "alice", "--stack", "no-such-stack"))[0] == 3
+    assert (await annals("frobnicate"))[0] == 2
 
 
 # ---- each service to itself -------------------------------------------------------------------------------------
@@ -369,13 +371,13 @@ async def test_a_sixth_contract_is_added_under_load_and_its_past_and_what_follow
     await sixth.pay(rounds=3)
     told_by = ("--abi", str(abi_of_its_own(tmp_path / "abi.json")), "--name", "sixth", "--from", "0")
     async with sixth.restless():
-        code, said = await annals(theatre, "chain", "add", sixth.token.address, *told_by)
+        code, said = await annals("chain", "add", sixth.token.address, *told_by)
         assert code == 0, said
         since = None
         while since is None or not any(block >= since for block, _ in await sixth.told("sixth")):
             [status] = [one for one in await watched(theatre) if one["contract"] == "sixth"]
             since = status["since"]
-        assert (await annals(theatre, "chain", "add", sixth.token.address, *told_by))[0] == 0
+        assert (await annals("chain", "add", sixth.token.address, *told_by))[0] == 0
     head = (await theatre.node.head()).number + 1  # with the block that is still open
     expected: list[tuple[int, int]] = []
 
@@ -393,6 +395,6 @@ async def test_a_sixth_contract_is_added_under_load_and_its_past_and_what_follow
 
 
 async def watched(theatre: Theatre) -> list[dict[str, Any]]:
-    code, said = await annals(theatre, "chain", "status", "--json")
+    code, said = await annals("chain", "status", "--json")
     assert code == 0
     return list(json.loads(said))

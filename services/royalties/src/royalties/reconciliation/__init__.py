@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -18,7 +18,8 @@ from tron.client import NodeClient
 
 __all__ = ["Difference", "Outcome", "Reached", "reconcile"]
 
-LOOK_AGAIN_SECONDS = 1.0
+LOOK_AGAIN_SECONDS = 0.5
+ROUNDS = 20
 Reached = Callable[[], Awaitable[BlocksSolidified | None]]
 """Tells the last block of which all is in the books; see `ChainTime`."""
 
@@ -64,11 +65,22 @@ async def reconcile(
     """
     contracts = Contracts(node, *await addresses(log))
     books, held = await read_books(log), dict[str, Held]()
-    while missing := [account for account in books.accounts if account not in held]:
-        held |= await contracts.held(missing, on_progress)
-        await _until(reached, max(one.block_number for one in held.values()), patience_seconds)
-        books = await read_books(log)  # in which meanwhile there may be further accounts
-    return await _recorded(log, books, held)
+    for _ in range(ROUNDS):
+        if not (unread := _unread(books, held)):
+            return await _recorded(log, books, held)
+        held |= await contracts.held(unread, on_progress)
+        await _until(reached, max(one.last for one in held.values()), patience_seconds)
+        books = await read_books(log)
+    raise LookupError(f"{len(_unread(books, held))} accounts were posted to whenever they were read, {ROUNDS} times")
+
+
+def _unread(books: Books, held: Mapping[str, Held]) -> list[str]:
+    """The accounts that are new, or moved while they were read, so that nobody knows which block their amount is of."""
+    return [
+        account
+        for account in books.accounts
+        if (one := held.get(account)) is None or books.moved(account, one.first, one.last)
+    ]
 
 
 async def _until(reached: Reached, block_number: int, patience_seconds: float) -> None:
@@ -82,10 +94,10 @@ async def _until(reached: Reached, block_number: int, patience_seconds: float) -
 
 async def _recorded(log: EventLog, books: Books, held: dict[str, Held]) -> Outcome:
     compared = [
-        Compared(account, one.block_number, books.balance(account, one.block_number), one.amount_sun)
+        Compared(account, one.last, books.balance(account, one.last), one.amount_sun)
         for account, one in sorted(held.items())
     ]
-    blocks = sorted(one.block_number for one in held.values())
+    blocks = sorted(one.last for one in held.values())
     differing = tuple(one for one in compared if one.surplus_sun)
     executor, command = Executor(log), RecordReconciliation(blocks[0], len(compared), differing)
     before: Reconciled = await executor.state(RECONCILIATION, reconciliation)

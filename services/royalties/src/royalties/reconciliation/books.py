@@ -83,6 +83,10 @@ class Books:
         """Fees of the time before anything told who gets them."""
         return sum(amount for _, amount in self._moved.get("platform-fee", ()))
 
+    def moved(self, account: str, after: int, upto: int) -> bool:
+        """Whether anything was posted to the account in the blocks after one, up to another."""
+        return any(after < block <= upto for block, _ in self._moved.get(account, ()))
+
     def balance(self, account: str, block_number: int) -> int:
         """The balance as of the end of a block, on the account's normal side."""
         return sum(amount for block, amount in self._moved.get(account, ()) if block <= block_number)

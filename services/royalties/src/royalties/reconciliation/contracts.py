@@ -17,7 +17,6 @@ from tron.sender import Sender
 
 AT_ONCE = 64
 """Accounts read between two looks at the solidified height."""
-ATTEMPTS = 20
 CUSTODIES = (CUSTODY_DISTRIBUTOR, CUSTODY_MUSIC_NFT)
 OnProgress = Callable[[int, int], None]
 """Is told how many accounts of how many were read."""
@@ -25,10 +24,11 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An amount as of a solidified block."""
+    """An amount as of one of the solidified blocks from `first` to `last`."""
 
     amount_sun: int
-    block_number: int
+    first: int
+    last: int
 
 
 class Contracts:
@@ -43,24 +43,19 @@ class Contracts:
     async def held(self, accounts: Sequence[str], on_progress: OnProgress) -> dict[str, Held]:
         """What the contracts have for accounts of the books. Raises NodeError.
 
-        Contracts tell their state of now only. So some accounts are read between two looks at the solidified height:
-        if it was the same, that is the block they are of; else they are read again.
+        Contracts tell their state of now only. So the solidified height is looked at before and after.
         """
         found: dict[str, Held] = {}
+        before = (await self._node.solid_head()).number
         for start in range(0, len(accounts), AT_ONCE):
-            found |= await self._at_one_block(accounts[start : start + AT_ONCE])
+            asked = accounts[start : start + AT_ONCE]
+            amounts = await asyncio.gather(*map(self._amount, asked))
+            after = (await self._node.solid_head()).number
+            for account, amount_sun in zip(asked, amounts, strict=True):
+                found[account] = Held(amount_sun, before, after)
+            before = after
             on_progress(len(found), len(accounts))
         return found
-
-    async def _at_one_block(self, accounts: Sequence[str]) -> dict[str, Held]:
-        before = await self._node.solid_head()
-        for _ in range(ATTEMPTS):
-            amounts = await asyncio.gather(*map(self._amount, accounts))
-            after = await self._node.solid_head()
-            if after.hash == before.hash:
-                return {account: Held(amount, after.number) for account, amount in zip(accounts, amounts, strict=True)}
-            before = after
-        raise LookupError(f"the solidified height moved on {ATTEMPTS} times while {len(accounts)} accounts were read")
 
     async def _amount(self, account: str) -> int:
         name = account.partition(":")[2]
