@@ -102,7 +102,7 @@ async def test_what_holders_at_a_block_get_is_previewed_approved_by_two_paid_and
 
         digest = (await get(olga, f"/distributions/{run}"))["digest"]
         approvals = f"/distributions/{run}/approvals"
-        assert await refused(olga, approvals, digest=digest) == (403, "own-distribution")
+        assert await refused(olga, approvals, digest=digest) == (409, "own-distribution")
         async with royalties.client("uwe", "user") as user:
             assert await refused(user, approvals, digest=digest) == (403, "forbidden")
         await approved(royalties, run, "piet", "rosa")

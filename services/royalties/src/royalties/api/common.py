@@ -59,10 +59,12 @@ Moment = Annotated[
 ]
 
 
-NOT_FOUND = {"no-agreement", "sale-unknown"}
+NOT_FOUND = {"no-agreement", "not-found", "sale-unknown"}
 CONFLICTS = {
     "agreement-conflict", "asset-conflict", "reference-conflict", "not-in-control", "not-in-order", "not-offered",
-    "reversed-before",
+    "reversed-before", "pool-too-small", "period-distributed", "distribution-conflict", "approved-already",
+    "not-previewed", "own-distribution", "other-preview", "payment-ended", "payment-under-way", "held",
+    "too-many-attempts",
 }  # fmt: skip
 
 

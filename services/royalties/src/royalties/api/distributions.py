@@ -16,8 +16,7 @@ from contracts.values import Address, Amount, Hash, SignedAmount, Uint256
 from eventlog import EventLog, RecordedEvent, Watermark
 from royalties import projections
 from royalties.api import pools
-from royalties.api.common import InAsset, Officer, Reason, prefers_csv
-from royalties.api.deciding import decide
+from royalties.api.common import InAsset, Officer, Reason, prefers_csv, refusals
 from royalties.distributing import intents, queries
 from royalties.domain.distributions import (
     ApproveDistribution,
@@ -153,7 +152,8 @@ def routes(
     async def open_(body: NewDistribution, caller: Officer, key: IdempotencyKey) -> Opened:
         distribution_id = intents.distribution_id_of(key)
         command = OpenDistribution(distribution_id, _terms(body, settings), caller.subject)
-        done = await decide(commands, intents.open_(command, datetime.now(UTC), metadata_of(caller, key)))
+        with refusals():
+            done = await commands.execute([intents.open_(command, datetime.now(UTC), metadata_of(caller, key))])
         return Opened(distribution_id=distribution_id, events=done.events, token=done.token)
 
     @router.get("/distributions", summary="Distributions, newest first")
@@ -199,14 +199,16 @@ def routes(
         distribution_id: DistributionId, body: Approval, caller: Officer, key: IdempotencyKey
     ) -> Recorded:
         command, metadata = ApproveDistribution(caller.subject, body.digest), metadata_of(caller, key)
-        return await decide(commands, intents.approve(distribution_id, command, datetime.now(UTC), metadata))
+        with refusals():
+            return await commands.execute([intents.approve(distribution_id, command, datetime.now(UTC), metadata)])
 
     @router.post("/distributions/{distribution_id}/cancel", summary="Give everything back to the pool")
     async def cancel(distribution_id: DistributionId, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
         terms = (await _known(commands, distribution_id)).terms
         command, metadata = CancelDistribution(caller.subject, body.reason), metadata_of(caller, key)
         intent = intents.cancel(distribution_id, terms, command, datetime.now(UTC), metadata)
-        return await decide(commands, intent)
+        with refusals():
+            return await commands.execute([intent])
 
     @router.get(
         "/distributions/{distribution_id}/events",

@@ -10,8 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.values import Address, Amount, Hash
 from royalties import projections
-from royalties.api.common import InAsset, Officer, Reason, User
-from royalties.api.deciding import decide
+from royalties.api.common import InAsset, Officer, Reason, User, refusals
 from royalties.distributing import intents, queries
 from royalties.domain.distributions import (
     HoldPlaced,
@@ -77,7 +76,8 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     router = APIRouter()
 
     async def noted(command: HoldPlaced | HoldReleased | TaxFormRecorded, caller: Caller, key: str) -> Recorded:
-        return await decide(commands, intents.note(command, datetime.now(UTC), metadata_of(caller, key)))
+        with refusals():
+            return await commands.execute([intents.note(command, datetime.now(UTC), metadata_of(caller, key))])
 
     @router.post("/holds/{party}", summary="Pay nothing to a party until it is released")
     async def hold(party: Address, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
@@ -115,13 +115,15 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     @router.post("/payments/{payment_id}/retry", summary="Try a payment again that has failed for good")
     async def retry(payment_id: PaymentId, caller: Officer, key: IdempotencyKey) -> Recorded:
         party, now = await _party(commands, payment_id), datetime.now(UTC)
-        return await decide(commands, intents.retry(payment_id, party, now, metadata_of(caller, key)))
+        with refusals():
+            return await commands.execute([intents.retry(payment_id, party, now, metadata_of(caller, key))])
 
     @router.post("/payments/{payment_id}/give-up", summary="Carry forward what could not be paid")
     async def give_up(payment_id: PaymentId, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
         party, metadata = await _party(commands, payment_id), metadata_of(caller, key)
         decision = intents.give_up(payment_id, party, caller.subject, body.reason, datetime.now(UTC), metadata)
-        return await decide(commands, decision)
+        with refusals():
+            return await commands.execute([decision])
 
     return router
 

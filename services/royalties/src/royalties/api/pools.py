@@ -10,8 +10,7 @@ from pydantic import BaseModel, Field
 
 from contracts.values import Address, Amount, SignedAmount
 from royalties import projections
-from royalties.api.common import InAsset, Officer, Reason, balance_of
-from royalties.api.deciding import decide
+from royalties.api.common import InAsset, Officer, Reason, balance_of, refusals
 from royalties.distributing import intents, queries
 from royalties.domain import Reference, Side
 from royalties.domain.books import pool_account
@@ -78,12 +77,14 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     async def allocate(pool: PoolName, body: Allocation, caller: Officer, key: IdempotencyKey) -> Recorded:
         reference = Reference(caller.subject, key.removeprefix(f"{caller.subject}/"))
         command = AllocateRevenue(pool, reference, body.asset, body.amount, body.origin, body.reason, caller.subject)
-        return await decide(commands, intents.allocate(command, datetime.now(UTC), metadata_of(caller, key)))
+        with refusals():
+            return await commands.execute([intents.allocate(command, datetime.now(UTC), metadata_of(caller, key))])
 
     @router.post("/pools/{pool}/coin-value", summary="Tell what the coin of the pool's creator is worth")
     async def value(pool: PoolName, body: CoinValue, caller: Officer, key: IdempotencyKey) -> Recorded:
         command = CoinValued(pool, date.fromisoformat(f"{body.month}-01"), body.asset, body.market_cap)
-        return await decide(commands, intents.allocate(command, datetime.now(UTC), metadata_of(caller, key)))
+        with refusals():
+            return await commands.execute([intents.allocate(command, datetime.now(UTC), metadata_of(caller, key))])
 
     @router.get("/pools/{pool}", summary="What a pool has to share, and its revenue by month")
     async def show(pool: PoolName, caller: Officer, after: After) -> PoolState:
