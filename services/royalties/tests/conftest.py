@@ -24,7 +24,7 @@ from royalties.app import create
 from royalties.domain.reconciliation import RECONCILIATION, Compared, RecordReconciliation, reconciliation
 from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
-from service import find_migrations, migrate
+from service import Queries, find_migrations, migrate
 from service.testing import Running, serving
 from service.tokens import generate_keys, mint
 
@@ -52,6 +52,7 @@ class Ledger:
 
     pool: asyncpg.Pool
     client: httpx.AsyncClient
+    reads: Queries
     log: EventLog = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,6 +74,10 @@ class Ledger:
         """As if the books had been held against the contracts."""
         command = RecordReconciliation(block, 5, differing)
         await Executor(self.log).execute([Intent(RECONCILIATION, reconciliation, command, datetime.now(UTC))])
+
+    async def command(self, path: str, key: str = "k") -> httpx.Response:
+        """What an officer asks for."""
+        return await self.client.post(path, headers=bearer("olga", "officer") | {"idempotency-key": key})
 
     async def shown(self) -> None:
         """Waits until the read models show all there is."""
@@ -109,7 +114,7 @@ async def opened_ledger(database: str) -> AsyncIterator[Ledger]:
         transport = httpx.ASGITransport(service.api)
         headers = bearer("tester", "service")
         async with httpx.AsyncClient(transport=transport, base_url="http://royalties", headers=headers) as client:
-            made = Ledger(service.pool, client)
+            made = Ledger(service.pool, client, Queries("royalties", service.queries, service.pool))
             runner = Runner(made.pool, made.log, made.watermark, projections.ALL)
             await runner.create_missing()
             workers = [asyncio.create_task(worker.run()) for worker in (made.watermark, runner)]

@@ -336,6 +336,8 @@ async def test_live_rows_equal_rebuilt_rows(ledger: Any) -> None:
     await ledger.compared(10, Compared("earnings:T", 10, 2, 1))
     await busy_platform(ledger.client)
     await ledger.shown()
+    await ledger.command("/periods/2026-01/close")
+    await ledger.shown()
     for projection in projections.ALL:
         rebuilt = await rebuild(ledger.pool, ledger.log, ledger.watermark, projection, compare=True)
         assert rebuilt.comparison is not None

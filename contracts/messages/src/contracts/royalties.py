@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from contracts.chain import PaymentKind, Source
 from contracts.envelope import Message
-from contracts.values import Address, Amount, SignedAmount, Time, Uint256
+from contracts.values import Address, Amount, Hash, SignedAmount, Time, Uint256
 
 
 class SaleRecorded(Message, type="royalties.events.SaleRecorded.v1"):
@@ -106,3 +106,17 @@ class AssetRegistered(Message, type="royalties.events.AssetRegistered.v1"):
 
     asset: str
     scale: int = Field(ge=0)
+
+
+class PeriodClosed(Message, type="royalties.events.PeriodClosed.v1"):
+    """The statements of a period are issued; revisions above 1 hold those that late facts have changed.
+
+    Who keeps the root can check any of these statements, years later and with nothing else.
+    """
+
+    period: str = Field(description="a month, a quarter or a year: 2026-01, 2026-Q1, 2026")
+    since: Time
+    until: Time = Field(description="the first moment that no longer belongs to it")
+    revision: int = Field(ge=1)
+    statements: int = Field(ge=1)
+    root: Hash = Field(description="of the Merkle tree (RFC 6962) over the blinded hashes of these statements")

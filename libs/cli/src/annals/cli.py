@@ -91,6 +91,7 @@ for panel, functions in {
         read_models.audit,
         proofs.verify,
         proofs.prove,
+        proofs.verify_statement,
     ),
     CONSUME: (topics.tail,),
 }.items():

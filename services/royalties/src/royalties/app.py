@@ -12,6 +12,7 @@ from royalties.distributing.process import DistributionProcess
 from royalties.reconciliation.worker import Reconciler
 from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
+from royalties.statements.closing import Closing, MonthEnd
 from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
 
 
@@ -38,14 +39,16 @@ def create(settings: RoyaltiesSettings) -> Service:
     distributions = DistributionProcess(log, executor, watermark, Holders(kafka), look_seconds)
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
-    routes = api.routes(commands, recorder, reads, log, watermark, settings)
+    closing = Closing(settings.name, log, executor, watermark, commands, reads)
+    calendar = [] if settings.close_after_days is None else [MonthEnd(closing, settings.close_after_days)]
+    routes = api.routes(commands, recorder, reads, log, watermark, closing, settings)
     return Service(
         settings,
         create_api(settings, routes, title="Annals royalties", version="0.1.0"),
         pool=pool,
         queries=engine,
         migrations=find_migrations("royalties"),
-        workers=[watermark, runner, sealer, relay, consumer, reconciler, distributions],
+        workers=[watermark, runner, sealer, relay, consumer, reconciler, distributions, *calendar],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC, publish.COMMANDS.name, BLOCKS])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

@@ -9,6 +9,7 @@ from royalties.distributing.intents import operation_of
 from royalties.domain import (
     AssetRegistered,
     CommandRefused,
+    PeriodClosed,
     RefundPosted,
     ReversalPosted,
     RoyaltyPosted,
@@ -18,6 +19,7 @@ from royalties.domain import (
 )
 from royalties.domain.books import DISTRIBUTOR, Entries, parts_of
 from royalties.domain.distributions import PaymentAsked
+from royalties.domain.periods import period_named
 
 TOPIC = "royalties.events"
 TOPICS = (TopicSpec(TOPIC),)
@@ -99,6 +101,16 @@ def _message(recorded: RecordedEvent) -> Message | None:
             return royalties.CommandRefused(caller=reference.caller, command_id=reference.id, code=code, detail=detail)
         case AssetRegistered(asset=asset, scale=scale):
             return royalties.AssetRegistered(asset=asset, scale=scale)
+        case PeriodClosed() as closed:  # the statements are between us and each party, and so is what blinds them
+            span = period_named(closed.period)
+            return royalties.PeriodClosed(
+                period=closed.period,
+                since=span.since,
+                until=span.until,
+                revision=closed.revision,
+                statements=closed.statements,
+                root=closed.root,
+            )
         case _:
             return None
 

@@ -23,3 +23,10 @@ class RoyaltiesSettings(ServiceSettings):
     distributions_look_seconds: float = Field(
         10, gt=0, le=3600, description="Pause between looks for the holders that a distribution waits for."
     )
+    close_after_days: int | None = Field(
+        3,
+        ge=0,
+        le=3650,
+        description="Days after a month's end on which its books are closed and its statements issued; facts that come "
+        "later make corrected ones. Empty: only when an officer asks.",
+    )

@@ -1,4 +1,4 @@
-"""`annals verify` and `annals prove`."""
+"""`annals verify`, `annals prove` and `annals verify-statement`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from annals import certificates, proofs, services, shell
+from annals import certificates, proofs, services, shell, statements
 from annals.commands.chain import told
 from annals.shell import Json, StackName, console, errors
 from eventlog import InvalidProof, verify_proof
@@ -49,7 +49,7 @@ def verify(
     if proof is not None:
         if names:
             raise typer.BadParameter("expected services or --proof, got both")
-        _check(cast(BinaryIO, proof).read(), _trusted(seal), as_json)
+        _check(cast(BinaryIO, proof).read(), _trusted(seal, "--seal"), as_json)
     if seal is not None:
         raise typer.BadParameter("expected --seal with --proof, got it alone")
     shell.use(stack)
@@ -95,6 +95,40 @@ def prove(
     console.say(f"{output}: event {event_id}, proven by seal {last.number}, {last.hash.hex()}")
 
 
+def verify_statement(
+    file: Annotated[
+        typer.FileBinaryRead, typer.Argument(metavar="FILE", help="As GET /statements/… gave it; - for a pipe.")
+    ],
+    root: Annotated[
+        str | None, typer.Option("--root", metavar="HASH", help="Of the period, from royalties.events or /periods/….")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check that a statement is the one that was issued, to the last digit.
+
+    Its lines are added up again, and its hash must lead to the root of its period. Nothing is asked of anybody: no
+    server, no settings.
+
+    $ annals verify-statement 2026-000017.json --root 9c1d…
+    """
+    trusted = _trusted(root, "--root")
+    try:
+        found = statements.verify(cast(BinaryIO, file).read())
+        if trusted is not None and found.root != trusted.hex():
+            raise statements.InvalidStatement(f"root: expected {trusted.hex()}, got {found.root}")
+    except statements.InvalidStatement as error:
+        shell.say(f"not as it was issued: {error}", as_json, ok=False, problem=str(error))
+        shell.end(good=False)
+    sentence = (
+        f"statement {found.number} of {found.party} for {found.period}: {found.lines:,} lines lead from "
+        f"{found.opening_balance} to {found.closing_balance} {found.asset}, as it was issued"
+    )
+    if trusted is None:
+        sentence += f" under the root {found.root}: compare it with the published one, or give --root"
+    shell.say(sentence, as_json, ok=True, trusted=trusted is not None, **found.to_dict())
+    shell.end(good=True)
+
+
 def _certify(file: Path, as_json: bool) -> NoReturn:
     """Says whether the log still has what was certified."""
     outcome = shell.run(certificates.check(file.read_text()))
@@ -103,11 +137,11 @@ def _certify(file: Path, as_json: bool) -> NoReturn:
     shell.end(good=outcome.ok)
 
 
-def _trusted(seal: str | None) -> bytes | None:
+def _trusted(given: str | None, option: str) -> bytes | None:
     try:
-        return bytes.fromhex(seal) if seal is not None else None
+        return bytes.fromhex(given) if given is not None else None
     except ValueError:
-        raise typer.BadParameter(f"--seal: expected a hash in hexadecimal, got {seal!r}") from None
+        raise typer.BadParameter(f"{option}: expected a hash in hexadecimal, got {given!r}") from None
 
 
 def _check(text: bytes, trusted: bytes | None, as_json: bool) -> NoReturn:

@@ -11,6 +11,7 @@ from royalties.api import (
     distributions,
     earnings,
     payees,
+    periods,
     platform_sales,
     pools,
     reconciliations,
@@ -19,6 +20,7 @@ from royalties.api import (
 )
 from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
+from royalties.statements.closing import Closing
 from service import Commands, Queries
 
 
@@ -28,6 +30,7 @@ def routes(
     reads: Queries,
     log: EventLog,
     watermark: Watermark,
+    closing: Closing,
     settings: RoyaltiesSettings,
 ) -> APIRouter:
     """All routes of the service."""
@@ -35,6 +38,7 @@ def routes(
     for part in (
         earnings.routes(reads),
         statements.routes(reads, log, watermark),
+        periods.routes(reads, closing),
         sales.routes(reads),
         platform_sales.routes(recorder, settings.name, reads),
         agreements.routes(commands, reads),

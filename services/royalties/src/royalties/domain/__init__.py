@@ -32,6 +32,7 @@ from royalties.domain.books import (
     Side,
     class_of,
 )
+from royalties.domain.closing import BooksMoved, CloseBooks, NumbersDrawn, PeriodClosed, StatementIssued
 from royalties.domain.division import AgreementVersionSet, Breakpoint
 from royalties.domain.moves import (
     ExpireMove,
@@ -132,6 +133,9 @@ EVENTS: dict[str, type] = {
     "DifferenceFound.v1": DifferenceFound,
     "DifferenceSettled.v1": DifferenceSettled,
     **distributions.EVENTS,
+    "StatementIssued.v1": StatementIssued,
+    "PeriodClosed.v1": PeriodClosed,
+    "NumbersDrawn.v1": NumbersDrawn,
 }
 
 __all__ = [
@@ -146,9 +150,11 @@ __all__ = [
     "AgreementOpened",
     "AgreementVersionSet",
     "AssetRegistered",
+    "BooksMoved",
     "Breakpoint",
     "CarryGivenOut",
     "CarrySettlementPosted",
+    "CloseBooks",
     "CloseVersions",
     "CommandRefused",
     "Contradiction",
@@ -163,8 +169,10 @@ __all__ = [
     "MovePosted",
     "MoveReserved",
     "MoveVoided",
+    "NumbersDrawn",
     "OfferControl",
     "PaymentPosted",
+    "PeriodClosed",
     "PlatformFeeSet",
     "PostMove",
     "PostPayment",
@@ -198,6 +206,7 @@ __all__ = [
     "SplitControlAccepted",
     "SplitDifferenceFound",
     "SplitSet",
+    "StatementIssued",
     "TermsSet",
     "TrackRegistered",
     "VoidMove",

@@ -1,6 +1,7 @@
 """The read models of royalties. Every table can be dropped and rebuilt from the log. queries.py asks them."""
 
 from royalties.projections.agreements import Agreements, Terms
+from royalties.projections.closing import Closings
 from royalties.projections.distributions import Distributions, Payees
 from royalties.projections.entries import Entries
 from royalties.projections.ledger import ArtistEarnings, Balances
@@ -30,6 +31,7 @@ ALL = (
     TrackRevenue(),
     Distributions(),
     Payees(),
+    Closings(),
 )
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Agreements",
     "ArtistEarnings",
     "Balances",
+    "Closings",
     "Distributions",
     "Entries",
     "Payees",

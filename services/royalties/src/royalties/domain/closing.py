@@ -1,0 +1,110 @@
+"""The books of a period are closed: a numbered statement for every party that had a line in it, and one root for all.
+
+A fact that comes late changes no statement. Closing the period once more makes new ones, which name those before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.values import Hash
+from eventlog import Decider
+
+
+@dataclass(frozen=True, slots=True)
+class StatementIssued:
+    """What a party was owed, as it was known at a position of the log. The document follows from this and the log."""
+
+    number: str  # of the year in which it is issued, without holes: 2026-000001
+    period: str
+    revision: int
+    position: int  # what the log has after it is not in the statement
+    leaf: int  # its place in the tree of all statements of this revision, from 0
+    party: str
+    asset: str
+    opening: int
+    closing: int
+    count: int  # of lines
+    sha256: Hash  # of the document in its canonical form
+    replaces: str | None  # the number of the party's statement of this period in an earlier revision
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodClosed:
+    """All statements of a revision are out. The seed blinds their hashes in the tree: it is never told to anybody."""
+
+    period: str
+    revision: int
+    position: int
+    statements: int
+    root: Hash
+    seed: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersDrawn:
+    """The year's numbers from `first` to `last` belong to the statements of a revision."""
+
+    year: int
+    first: int
+    last: int
+    period: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBooks:
+    """What has been made of revision - 1 of the period, and of the numbers before `first`."""
+
+    year: int
+    first: int
+    statements: Sequence[StatementIssued]
+    closed: PeriodClosed
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How far the books of a period are closed: revision 0 means never."""
+
+    revision: int = 0
+    position: int = 0
+
+
+class BooksMoved(Exception):
+    """Somebody else closed the period, or drew the numbers, meanwhile: what was made is to be made again."""
+
+
+def evolve(closed: Closed, event: StatementIssued | PeriodClosed) -> Closed:
+    return Closed(event.revision, event.position) if isinstance(event, PeriodClosed) else closed
+
+
+period: Decider[object, Closed, StatementIssued | PeriodClosed] = Decider(Closed(), lambda _, __: (), evolve)
+numbers: Decider[object, int, NumbersDrawn] = Decider(0, lambda _, __: (), lambda _, drawn: drawn.last)
+"""The last number of the year that is taken."""
+
+
+def number_of(year: int, count: int) -> str:
+    return f"{year}-{count:06}"
+
+
+def period_stream(name: str) -> str:
+    return f"period/{name}"
+
+
+def numbers_stream(year: int) -> str:
+    return f"numbers/{year}"
+
+
+def close_books(command: CloseBooks, states: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """The events of both streams. Raises BooksMoved."""
+    closed, of_period, of_year = command.closed, period_stream(command.closed.period), numbers_stream(command.year)
+    if (states[of_period].revision, states[of_year]) != (closed.revision - 1, command.first - 1):
+        raise BooksMoved(
+            f"period {closed.period}: expected revision {closed.revision - 1} and number {command.first - 1} to be the "
+            f"last, found {states[of_period].revision} and {states[of_year]}"
+        )
+    last = command.first + len(command.statements) - 1
+    drawn = NumbersDrawn(command.year, command.first, last, closed.period, closed.revision)
+    return [(of_year, drawn), *((of_period, issued) for issued in command.statements), (of_period, closed)]
