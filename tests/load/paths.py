@@ -12,10 +12,24 @@ import proving
 import reads
 import rewarding
 import simulating
+import statements
 import streams
 
 PATHS = {
     path.name: path
-    for module in (appends, reads, streams, heads, ingestion, journey, rewarding, simulating, budgets, proving, peers)
+    for module in (
+        appends,
+        reads,
+        streams,
+        heads,
+        ingestion,
+        journey,
+        rewarding,
+        simulating,
+        statements,
+        budgets,
+        proving,
+        peers,
+    )
     for path in module.PATHS
 }

@@ -76,9 +76,9 @@ class Servers:
             self._filled[events] = log
         return self._filled[events]
 
-    async def keep(self, log: contextlib.AbstractAsyncContextManager[EventLog]) -> EventLog:
-        """Opens a log for several runs; it is dropped at the end of all."""
-        return await self._stack.enter_async_context(log)
+    async def keep(self, opened: contextlib.AbstractAsyncContextManager[T]) -> T:
+        """Opens something for several runs, a log for instance; it is closed at the end of all."""
+        return await self._stack.enter_async_context(opened)
 
     @contextlib.asynccontextmanager
     async def empty_log(self, types: EventTypes = TYPES) -> AsyncIterator[EventLog]:

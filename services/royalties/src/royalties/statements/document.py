@@ -20,7 +20,6 @@ from service.queries import Row
 
 FORMAT = "annals-statement.v1"
 Fields = dict[str, Any]
-_OF_DOCUMENT = ("party", "asset")  # what a line needn't repeat
 
 
 class Disagreement(Exception):
@@ -48,7 +47,7 @@ def fields(rows: Iterable[Row], balance: int) -> list[Fields]:
     written = []
     for row in rows:
         balance += int(row["amount"])
-        line = {name: value for name, value in row.items() if value is not None and name not in _OF_DOCUMENT}
+        line = {name: value for name, value in row.items() if value is not None}
         line["at"], line["balance"] = told(row["at"]), str(balance)
         written.append(line)
     return written

@@ -6,6 +6,7 @@ be read at any time, in as many pieces as one likes, and is always the same.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,9 @@ from service.queries import Row
 
 Key = tuple[datetime, int, int]  # when, position in the log, number of the posting
 BATCH = 5_000  # lines fetched at once: bounds the memory of a statement of any length
+
+
+_OF_SCOPE = ("party", "asset")  # what a line needn't repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ async def bounds(reads: Queries, scope: Scope, after: Key | None = None) -> Boun
 async def batch(reads: Queries, scope: Scope, after: Key | None, limit: int) -> list[Row]:
     """The first `limit` lines after a line, in order."""
     lines = Statements.live(statement_lines)
-    query = sa.select(*(_told(column) for column in lines.c)).where(*_within(lines, scope))
+    query = sa.select(*(_told(column) for column in lines.c if column.key not in _OF_SCOPE)).where(
+        *_within(lines, scope)
+    )
     if scope.since is not None:
         query = query.where(lines.c.at >= scope.since)
     if after is not None:
@@ -77,13 +83,17 @@ async def batch(reads: Queries, scope: Scope, after: Key | None, limit: int) -> 
 
 
 async def batches(reads: Queries, scope: Scope) -> AsyncIterator[list[Row]]:
-    """All lines, in order, some thousands at a time."""
-    after: Key | None = None
-    while rows := await batch(reads, scope, after, BATCH):
+    """All lines, in order, some thousands at a time; the next are fetched while these are written."""
+    rows = await batch(reads, scope, None, BATCH)
+    while len(rows) == BATCH:
+        following = asyncio.create_task(batch(reads, scope, key_of(rows[-1]), BATCH))
+        try:
+            yield rows
+            rows = await following
+        finally:
+            following.cancel()  # whoever asked has gone
+    if rows:
         yield rows
-        if len(rows) < BATCH:
-            return
-        after = key_of(rows[-1])
 
 
 def key_of(row: Row) -> Key:
