@@ -18,10 +18,11 @@ _BASE58_INDEX = {character: index for index, character in enumerate(_BASE58)}
 
 
 def _uint256(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    if isinstance(value, str):
+        if not _DIGITS.fullmatch(value):
+            raise ValueError(f"expected 1 to 78 decimal digits without leading zeros, got {value[:80]!r}")
+    elif isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"expected a whole number or a string of decimal digits, got {type(value).__name__}")
-    if isinstance(value, str) and not _DIGITS.fullmatch(value):
-        raise ValueError(f"expected 1 to 78 decimal digits without leading zeros, got {value[:80]!r}")
     number = int(value)
     if not 0 <= number <= UINT256_MAX:
         raise ValueError(f"expected 0 to 2^256-1, got {number if number < 0 else 'more'}")

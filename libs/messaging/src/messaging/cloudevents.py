@@ -126,11 +126,12 @@ def decode(record: ConsumerRecord[bytes, bytes], classes: MessageClass = message
 def _attributes(where: str, headers: Headers) -> dict[str, str]:
     if len(headers) > MAX_HEADERS:
         raise Malformed(f"{where}: headers: expected at most {MAX_HEADERS}, found {len(headers)}")
-    ours = [header for header in headers if header[0].startswith(("ce_", "annals")) or header[0] in _OTHERS]
-    if (plain := _plain(ours)) is not None:
+    if (plain := _plain(headers)) is not None:
         return plain
     attributes: dict[str, str] = {}
-    for name, value in ours:
+    for name, value in headers:
+        if not (name.startswith(("ce_", "annals")) or name in _OTHERS):
+            continue
         if name in attributes:
             raise Malformed(f"{where}: {name}: expected once, found twice")
         attributes[name] = _text(where, name, value)
@@ -138,7 +139,7 @@ def _attributes(where: str, headers: Headers) -> dict[str, str]:
 
 
 def _plain(headers: Headers) -> dict[str, str] | None:
-    """The attributes if nothing is wrong with any of them; else one by one it has to be found out with which."""
+    """All headers if nothing is wrong with any of them; else one by one it has to be found out with which."""
     try:
         attributes = {name: value.decode() for name, value in headers if value is not None}
     except UnicodeDecodeError:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from chain.domain import (
     CONTRACTS,
+    Args,
     ContractEvent,
     LogDecoded,
     UndecodedLog,
@@ -21,6 +24,7 @@ from chain.domain import (
 from chain.domain.watch import KnownAbi
 from contracts import Message, message_class
 from contracts.chain import EventLogged, Source
+from messaging.cloudevents import Encoded
 from tron.abi import Abi, Decoded, Raw, decode_event
 from tron.codec import names_of
 from tron.contract import artifact
@@ -153,6 +157,29 @@ def typed_message(event: ContractEvent) -> Message | None:
         return None
     fields = {RENAMED.get(name, name): value for name, value in event.args.items()}
     return cls.model_validate({**fields, "source": event.source})
+
+
+def encoded_message(contract: str, name: str, args: Args, source: Mapping[str, Any]) -> Encoded | None:
+    """As `typed_message`, of an event that this has checked: its own values as JSON, under the names of the message.
+
+    None also where they are not all of the message, or more.
+    """
+    cls = message_class(f"chain.{contract}.{name}.v1") if contract in ARTIFACTS else None
+    if cls is None:
+        return None
+    fields = {RENAMED.get(name, name): value for name, value in args.items()} | {"source": source}
+    if fields.keys() != cls.model_fields.keys():
+        return None
+    for number in _numbers(cls):
+        fields[number] = int(fields[number])
+    return Encoded(cls.type, orjson.dumps(fields, option=orjson.OPT_UTC_Z).decode())
+
+
+@cache
+def _numbers(cls: type[Message]) -> list[str]:
+    """The fields that are JSON numbers. Where the contract has them in more bits than they need, the log has digits."""
+    schema = cls.model_json_schema(mode="serialization")
+    return [name for name, field in schema["properties"].items() if field.get("type") == "integer"]
 
 
 def public_message(event: ContractEvent | LogDecoded) -> Message | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import orjson
 
-from chain.decoding import RENAMED, public_message
+from chain.decoding import encoded_message, public_message
 from chain.domain import CONTRACTS, BlocksIngested, ContractEvent, LogDecoded
 from chain.domain import operation as op
-from contracts import Message, message_class, operations
+from contracts import Message, operations
 from contracts.chain import BlocksSolidified
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec
-from messaging.cloudevents import Encoded
 
 TOPICS = (
     *(TopicSpec(f"chain.{contract}") for contract in CONTRACTS),
@@ -49,27 +46,12 @@ def publish(recorded: RecordedEvent) -> Publication | None:
 
 
 def _as_stored(recorded: RecordedEvent) -> Publication | None:
-    """An event of the five contracts as the log has it, under the names of its message; None where that is not all.
-
-    The message's class has checked it before it was recorded (`decoding.py`).
-    """
+    """An event of the five contracts as the log has it, under the names of its message; None where that is not all."""
+    if recorded.type_version != 1:
+        return None
     stored = orjson.loads(recorded.data)
-    cls = message_class(f"chain.{stored['contract']}.{stored['name']}.v1")
-    if cls is None or stored["contract"] not in CONTRACTS or recorded.type_version != 1:
-        return None
-    told = {RENAMED.get(name, name): value for name, value in stored["args"].items()} | {"source": stored["source"]}
-    if told.keys() != cls.model_fields.keys():
-        return None
-    for name in _numbers(cls):
-        told[name] = int(told[name])
-    return Publication(cls.topic, Encoded(cls.type, orjson.dumps(told).decode()))
-
-
-@cache
-def _numbers(cls: type[Message]) -> list[str]:
-    """The fields that are JSON numbers. Where the contract has them in more bits than they need, the log has digits."""
-    schema = cls.model_json_schema(mode="serialization")
-    return [name for name, field in schema["properties"].items() if field.get("type") == "integer"]
+    message = encoded_message(stored["contract"], stored["name"], stored["args"], stored["source"])
+    return Publication(f"chain.{stored['contract']}", message) if message is not None else None
 
 
 def publish_head(recorded: RecordedEvent) -> Publication:

@@ -13,16 +13,16 @@ from itertools import pairwise
 from time import monotonic, time
 
 from chain import metrics
-from chain.decoding import Recorded, public_message
+from chain.decoding import Recorded, encoded_message, public_message
 from chain.domain import ContractEvent
 from chain.domain.watch import Watch
 from chain.handlers import Translator, time_of
 from chain.head.branch import Branch, Window, read_branch
 from chain.head.log import Entry, HeadLog, HeadMoved, Told
 from chain.past.progress import Watching
-from contracts import Message
 from contracts.head import BlockAdded, BlockRetracted
 from eventlog import EventLog
+from messaging.cloudevents import Encoded
 from messaging.connection import Kafka
 from messaging.errors import is_transient
 from messaging.leader import leadership, while_leading
@@ -270,10 +270,9 @@ def additions(block: Block, logs: Iterable[Recorded], solidified: int) -> Iterat
     parts: list[list[str]] = [[]]
     size = 0
     for stream, event in logs:
-        message = public_message(event) if isinstance(event, ContractEvent) else None
-        if message is None:
+        told = _provisional(stream, event) if isinstance(event, ContractEvent) else None
+        if told is None:
             continue
-        told = _provisional(stream, message)
         size += len(told)
         if size > PART_BYTES and parts[-1]:
             parts.append([])
@@ -295,6 +294,11 @@ def additions(block: Block, logs: Iterable[Recorded], solidified: int) -> Iterat
         yield replace(entry, data=entry.data.replace('"events":[]', f'"events":[{",".join(events)}]'))
 
 
-def _provisional(stream: str, message: Message) -> str:
-    """A `ProvisionalEvent` as JSON. Each event is encoded once: making objects of them first costs three times that."""
-    return f'{{"type":"{message.type}","stream":{json.dumps(stream)},"data":{message.model_dump_json()}}}'
+def _provisional(stream: str, event: ContractEvent) -> str | None:
+    """A `ProvisionalEvent` as JSON, encoded once; making objects of it first costs four times that. None: not told."""
+    encoded = encoded_message(event.contract, event.name, event.args, vars(event.source))
+    if encoded is None and (message := public_message(event)) is not None:
+        encoded = Encoded(message.type, message.model_dump_json())
+    if encoded is None:
+        return None
+    return f'{{"type":"{encoded.type}","stream":{json.dumps(stream)},"data":{encoded.body}}}'
