@@ -19,7 +19,7 @@ from local_stack.process import blocking
 from local_stack.testing import running_devnet
 from tron.client import NodeClient
 from tron.keys import Key
-from tron.signers import seal_keystore
+from tron.signers import read_keystore, seal_keystore
 
 PASSWORD = "correct horse"
 CONFIG = """
@@ -131,7 +131,25 @@ def test_a_keystore_opens_with_its_password_only(folder: Path, monkeypatch: pyte
     monkeypatch.setenv("ANNALS_KEYSTORE_PASSWORD", "wrong")
     ended = annals(*words)
     assert ended.exit_code == 1
-    assert "password" in ended.stderr
+    assert "key.json: keystore: the password does not open it" in ended.stderr
+
+
+def test_a_key_is_sealed_into_a_file_that_opens_again_and_is_not_written_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = account(3)
+    ended = annals("keystore", "new.json", answer=f"{key.secret.hex()}\n{PASSWORD}\n{PASSWORD}\n")
+    assert ended.exit_code == 0, ended.stderr
+    assert f"new.json: the key of {key.address}" in ended.stdout
+    assert key.secret.hex() not in ended.output + (folder / "new.json").read_text()
+    assert (folder / "new.json").stat().st_mode & 0o777 == 0o600
+    assert read_keystore(folder / "new.json", PASSWORD).address == key.address
+    monkeypatch.setenv("ANNALS_DEPLOYER_KEY", "ab")
+    monkeypatch.setenv("ANNALS_KEYSTORE_PASSWORD", PASSWORD)
+    assert "expected a private key of 64 hex digits" in annals("keystore", "other.json").stderr
+    monkeypatch.setenv("ANNALS_DEPLOYER_KEY", account(4).secret.hex())
+    ended = annals("keystore", "new.json", "--json")
+    assert (ended.exit_code, json.loads(ended.stdout)["error"]) == (2, "new.json: File exists")
 
 
 def test_who_cannot_pay_is_told_before_anything_is_sent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +189,11 @@ def test_a_node_of_another_network_is_refused(folder: Path, url: str, monkeypatc
         (["deploy", "--network", "local", "--journal", "no/where"], 2, "--journal: expected a file in a folder"),
         (["verify", "--network", "local", "--addresses", "names.json"], 2, "no contract 'music-ntf' (did you mean"),
         (["verify", "--network", "local", "--addresses", "wrong.toml"], 2, "expected JSON"),
+        (
+            ["verify", "--network", "local", "--addresses", "short.json"],
+            2,
+            "music-nft: expected a TRON address, got 'T1'",
+        ),
         (["verify", "--network", "local"], 2, "no CHAIN_CONTRACTS"),
         (["verify", "--network", "local", "--addresses", "one.json", "--node", "http://127.0.0.1:1"], 3, "not answer"),
     ],
@@ -179,6 +202,7 @@ def test_what_is_wrong_is_said_in_a_sentence(folder: Path, words: list[str], cod
     (folder / "wrong.toml").write_text('fee_bps = "x"')
     (folder / "names.json").write_text('{"music-ntf": "T"}')
     (folder / "one.json").write_text("{}")
+    (folder / "short.json").write_text('{"music-nft": "T1"}')
     ended = annals(*words)
     assert ended.exit_code == code
     assert problem in " ".join(ended.stderr.replace("│", " ").split())

@@ -221,7 +221,7 @@ def test_contracts_are_given_as_json_or_as_a_file(tmp_path: Path, monkeypatch: p
         ("/nowhere.json", "expected JSON or the path"),
         ('{"music-nft": 5}', "an object of names and addresses"),
         (f'{{"kitties": "{ZERO}"}}', "unknown kitties"),
-        ('{"music-nft": "T123"}', "not a TRON address"),
+        ('{"music-nft": "T123"}', "contracts.music-nft: not a TRON address"),
         (f'{{"music-nft": "{ZERO}", "dcmx-token": "{ZERO}"}}', "a different address for each"),
     ],
 )

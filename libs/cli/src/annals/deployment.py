@@ -17,7 +17,7 @@ from tron.address import normalise
 from tron.client import NodeClient
 from tron.cost import Cost, cost
 from tron.deploy import MAIN_NETWORK, Deployment, Plan, Report, deploy, resumed
-from tron.errors import TronError
+from tron.errors import InvalidAddress, TronError
 from tron.journal import Journal
 from tron.keys import Key
 from tron.plan import CONTRACTS
@@ -135,7 +135,14 @@ def read_addresses(source: str) -> dict[str, str]:
     for name in found:
         if name not in NAMES:
             raise UnknownName.among("no contract", name, NAMES)
-    return {name: normalise(address) for name, address in found.items()}
+    return {name: _address(name, address) for name, address in found.items()}
+
+
+def _address(contract: str, text: Any) -> str:
+    try:
+        return normalise(text)
+    except (InvalidAddress, TypeError, AttributeError):
+        raise UnknownName(f"{contract}: expected a TRON address, got {text!r:.80}") from None
 
 
 def write_addresses(path: Path, addresses: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -74,6 +75,14 @@ def open_keystore(text: str, password: str) -> Key:
     if not hmac.compare_digest(keccak256(derived[16:32] + sealed), mac):
         raise KeystoreError("keystore: the password does not open it, or it was changed")
     return Key(_cipher(derived, counter).decrypt(sealed))
+
+
+def read_keystore(path: Path, password: str) -> Key:
+    """Return the key in a file. Raises as `open_keystore`, naming the file, and OSError."""
+    try:
+        return open_keystore(path.read_text(), password)
+    except (KeystoreError, UnicodeDecodeError) as error:
+        raise KeystoreError(f"{path}: {error}") from None
 
 
 def seal_keystore(key: Key, password: str, cost: Mapping[str, int] | None = None) -> str:

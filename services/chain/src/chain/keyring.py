@@ -8,7 +8,7 @@ import re
 
 from chain.settings import ChainSettings
 from tron.keys import Key
-from tron.signers import LocalSigner, Signer, open_keystore
+from tron.signers import LocalSigner, Signer, read_keystore
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,49}")
 
@@ -50,7 +50,7 @@ def _from_files(settings: ChainSettings) -> list[tuple[str, Signer]]:
     password, files = settings.keystore_password.get_secret_value(), sorted(settings.keystore.glob("*.json"))
     if not files:
         raise KeyringError(f"keystore: expected files <sender>.json in {settings.keystore}, found none")
-    return [(file.stem, LocalSigner(open_keystore(file.read_text(), password))) for file in files]
+    return [(file.stem, LocalSigner(read_keystore(file, password))) for file in files]
 
 
 def _from_service(settings: ChainSettings) -> list[tuple[str, Signer]]:

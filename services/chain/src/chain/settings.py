@@ -22,6 +22,7 @@ from pydantic_settings import SettingsConfigDict
 from chain.domain import CONTRACTS, Scope
 from service import ServiceSettings
 from tron.address import normalise
+from tron.errors import InvalidAddress
 from tron.providers import Provider
 
 
@@ -199,4 +200,11 @@ def _contracts(text: str) -> dict[str, str]:
         raise ValueError("contracts: expected an object of names and addresses")
     if unknown := found.keys() - set(CONTRACTS):
         raise ValueError(f"contracts: unknown {', '.join(sorted(unknown))}; expected names of {', '.join(CONTRACTS)}")
-    return {name: normalise(found[name]) for name in sorted(found)}
+    return {name: _address(name, found[name]) for name in sorted(found)}
+
+
+def _address(contract: str, text: str) -> str:
+    try:
+        return normalise(text)
+    except InvalidAddress as error:
+        raise ValueError(f"contracts.{contract}: {error}") from None

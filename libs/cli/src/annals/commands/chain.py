@@ -149,6 +149,8 @@ def audit(
     $ annals chain audit
     $ annals chain audit --from 1000 --to 2000 --against backup --output audit.json
     """
+    if output is not None and not output.parent.is_dir():
+        raise typer.BadParameter(f"--output: expected a file in a folder that is there, got {output}")
     shell.use(stack)
     outcome = shell.run(certificates.audit(first, last, against, errors))
     certificate = outcome.certificate

@@ -18,7 +18,7 @@ from tron.errors import InvalidArgument
 from tron.journal import Journal
 from tron.keys import Key
 from tron.plan import Plan
-from tron.signers import open_keystore
+from tron.signers import read_keystore, seal_keystore
 from tron.units import trx
 from tron.verify import Verdict
 
@@ -155,6 +155,29 @@ def verify(
     shell.end(good=all(verdict.ok for verdict in verdicts))
 
 
+@app.command()
+def keystore(
+    file: Annotated[Path, typer.Argument(help="The file to write; the chain service takes <sender>.json.")],
+    as_json: Json = False,
+) -> None:
+    """Encrypt a private key into a file, for `deploy --keystore` and the folder CHAIN_KEYSTORE of the chain service.
+
+    The key and the password are asked for, or in ANNALS_DEPLOYER_KEY and ANNALS_KEYSTORE_PASSWORD. A file that is
+    there stays as it is.
+
+    $ annals contracts keystore deployer.json
+    """
+    secret = os.environ.get(KEY) or typer.prompt("Private key, 64 hex digits", hide_input=True, err=True)
+    key = _from_hex(secret, KEY if KEY in os.environ else "the key")
+    password = os.environ.get(PASSWORD) or typer.prompt(
+        f"Password of {file}", hide_input=True, confirmation_prompt=True, err=True
+    )
+    sealed = seal_keystore(key, password)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
+        written.write(sealed + "\n")
+    shell.say(f"{file}: the key of {key.address}", as_json, file=str(file), address=key.address)
+
+
 def _report(step: str, state: str) -> None:
     errors.say(f"{step}: {state}")
 
@@ -184,17 +207,21 @@ def _plan(config: Path | None) -> Plan:
 def _key(network: str, keystore: Path | None) -> Key:
     if keystore is not None:
         password = os.environ.get(PASSWORD) or typer.prompt(f"Password of {keystore}", hide_input=True, err=True)
-        return open_keystore(keystore.read_text(), password)
+        return read_keystore(keystore, password)
     if (secret := os.environ.get(KEY)) is not None:
-        try:
-            return Key.from_hex(secret)
-        except ValueError:
-            raise typer.BadParameter(f"{KEY}: expected a private key of 64 hex digits") from None
+        return _from_hex(secret, KEY)
     if network == "local":
         import devnet  # only here: it brings the whole virtual machine
 
         return Key.from_hex(devnet.accounts(1)[0].private_key)
     raise typer.BadParameter(f"expected the deployer's key: --keystore FILE, or {KEY} in the environment")
+
+
+def _from_hex(secret: str, source: str) -> Key:
+    try:
+        return Key.from_hex(secret)
+    except ValueError:
+        raise typer.BadParameter(f"{source}: expected a private key of 64 hex digits") from None
 
 
 def _show(price: Cost, where: str) -> None:
