@@ -1,6 +1,7 @@
 """Traps of the chain, each by its name: answers that look right and are not, and some that look wrong and are right.
 
-What is truncated, empty or without a bloom is never accepted; what a real node does is.
+What is truncated, empty or without a bloom is never accepted; what a real node does is. Limits of what is sent are in
+`test_transaction`, refusals and reverts in `test_sender`, ABIs as the chain stores them in `test_abi`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import pytest
 
 from tron.address import normalise
 from tron.client import NodeClient
-from tron.errors import IncompleteAnswer, NodeLied, NodeUnavailable, NotServed
+from tron.errors import IncompleteAnswer, NodeLied, NodeUnavailable, NotIncluded, NotServed
+from tron.keys import Key
 from tron.model import logs_of
+from tron.sender import Sender
+from tron.transaction import Transfer
 
 CONTRACT = "THY25XRZMr6AtsrhP4Z7ekMLBmniRo6dYH"
 BLOCKS = "wallet/getblockbylimitnext"
@@ -128,6 +132,17 @@ async def test_a_bloom_of_zeros_above_a_block_that_has_logs(client: NodeClient, 
         for call in batch
     ]
     assert await client.rpc.logs(70, 70, [CONTRACT]) == await read(client)
+
+
+# -- what looks like success ------------------------------------------------------------------------------------------
+
+
+async def test_a_broadcast_that_answers_success_and_is_never_mined(client: NodeClient, node: Any) -> None:
+    """A pool's word is none: of 5,984 such answers on a real chain, 11 transactions came into no block."""
+    node.replay("308")  # the reference block
+    node.answers["wallet/broadcasthex"], node.answers[ONE] = {"result": True}, {}
+    with pytest.raises(NotIncluded, match="1 transactions are in no block after 0 s"):
+        await Sender(client).execute(Transfer(CONTRACT, 1), Key(bytes([1]) * 32), within=0)
 
 
 # -- what looks wrong and is right -----------------------------------------------------------------------------------
