@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -75,11 +75,16 @@ async def at_bank(bank: Bank) -> AsyncIterator[Nodes]:
         yield nodes
 
 
-def sender_on(log: EventLog, watermark: Watermark, nodes: Nodes, bank: Bank, limits: Limits) -> OperationSender:
-    signers = {name: LocalSigner(key) for name, key in bank.keys.items()}
-    return OperationSender(
-        log, Executor(log), watermark, AnyNode(nodes), Payloads(bank.contracts), signers, limits, 0.05
-    )
+def sender_on(
+    log: EventLog,
+    watermark: Watermark,
+    nodes: Nodes,
+    bank: Bank,
+    limits: Limits,
+    signers: Mapping[str, LocalSigner] | None = None,
+) -> OperationSender:
+    keys = signers or {name: LocalSigner(key) for name, key in bank.keys.items()}
+    return OperationSender(log, Executor(log), watermark, AnyNode(nodes), Payloads(bank.contracts), keys, limits, 0.05)
 
 
 def ingester_on(log: EventLog, nodes: Nodes, bank: Bank, **options: Any) -> Ingester:
@@ -227,6 +232,37 @@ async def test_what_cannot_be_paid_is_reported_with_its_kind_and_reason(
     assert "ERC20InsufficientBalance" in ends[3].reason
     assert ends[0].tx_id is not None, "signed, so reported only after the proof"
     assert ends[1].tx_id is None
+
+
+async def test_while_a_key_service_fails_its_payments_wait_and_the_service_says_why(
+    log: EventLog, watermark: Watermark, bank: Bank, at_bank: Nodes
+) -> None:
+    class KeyService(LocalSigner):
+        away = True
+
+        async def sign(self, digest: bytes) -> bytes:
+            if self.away:
+                raise KeyError("throttled")  # whatever a vendor's library raises
+            return await super().sign(digest)
+
+    to, signer = Key.random().address, KeyService(bank.keys["payer-1"])
+    sender = sender_on(log, watermark, at_bank, bank, SLOW, signers={"payer-1": signer})
+
+    async def is_said() -> bool:
+        try:
+            await sender.check().probe()
+        except RuntimeError as error:
+            return str(error) == "payer-1 does not sign: KeyError: 'throttled'"
+        return False
+
+    async with running(watermark, ingester_on(log, at_bank, bank), sender):
+        await intend(log, [trx(1, "payer-1", to, 5_000_000)])
+        await eventually(is_said, within=60)
+        signer.away = False
+        await done(log)
+        await sender.check().probe()
+    assert [type(event) for event in await journal(log, 1)][-1] is op.OperationSolidified
+    assert (await payments(bank.url, [signer.address]))[to, 5_000_000] == 1
 
 
 async def test_want_of_energy_is_tried_again_with_a_higher_fee_limit(

@@ -21,7 +21,7 @@ from chain import metrics
 from chain.domain import TransactionSolidified
 from chain.domain import operation as op
 from chain.payloads import Payloads
-from chain.signing import Hopeless, Limits, Signing, as_signed
+from chain.signing import Hopeless, Limits, NotSigned, Signing, as_signed
 from chain.witness import Head, Reached, Witness
 from eventlog import DuplicateEvent, EventLog, Executor, Intent, NewEvent, Watermark
 from messaging.leader import leadership, while_leading
@@ -101,6 +101,7 @@ class OperationSender:
         self._flights: dict[str, Flight] = {}
         self._by_tx: dict[str, Flight] = {}  # those with a signature that is not settled
         self._queues: dict[str, asyncio.Queue[Flight]] = {name: asyncio.Queue() for name in self._signers}
+        self._unsigned: dict[str, str] = {}  # keys that don't sign, and why
         self._head, self._witness = Head(self._node), Witness(self._log)
 
     async def run(self) -> None:
@@ -123,11 +124,13 @@ class OperationSender:
                 group.create_task(self._serve(name, signer))
 
     def check(self) -> Check:
-        """A readiness check that fails while the circuit breaker is open."""
+        """A readiness check that fails while the circuit breaker is open, or a key's signer fails."""
 
         async def probe() -> str:
             if self._breaker.state == "open":
                 raise RuntimeError("the node does not answer: nothing is handed in for a while")
+            if self._unsigned:
+                raise RuntimeError("; ".join(f"{name} does not sign: {why}" for name, why in self._unsigned.items()))
             return f"{len(self._flights)} operations under way"
 
         return Check("sender", probe)
@@ -183,6 +186,7 @@ class OperationSender:
             self._queues[sender].put_nowait(flight)
         else:
             log.error("no key for an operation: it waits", operation=flight.id, sender=sender)
+            self._unsigned[sender] = "no such key is configured, and an operation waits for it"
         metrics.SENDER_IN_FLIGHT.set(len(self._by_tx))
 
     async def _note_settled(self) -> None:
@@ -239,9 +243,12 @@ class OperationSender:
         except Hopeless as error:
             await self._do(flight, op.GiveUp(error.kind, str(error)))
             return True
-        except NodeError as error:
-            log.warning("no usable answer from the node", operation=flight.id, reason=str(error))
+        except (NodeError, NotSigned) as error:
+            log.warning("not signed yet", operation=flight.id, sender=name, reason=str(error))
+            if isinstance(error, NotSigned):
+                self._unsigned[name] = str(error)
             return False
+        self._unsigned.pop(name, None)
         if signed.reference_block + 1 < records_from:  # or what it came to could not be proven
             log.info("waits until the log records what this key sends", sender=name, from_block=records_from)
             return False

@@ -45,6 +45,10 @@ class Hopeless(Exception):
         self.kind = kind
 
 
+class NotSigned(Exception):
+    """The signer gave no signature; it may be asked again, since nothing was signed."""
+
+
 class Signing:
     """Makes transactions; what they are for, and whether they may be made, others know."""
 
@@ -55,7 +59,7 @@ class Signing:
         self._last_ms = 0
 
     async def attempt(self, payload: op.Payload, number: int, signer: Signer) -> op.TransactionSigned:
-        """Attempt `number` (from 1) at a payload, signed. Raises Hopeless, and NodeError to be tried again."""
+        """Attempt `number` (from 1) at a payload, signed. Raises Hopeless; NodeError, NotSigned to be tried again."""
         try:
             prepared = self._payloads.prepare(payload)
             fee_limit = await self._fee_limit(prepared, signer.address, number)
@@ -73,7 +77,10 @@ class Signing:
             unsigned = build(prepared, signer.address, reference, **times, fee_limit_sun=fee_limit)
         except InvalidArgument as error:
             raise Hopeless("invalid", str(error)) from error
-        signed = unsigned.signed(await signer.sign(unsigned.digest))
+        try:
+            signed = unsigned.signed(await signer.sign(unsigned.digest))
+        except Exception as error:  # a key service fails in ways of its own
+            raise NotSigned(f"{type(error).__name__}: {error}") from error
         return op.TransactionSigned(
             attempt=number,
             tx_id=signed.tx_id,
