@@ -10,9 +10,9 @@ from rewards_deeds import one_of_each
 from contracts import chain
 from contracts.chain import Pool
 from contracts.testing import address, hash_of, source
-from eventlog import EventLog, EventTypes, Watermark
+from eventlog import EventLog, EventTypes
 from messaging.testing import eventually, headers, read_all, send, send_raw
-from projections import rebuild
+from projections.testing import rebuilt_alike
 from rewards import projections
 from rewards.domain import EVENTS
 from service.testing import Running
@@ -238,9 +238,4 @@ async def test_live_rows_equal_rebuilt_rows(rewards: Running, kafka: str) -> Non
     await rewards.shown()
     pool = rewards.service.pool
     assert pool is not None
-    log = EventLog(pool, EventTypes(EVENTS))
-    for projection in projections.ALL:
-        rebuilt = await rebuild(pool, log, Watermark(pool), projection, compare=True)
-        assert rebuilt.comparison is not None
-        assert rebuilt.comparison.equal, rebuilt.comparison
-        assert all(table.first_rows > 0 for table in rebuilt.comparison.tables), rebuilt.comparison
+    await rebuilt_alike(EventLog(pool, EventTypes(EVENTS)), projections.ALL)

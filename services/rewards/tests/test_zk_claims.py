@@ -17,9 +17,9 @@ import pytest
 from contracts.chain import Pool
 from contracts.operations import CallContract, OperationFailed
 from contracts.testing import address, source
-from eventlog import EventLog, EventTypes, NewEvent, Watermark
+from eventlog import EventLog, EventTypes, NewEvent
 from messaging.testing import eventually, read_all, send
-from projections import rebuild
+from projections.testing import rebuilt_alike
 from rewards import claiming, domain, projections
 from rewards.api import proofs
 from service.testing import Running
@@ -138,10 +138,7 @@ async def test_a_proof_is_asked_of_the_chain_once_and_settled_by_the_vault_and_n
     whole = await pool.fetch("SELECT stream, data::text || metadata::text AS text FROM events")
     assert not [row["stream"] for row in whole if "relay-7" in row["text"]]
     log = EventLog(pool, EventTypes(domain.EVENTS))
-    for projection in (projections.RewardClaims(), projections.PoolStatus()):
-        rebuilt = await rebuild(pool, log, Watermark(pool), projection, compare=True)
-        assert rebuilt.comparison is not None
-        assert rebuilt.comparison.equal, rebuilt.comparison
+    await rebuilt_alike(log, [projections.RewardClaims(), projections.PoolStatus()])
 
 
 async def test_a_payment_that_failed_says_why_and_is_tried_again_when_an_officer_says_so(
