@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from devnet import views
+from devnet.block_views import block_bytes, infos_bytes
 from devnet.blocks import Block
 from devnet.proto import Dict
 from devnet.transactions import Internal, Receipt, Transaction, from_raw
@@ -100,7 +100,7 @@ def answers(block: Block) -> list[bytes]:
     """Returns the answers of `KEYS` about a block."""
     if isinstance(block.contents, Stored):
         return [block.contents.kept(key) for key in KEYS]
-    return [views.block_bytes(block, False), views.infos_bytes(block, False), orjson.dumps(block.logs)]
+    return [block_bytes(block, False), infos_bytes(block, False), orjson.dumps(block.logs)]
 
 
 def _decode(stored: Stored) -> list[Transaction]:

@@ -1,124 +1,19 @@
-"""What java-tron's HTTP API shows of blocks, transactions, receipts, accounts and contracts, as JSON dicts."""
+"""What java-tron's HTTP API shows of accounts, contracts, resources and the node, as JSON dicts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import orjson
-
+from devnet.block_views import without_defaults
 from devnet.blocks import Block
+from devnet.chain import Chain
 from devnet.evm import Outcome
 from devnet.keys import base58check, producers
 from devnet.proto import SMART_CONTRACT, Dict
 from devnet.settings import TOTAL_BANDWIDTH, TOTAL_ENERGY
 from devnet.state import Account
-from devnet.transactions import Internal, Transaction, render, show_address, to_json
-
-if TYPE_CHECKING:  # the chain keeps its old blocks in these very forms
-    from devnet.chain import Chain
+from devnet.transactions import Transaction, render, show_address, to_json
 
 _OPERATIONS = "7fff1fc0033e0108000000000000000000000000000000000000000000000000"
 _WINDOW = 28_800_000
-
-
-def _without_defaults(**fields: Any) -> Dict:
-    return {name: value for name, value in fields.items() if value or value is False}
-
-
-def header(block: Block, visible: bool) -> Dict:
-    """Returns a block without its transactions."""
-    raw = _without_defaults(
-        number=block.number,
-        txTrieRoot=block.header["txTrieRoot"].hex(),
-        witness_address=show_address(block.witness, visible),
-        parentHash=block.header["parentHash"].hex(),
-        version=block.header.get("version"),
-        timestamp=block.timestamp,
-    )
-    shown: Dict = {"raw_data": raw}
-    if block.signature:
-        shown["witness_signature"] = block.signature.hex()
-    return {"blockID": block.id.hex(), "block_header": shown}
-
-
-def block_bytes(block: Block, visible: bool) -> bytes:
-    """Returns a whole block as JSON; kept, because ingestion reads a block many times."""
-
-    def make() -> bytes:
-        shown = header(block, visible)
-        if block.transactions:
-            shown["transactions"] = [mined(transaction, visible) for transaction in block.transactions]
-        return orjson.dumps(shown)
-
-    return block.contents.body(f"block {visible}", make)
-
-
-def infos_bytes(block: Block, visible: bool) -> bytes:
-    """Returns the receipts of a block as a JSON array; none for the genesis block, as on a node."""
-
-    def make() -> bytes:
-        transactions = block.transactions if block.number else []
-        return orjson.dumps([info(transaction, block, visible) for transaction in transactions])
-
-    return block.contents.body(f"infos {visible}", make)
-
-
-def mined(transaction: Transaction, visible: bool) -> Dict:
-    """Returns a transaction as it stands in a block."""
-    if transaction.block == 0:
-        return to_json(transaction, visible)
-    shown = to_json(transaction, visible)
-    return {
-        "ret": [{"contractRet": transaction.receipt.result or "SUCCESS"}],
-        "signature": [signature.hex() for signature in transaction.signatures],
-        **shown,
-    }
-
-
-def info(transaction: Transaction, block: Block, visible: bool) -> Dict:
-    """Returns the receipt. Logs: 20-byte hex addresses, or base58 with `visible`; defaults left out."""
-    receipt = transaction.receipt
-    shown = _without_defaults(
-        id=transaction.id.hex(),
-        fee=receipt.fee,
-        blockNumber=block.number,
-        blockTimeStamp=block.timestamp,
-    )
-    shown["contractResult"] = [receipt.output.hex()]
-    if receipt.contract:
-        shown["contract_address"] = show_address(receipt.contract, visible)
-    shown["receipt"] = _without_defaults(
-        energy_fee=receipt.energy_fee,
-        energy_usage_total=receipt.energy,
-        net_usage=receipt.net_usage,
-        net_fee=receipt.net_fee,
-        result=receipt.result,
-    )
-    if not receipt.ok:
-        shown["result"] = "FAILED"
-        shown["resMessage"] = receipt.message if visible else receipt.message.encode().hex()
-    if receipt.logs:
-        shown["log"] = [
-            _without_defaults(
-                address=show_address(b"\x41" + address, True) if visible else address.hex(),
-                topics=[topic.hex() for topic in topics],
-                data=data.hex(),
-            )
-            for address, topics, data in receipt.logs
-        ]
-    if receipt.internals:
-        shown["internal_transactions"] = [_internal(internal, visible) for internal in receipt.internals]
-    return shown
-
-
-def _internal(internal: Internal, visible: bool) -> Dict:
-    return {
-        "hash": internal.hash.hex(),
-        "caller_address": show_address(internal.caller, visible),
-        "transferTo_address": show_address(internal.to, visible),
-        "callValueInfo": [_without_defaults(callValue=internal.value)],
-        "note": internal.note.encode().hex(),
-    }
 
 
 def constant_result(outcome: Outcome, transaction: Transaction, visible: bool) -> Dict:
@@ -131,7 +26,7 @@ def constant_result(outcome: Outcome, transaction: Transaction, visible: bool) -
     shown: Dict = {"result": result, "energy_used": outcome.energy, "constant_result": [outcome.output.hex()]}
     if outcome.logs:
         shown["logs"] = [
-            _without_defaults(
+            without_defaults(
                 address=base58check(address) if visible else address.hex(),
                 data=data.hex(),
                 topics=[topic.hex() for topic in topics],
@@ -145,10 +40,10 @@ def constant_result(outcome: Outcome, transaction: Transaction, visible: bool) -
 def account(found: Account, visible: bool) -> Dict:
     """Returns an account. Accounts of the genesis block have no permissions of their own, later ones do."""
     address = show_address(found.address, visible)
-    resource = _without_defaults(
+    resource = without_defaults(
         latest_consume_time_for_energy=found.energy_ms, energy_window_size=_WINDOW, energy_window_optimized=True
     )
-    shown = _without_defaults(
+    shown = without_defaults(
         account_name=found.name if visible else found.name.encode().hex(),
         type="Contract" if found.is_contract else None,
         address=address,
@@ -174,7 +69,7 @@ def account(found: Account, visible: bool) -> Dict:
 
 def bandwidth(chain: Chain, found: Account) -> Dict:
     """Returns `getaccountnet`."""
-    return _without_defaults(
+    return without_defaults(
         freeNetUsed=found.free_used(chain.now_ms()),
         freeNetLimit=chain.settings.free_bandwidth,
         TotalNetLimit=TOTAL_BANDWIDTH,
@@ -258,7 +153,7 @@ def witnesses(chain: Chain) -> Dict:
     for index, producer in enumerate(producers(chain.settings.producers)):
         numbers = produced.get(producer.raw_address, [])
         rows.append(
-            _without_defaults(
+            without_defaults(
                 address=producer.raw_address.hex(),
                 voteCount=100_000_000 - index,
                 url=f"http://producer{index}.devnet",

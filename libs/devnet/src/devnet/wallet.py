@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from devnet import views
+from devnet import block_views, views
 from devnet.blocks import Block
 from devnet.chain import Chain
 from devnet.evm import contract_address
@@ -135,7 +135,7 @@ class Wallet:
     # ── blocks and transactions ─────────────────────────────────────────────
 
     def _whole(self, block: Block | None, request: Request) -> Any:
-        return views.block_bytes(block, request.visible) if block is not None else {}
+        return block_views.block_bytes(block, request.visible) if block is not None else {}
 
     def _now_block(self, request: Request) -> Any:
         chain = self.chain
@@ -153,13 +153,13 @@ class Wallet:
             return {}
         if request.params.get("detail") in (True, "true"):
             return self._whole(block, request)
-        return views.header(block, request.visible)
+        return block_views.header(block, request.visible)
 
     def _many(self, numbers: range, request: Request) -> Any:
         blocks = [block for number in numbers if (block := self.chain.block(number, request.solid)) is not None]
         if not blocks:
             return {}
-        return b'{"block":[' + b",".join(views.block_bytes(block, request.visible) for block in blocks) + b"]}"
+        return b'{"block":[' + b",".join(block_views.block_bytes(block, request.visible) for block in blocks) + b"]}"
 
     def _blocks_by_limit(self, request: Request) -> Any:
         start, end = request.number("startNum"), request.number("endNum")
@@ -172,18 +172,18 @@ class Wallet:
 
     def _transaction(self, request: Request) -> Any:
         found = self.chain.transaction(request.hex("value"), request.solid)
-        return views.mined(found, request.visible) if found is not None else {}
+        return block_views.mined(found, request.visible) if found is not None else {}
 
     def _info(self, request: Request) -> Any:
         found = self.chain.transaction(request.hex("value"), request.solid)
         block = self.chain.block(found.block) if found is not None else None
         if found is None or block is None or block.number == 0:
             return {}
-        return views.info(found, block, request.visible)
+        return block_views.info(found, block, request.visible)
 
     def _infos(self, request: Request) -> Any:
         block = self.chain.block(request.number("num"), request.solid)
-        return views.infos_bytes(block, request.visible) if block is not None else []
+        return block_views.infos_bytes(block, request.visible) if block is not None else []
 
     def _count(self, request: Request) -> Any:
         block = self.chain.block(request.number("num"), request.solid)
