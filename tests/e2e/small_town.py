@@ -54,7 +54,7 @@ class Place:
 
     def sent(self, claim_id: str, event: str) -> Callable[[], Awaitable[bool]]:
         """Whether the operation that pays a claim has come to an event."""
-        return recorded(self.chain.service.pool, event, stream=f"operation/{operation_of(claim_id)}")
+        return recorded(self.chain.pool, event, stream=f"operation/{operation_of(claim_id)}")
 
     async def reorganises(self, claim_id: str, paid: Callable[[], Awaitable[bool]]) -> None:
         """Has a claim's transaction included and its block given up; the chain goes on without blocks of its own."""
@@ -108,11 +108,8 @@ async def _execute(postgres: PostgresServer, statement: str) -> None:
     await connection.close()
 
 
-def recorded(
-    pool: asyncpg.Pool | None, event: str, number: int = 1, stream: str = "%"
-) -> Callable[[], Awaitable[bool]]:
+def recorded(pool: asyncpg.Pool, event: str, number: int = 1, stream: str = "%") -> Callable[[], Awaitable[bool]]:
     """Whether the log in a database has so many of an event."""
-    assert pool is not None
     sql = "SELECT count(*) >= $3 FROM events WHERE type = $1 AND stream LIKE $2"
 
     async def check() -> bool:

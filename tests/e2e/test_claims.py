@@ -32,8 +32,8 @@ async def test_what_was_heard_is_earned_claimed_paid_by_the_vault_and_shown_also
         service.client("ada", "user") as ada,
     ):
         await listens(ada, "ada", 2)
-        await eventually(recorded(service.service.pool, "PoolConfigured"))
-        await eventually(recorded(service.service.pool, "PoolFunded"))
+        await eventually(recorded(service.pool, "PoolConfigured"))
+        await eventually(recorded(service.pool, "PoolFunded"))
         first = await claims(ada, wallet, "first")
         await eventually(status(ada, f"/claims/{first}", "paid"))
         assert await town.holds(wallet) == EARNED
@@ -48,7 +48,7 @@ async def test_what_was_heard_is_earned_claimed_paid_by_the_vault_and_shown_also
         await eventually(is_paid)
         assert await town.holds(wallet) == 2 * EARNED, "paid once"
 
-        await eventually(recorded(service.service.pool, "ClaimSettled", 2))
+        await eventually(recorded(service.pool, "ClaimSettled", 2))
         await service.shown()
         (period,) = (await ada.get("/pools/listening/budgets")).json()["items"]
         assert (period["paid"], period["reserved"]) == (str(2 * EARNED), "0")

@@ -106,8 +106,8 @@ async def test_a_listener_is_paid_for_a_proof_once_and_whatever_is_changed_in_it
         committed = await olga.post(f"/periods/{WEEK}/commitment", json=terms, headers={"idempotency-key": "week"})
         assert committed.json()["members"] == 2, committed.text
         await eventually(status(olga, f"/periods/{WEEK}", "opened"))
-        await eventually(recorded(service.service.pool, "PoolConfigured"))
-        await eventually(recorded(service.service.pool, "PoolFunded"))
+        await eventually(recorded(service.pool, "PoolConfigured"))
+        await eventually(recorded(service.pool, "PoolFunded"))
 
         proof = await ada.proof(ada_s_client, "ada", wallet)
         less = await ada.proof(ada_s_client, "ada", wallet, THRESHOLD - 1)
@@ -141,7 +141,7 @@ async def test_a_listener_is_paid_for_a_proof_once_and_whatever_is_changed_in_it
         await town.reorganises(proof.claim_id, is_paid)
         town.control("block-time", seconds=0.1)
         await eventually(is_paid)
-        await eventually(recorded(service.service.pool, "ClaimSettled"))
+        await eventually(recorded(service.pool, "ClaimSettled"))
         assert (await town.holds(wallet), await town.holds(thief)) == (AMOUNT, 0)
 
         # Again, for whatever account, it is the same nullifier.

@@ -39,8 +39,7 @@ async def claims(kafka: str, first: int, last: int) -> None:
 
 async def has_all(running: Running, kafka: str, events: int) -> bool:
     """Whether so many events are in the log, on Kafka and in the read models."""
-    pool = running.service.pool
-    assert pool is not None
+    pool = running.pool
     last, found = await pool.fetchrow("SELECT max(position), count(*) FROM events")
     behind = await pool.fetchval("SELECT count(*) FROM checkpoints WHERE position < $1", last)
     progress = await read_progress(kafka, "rewards.relay") if found == events else None
@@ -72,16 +71,14 @@ async def test_a_service_restored_from_a_backup_gets_back_all_that_it_ever_publi
     async with serving(create, database, kafka) as running:
         await claims(kafka, 41, 100)
         await eventually(lambda: has_all(running, kafka, EACH * 100))
-        assert running.service.pool is not None
-        lost = [row[0] for row in await running.service.pool.fetch(EVENTS)]
+        lost = [row[0] for row in await running.pool.fetch(EVENTS)]
 
     done = await annals(restored, kafka, tmp_path, "log", "recover", "rewards", "--from-topic", "--yes")
     assert (done["events"], done["settled"], done["rebuild"]) == (EACH * 60, 60, [])
     async with serving(create, restored, kafka) as running:
         await claims(kafka, 101, 110)
         await eventually(lambda: has_all(running, kafka, EACH * 110))
-        assert running.service.pool is not None
-        assert [row[0] for row in await running.service.pool.fetch(EVENTS)][: EACH * 100] == lost
-        assert await running.service.pool.fetch("SELECT * FROM parked") == []
+        assert [row[0] for row in await running.pool.fetch(EVENTS)][: EACH * 100] == lost
+        assert await running.pool.fetch("SELECT * FROM parked") == []
     assert all(topic["ok"] for topic in await annals(restored, kafka, tmp_path, "audit", "rewards", "--topic"))
     assert all(model["equal"] for model in await annals(restored, kafka, tmp_path, "audit", "rewards"))

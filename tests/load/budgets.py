@@ -36,8 +36,7 @@ async def by_http(servers: Servers) -> float:
     await delete_topics(kafka, *(f"rewards.{name}" for name in ("relay", "log", "seals", "events")))  # another log's
     verifier = {"verifier_key": Key.random().secret.hex(), "vault": address(100), "chain_id": 9}
     async with serving(create, url, kafka, seal_seconds=600, log_level="warning", **verifier) as service:
-        pool = service.service.pool
-        assert pool is not None
+        pool = service.pool
         await EventLog(pool, EventTypes(domain.EVENTS)).append(_before())
         token = mint(service.private_key, "bench", ["service"])
         began = time.process_time()

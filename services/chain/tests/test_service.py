@@ -91,8 +91,7 @@ async def test_events_are_filtered_and_paged_and_lead_to_their_transaction(chain
 async def test_each_topic_holds_every_public_event_once_and_in_order(chain: Running, kafka: str) -> None:
     async with chain.client("ada", "user") as client:
         await everything_shown(client, chain)
-    pool = chain.service.pool
-    assert pool is not None
+    pool = chain.pool
     log = EventLog(pool, EventTypes(EVENTS))
     expected: dict[str, list[str]] = {}
     for recorded in await log.read(0, 10**9, limit=100_000, types=["ContractEvent", "BlocksIngested"]):
@@ -121,8 +120,7 @@ async def test_each_topic_holds_every_public_event_once_and_in_order(chain: Runn
 async def test_live_rows_equal_rebuilt_rows(chain: Running) -> None:
     async with chain.client("ada", "user") as client:
         await everything_shown(client, chain)
-    pool = chain.service.pool
-    assert pool is not None
+    pool = chain.pool
     await rebuilt_alike(EventLog(pool, EventTypes(EVENTS)), projections.ALL, ("undecoded_logs", "operations"))
 
 

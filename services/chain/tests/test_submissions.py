@@ -224,8 +224,7 @@ async def test_commands_of_other_services_come_by_topic_and_their_ends_are_told_
 
 
 async def _rebuilt_rows_are_the_live_ones(sending: Running) -> None:
-    pool = sending.service.pool
-    assert pool is not None
+    pool = sending.pool
     [compared] = await rebuilt_alike(EventLog(pool, EventTypes(EVENTS)), [Operations()])
     assert [table.first_rows for table in compared.tables] == [3]
 

@@ -109,6 +109,5 @@ async def shown(client: httpx.AsyncClient, path: str, number: int, **query: str)
 
 
 async def parked(running: Running) -> list[tuple[str, str]]:
-    pool = running.service.pool
-    assert pool is not None
+    pool = running.pool
     return [(row["reason"], row["error"]) for row in await pool.fetch("SELECT reason, error FROM parked ORDER BY id")]

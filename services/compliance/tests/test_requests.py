@@ -132,8 +132,7 @@ async def test_requests_are_listed_due_soonest_first_with_what_the_clock_says(co
         requested(2, 2, now - timedelta(days=10)),
         requested(3, 3, now - timedelta(days=40), Law.CCPA),
     )
-    pool = compliance.service.pool
-    assert pool is not None
+    pool = compliance.pool
     executor = Executor(EventLog(pool, EventTypes(EVENTS)))
     old = ReceiveDeletion(str(uuid4()), "ada", Law.GDPR, now - timedelta(days=60), None)
     await executor.execute(handlers.receive_deletion(old, Metadata()))

@@ -167,8 +167,7 @@ async def test_what_other_services_report_is_rewarded_once_and_a_contradiction_i
     await send(kafka, ("ada", heard), ("ada", heard), ("ada", other), ("ada", vote))
 
     async def recorded() -> bool:
-        assert rewards.service.pool is not None
-        return bool(await rewards.service.pool.fetchval("SELECT count(*) = 4 FROM events"))
+        return bool(await rewards.pool.fetchval("SELECT count(*) = 4 FROM events"))
 
     await eventually(recorded)  # the listen, the contradiction, the vote, and the place of the address
     await rewards.shown()

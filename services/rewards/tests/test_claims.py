@@ -56,8 +56,7 @@ async def budget(rewards: Running) -> dict[str, int]:
 async def test_a_claim_is_reserved_signed_asked_of_the_chain_and_settled_by_the_vault_alone(
     rewards: Running, kafka: str
 ) -> None:
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     await earned(pool, ["ada"], 5 * DCMX)
     await opened(pool, 100 * DCMX)
     async with rewards.client("ada", "user") as client:
@@ -126,8 +125,7 @@ async def test_of_32_who_claim_at_once_from_a_nearly_empty_pool_exactly_the_budg
 
 
 async def test_a_claim_is_refused_with_the_reason(rewards: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     await earned(pool, ["ada", "bob"], 60 * DCMX)
     async with rewards.client("player", "service") as client:
         inactive = await ask(client, wish("ada", DCMX))
@@ -152,8 +150,7 @@ async def test_a_claim_is_refused_with_the_reason(rewards: Running, monkeypatch:
 
 
 async def test_the_terms_of_a_claim_are_those_of_the_rule_that_is_in_force_when_it_is_made(rewards: Running) -> None:
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     now, built_in = datetime.now(UTC), BUILT_IN[Pool.LISTENING].rule
     rule = replace(built_in, claim_daily_limit=4 * DCMX, claim_seconds=600, budget=3 * DCMX)
     published = [
@@ -179,8 +176,7 @@ async def test_the_terms_of_a_claim_are_those_of_the_rule_that_is_in_force_when_
 
 async def test_a_claim_that_nobody_brings_is_released_once_the_chain_is_past_it(rewards: Running, kafka: str) -> None:
     """With a deadline in the past at once, so that only the chain's own time is waited for."""
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     await earned(pool, ["ada"], 5 * DCMX)
     await opened(pool, 100 * DCMX)
     rule = pool_rule(claim_seconds=0)
@@ -209,8 +205,7 @@ async def test_a_claim_that_nobody_brings_is_released_once_the_chain_is_past_it(
 
 
 async def test_a_claimant_may_bring_the_claim_with_their_own_wallet(rewards: Running, kafka: str) -> None:
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     await earned(pool, ["ada"], 5 * DCMX)
     await opened(pool, 100 * DCMX)
     async with rewards.client("ada", "user") as ada, rewards.client("bob", "user") as bob:
@@ -233,8 +228,7 @@ async def test_a_claimant_may_bring_the_claim_with_their_own_wallet(rewards: Run
 
 
 async def test_what_the_vault_paid_without_us_counts_against_what_it_holds(rewards: Running, kafka: str) -> None:
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     await earned(pool, ["ada"], 50 * DCMX)
     await opened(pool, 10 * DCMX)
     await send(kafka, told_paid(hash_of("foreign"), 7 * DCMX, to=5))
@@ -253,8 +247,7 @@ async def test_what_the_vault_paid_without_us_counts_against_what_it_holds(rewar
 async def test_what_a_batch_sets_aside_is_not_promised_to_claims_until_it_comes_back(
     rewards: Running, kafka: str
 ) -> None:
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     await earned(pool, ["ada"], 10 * DCMX)
     await opened(pool, 10 * DCMX)
     about: dict[str, Any] = {"pool": Pool.LISTENING, "batch": 7}
@@ -286,8 +279,7 @@ async def test_what_a_batch_sets_aside_is_not_promised_to_claims_until_it_comes_
 async def test_a_payment_of_other_contents_than_signed_is_put_aside_and_releases_nothing(
     rewards: Running, kafka: str
 ) -> None:
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     await earned(pool, ["ada"], 5 * DCMX)
     await opened(pool, 100 * DCMX)
     with pytest.MonkeyPatch.context() as patch:

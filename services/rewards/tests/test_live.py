@@ -32,10 +32,9 @@ def rewards(paying: Running) -> Running:
 
 @pytest.fixture
 async def log_pool(rewards: Running) -> asyncpg.Pool:
-    assert rewards.service.pool is not None
-    await earned(rewards.service.pool, ["ada", "bob"], 5 * DCMX)
-    await opened(rewards.service.pool, 100 * DCMX)
-    return rewards.service.pool
+    await earned(rewards.pool, ["ada", "bob"], 5 * DCMX)
+    await opened(rewards.pool, 100 * DCMX)
+    return rewards.pool
 
 
 async def told(rewards: Running, count: int, after: int | None = 0, subject: str = "ada") -> list[Told]:

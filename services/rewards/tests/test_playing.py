@@ -86,8 +86,7 @@ async def begun_earlier(pool: asyncpg.Pool, user: str, seconds: int, **more: Any
 
 
 async def test_a_listen_in_parts_is_decided_once_when_it_ends(rewards: Running) -> None:
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     async with rewards.client("ada", "user") as ada, rewards.client("bob", "user") as bob:
 
         async def tell(kind: str, activity_id: str = "l1", **more: Any) -> Any:

@@ -157,8 +157,7 @@ async def test_malformed_messages_are_put_aside_and_the_others_go_on(rewards: Ru
         headers(ce_type=chain.RewardClaimed.type.encode()),
     )
     await send(kafka, claimed(2))
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
 
     async def settled() -> bool:
         parked = await pool.fetchval("SELECT count(*) FROM parked")
@@ -236,6 +235,5 @@ async def test_live_rows_equal_rebuilt_rows(rewards: Running, kafka: str) -> Non
 
         await eventually(claims)
     await rewards.shown()
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     await rebuilt_alike(EventLog(pool, EventTypes(EVENTS)), projections.ALL)

@@ -133,7 +133,7 @@ async def test_one_post_is_one_trace_from_the_request_to_the_rows_of_another_ser
         0x0AF7651916CD43DD8448EB211C80319C
     }
     # Each names the event that it is about; nothing names the person or holds what was said: no id can hold these.
-    event_id = str(await rewards.service.pool.fetchval("SELECT event_id FROM events"))
+    event_id = str(await rewards.pool.fetchval("SELECT event_id FROM events"))
     assert [span.attributes["annals.event_ids"] for span in (append, publish, process)] == [(event_id,)] * 3
     assert not [span.name for span in spans.all() if "olga" in span.to_json() or "t1" in span.to_json()]
 

@@ -66,8 +66,7 @@ def rewards(paying: Running) -> Running:
 
 async def stage(rewards: Running, commitment: int, funded: int = 100 * DCMX) -> None:
     """The vault holds so much, and pays claims of the week."""
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     await opened(pool, funded)
     end = int((datetime.now(UTC) + timedelta(days=30)).timestamp())
     fact = domain.PeriodOpened(WEEK, f"{commitment:064x}", domain.Terms(THRESHOLD, AMOUNT, end))
@@ -91,8 +90,7 @@ async def books(rewards: Running) -> dict[str, int]:
 
 
 async def reserved_of(rewards: Running, to: str) -> int:
-    pool = rewards.service.pool
-    assert pool is not None
+    pool = rewards.pool
     state = domain.wallet.initial
     log = EventLog(pool, EventTypes(domain.EVENTS))
     for recorded in await log.read_stream(f"wallet/listening/{to}"):
@@ -104,8 +102,7 @@ async def test_a_proof_is_asked_of_the_chain_once_and_settled_by_the_vault_and_n
     rewards: Running, kafka: str, proven: Proven
 ) -> None:
     await stage(rewards, proven.commitment)
-    claim_id, pool = proven.here.claim_id, rewards.service.pool
-    assert pool is not None
+    claim_id, pool = proven.here.claim_id, rewards.pool
     async with rewards.client("relay-7", "service") as relay:
         made = await bring(relay, proven.here)
         assert (made.status_code, made.json()["claim_id"]) == (200, claim_id), made.text
@@ -235,8 +232,7 @@ async def test_a_proven_claim_keeps_to_what_the_pool_holds_and_to_the_period(rew
     async with rewards.client("relay", "user") as relay:
         poor = await bring(relay, proven.here)
         assert (poor.status_code, code(poor)) == (409, "vault-exhausted")
-        pool = rewards.service.pool
-        assert pool is not None
+        pool = rewards.pool
         more, closed = domain.PoolFunded(Pool.LISTENING, address(9), 1, source(2)), domain.PeriodClosed(WEEK)
         log, now = EventLog(pool, EventTypes(domain.EVENTS)), datetime.now(UTC)
         await log.append([NewEvent("pool/listening", more, now)])

@@ -134,8 +134,7 @@ def code(answer: httpx.Response) -> str:
 
 
 async def test_a_listener_proves_with_what_the_api_gives_to_it_alone(rewards: Running, annals_prover: Path) -> None:
-    prover, pool = Prover(annals_prover), rewards.service.pool
-    assert pool is not None
+    prover, pool = Prover(annals_prover), rewards.pool
     secrets = {user: prover.secret() for user in ("ada", "bob", "eve")}
     await listened(pool, secrets)
     async with rewards.client("olga", "officer") as olga, rewards.client("ada", "user") as ada:
@@ -157,8 +156,7 @@ async def test_a_listener_proves_with_what_the_api_gives_to_it_alone(rewards: Ru
 async def test_a_period_is_committed_to_once_and_the_chain_is_asked_once_to_open_it(
     rewards: Running, kafka: str, annals_prover: Path
 ) -> None:
-    prover, pool = Prover(annals_prover), rewards.service.pool
-    assert pool is not None
+    prover, pool = Prover(annals_prover), rewards.pool
     async with rewards.client("olga", "officer") as olga, rewards.client("ada", "user") as ada:
         assert code(await commit(olga)) == "period-empty"
         await listened(pool, {"ada": prover.secret(), "bob": prover.secret()})
@@ -201,8 +199,7 @@ async def test_a_period_is_committed_to_once_and_the_chain_is_asked_once_to_open
 async def test_a_period_that_the_chain_did_not_open_says_why_and_the_same_commitment_asks_it_again(
     rewards: Running, kafka: str, annals_prover: Path
 ) -> None:
-    prover, pool = Prover(annals_prover), rewards.service.pool
-    assert pool is not None
+    prover, pool = Prover(annals_prover), rewards.pool
     await listened(pool, {"ada": prover.secret()})
     async with rewards.client("olga", "officer") as olga:
         first = (await commit(olga)).json()
@@ -236,8 +233,7 @@ async def test_a_period_that_the_chain_did_not_open_says_why_and_the_same_commit
 async def test_every_process_makes_the_same_tree_from_the_log_whatever_was_recorded_since(
     rewards: Running, annals_prover: Path
 ) -> None:
-    prover, pool = Prover(annals_prover), rewards.service.pool
-    assert pool is not None
+    prover, pool = Prover(annals_prover), rewards.pool
     log = await listened(pool, {"ada": prover.secret(), "bob": prover.secret()})
     async with rewards.client("olga", "officer") as olga:
         made = (await commit(olga)).json()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import asyncpg
 import httpx
 from pydantic import SecretStr
 
@@ -39,10 +40,15 @@ class Running:
         """An HTTP client without a token."""
         return httpx.AsyncClient(base_url=self.url, timeout=30)
 
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The service's own connections to its database."""
+        assert self.service.pool is not None
+        return self.service.pool
+
     async def shown(self) -> None:
         """Waits until every read model is made and shows all that is in the log now. Raises TimeoutError."""
-        pool = self.service.pool
-        assert pool is not None
+        pool = self.pool
         end = await pool.fetchval("SELECT coalesce(max(position), 0) FROM events")
         there = "SELECT count(*) FROM progress WHERE subscription = ANY ($1) AND position >= $2"
         async with asyncio.timeout(60):
