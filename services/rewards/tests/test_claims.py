@@ -108,20 +108,32 @@ async def test_a_claim_is_reserved_signed_asked_of_the_chain_and_settled_by_the_
         assert code(await ask(client, wish("ada", 3 * DCMX), "c2")) == "balance-too-small"
 
 
-async def test_of_32_who_claim_at_once_from_a_nearly_empty_pool_exactly_the_budget_is_paid(rewards: Running) -> None:
+async def test_of_32_who_claim_at_once_from_a_nearly_empty_pool_exactly_the_budget_is_paid(
+    rewards: Running, kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pool = rewards.service.pool
     assert pool is not None
     users = [f"user-{n}" for n in range(32)]
     await earned(pool, users, 10 * DCMX)
-    await opened(pool, 21 * DCMX)
+    await opened(pool, 100 * DCMX)
+    monkeypatch.setattr(domain, "pool_rule", lambda _: pool_rule(budget=21 * DCMX))
+    wishes = [(wish(user, 2 * DCMX, n), f"{user}-{turn}", n) for turn in (1, 2) for n, user in enumerate(users)]
     async with rewards.client("player", "service") as client:
-        answers = await asyncio.gather(
-            *(ask(client, wish(user, 2 * DCMX, n), f"{user}-{turn}") for turn in (1, 2) for n, user in enumerate(users))
-        )
+        answers = await asyncio.gather(*(ask(client, body, key) for body, key, _ in wishes))
         assert Counter(answer.status_code for answer in answers) == {200: 10, 409: 54}
-        assert {code(answer) for answer in answers if answer.status_code == 409} == {"vault-exhausted"}
-        assert (await ask(client, wish("user-3", DCMX), "last")).status_code == 200
+        assert {code(answer) for answer in answers if answer.status_code == 409} == {"budget-exhausted"}
+        last = await ask(client, wish("user-3", DCMX, 3), "last")
+        assert last.status_code == 200
     assert (await budget(rewards))["reserved"] == 21 * DCMX
+
+    made = [(answer, 2 * DCMX, n) for answer, (_, _, n) in zip(answers, wishes, strict=True) if answer.is_success]
+    for answer, amount, to in [*made, (last, DCMX, 3)]:
+        await send(kafka, told_paid(answer.json()["claim_id"], amount, to))
+
+    async def settled() -> bool:
+        return await budget(rewards) == {"paid": 21 * DCMX, "reserved": 0, "free": 0, "lapsed": 0, "handed_on": 0}
+
+    await eventually(settled)
 
 
 async def test_a_claim_is_refused_with_the_reason(rewards: Running, monkeypatch: pytest.MonkeyPatch) -> None:
