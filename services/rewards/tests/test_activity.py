@@ -132,6 +132,8 @@ async def test_a_list_has_pages_and_a_tag_that_spares_sending_it_again(rewards: 
         ]  # fmt: skip
         last = (await client.get("/leaderboards/listening", params={"period": "ever", "cursor": board["next"]})).json()
         assert [rank["user"] for rank in last["items"]] == ["user0"]
+        [day] = (await client.get("/pools/listening/days")).json()["items"]
+        assert (day["day"], day["earned"], day["times_earned"]) == (str(ENDED.date()), str(12 * RULE.amount), 12)
 
 
 async def test_a_rule_is_changed_by_an_officer_ahead_of_its_time(rewards: Running) -> None:

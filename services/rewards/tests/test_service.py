@@ -102,8 +102,11 @@ async def test_a_claim_on_the_chain_shows_with_its_transaction_and_is_told_to_ot
                 "times_paid": 30,
             }
         ]
+        everybody = paid + (10**18 + 99)
         (pool,) = (await client.get("/pools")).json()
-        assert int(pool["balance"]) == 10**20 - paid - (10**18 + 99)
+        assert int(pool["balance"]) == 10**20 - everybody
+        [day] = (await client.get("/pools/listening/days")).json()["items"]
+        assert (day["paid"], day["times_paid"], day["earned"]) == (str(everybody), 31, "0")
 
     async def told() -> bool:
         return len(await read_all(kafka, "rewards.events")) >= 31

@@ -12,7 +12,7 @@ from rewards.projections.claims import RewardClaims, reward_claim_steps, reward_
 from rewards.projections.holds import Holds
 from rewards.projections.holds import holds as holds_table
 from rewards.projections.pools import PoolStatus, budgets, pools
-from rewards.projections.totals import EVER, RewardTotals, reward_periods, reward_totals
+from rewards.projections.totals import EVER, RewardTotals, reward_days, reward_periods, reward_totals
 
 Query = sa.Select[Any]
 
@@ -114,6 +114,15 @@ def pool_budgets(pool: str, after: date | None, limit: int) -> Query:
     if after is not None:
         query = query.where(table.c.starts < after)
     return query.order_by(table.c.starts.desc()).limit(limit)
+
+
+def pool_days(pool: str, after: date | None, limit: int) -> Query:
+    """What a pool's users have earned and been paid together, newest day first; `after` is the last one seen."""
+    table = RewardTotals.live(reward_days)
+    query = sa.select(table).where(table.c.pool == pool)
+    if after is not None:
+        query = query.where(table.c.day < after)
+    return query.order_by(table.c.day.desc()).limit(limit)
 
 
 def votes_of(track_id: str) -> Query:

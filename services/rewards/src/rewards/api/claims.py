@@ -135,6 +135,17 @@ class PoolStatus(BaseModel):
     last_tx_id: str | None
 
 
+class Day(BaseModel):
+    """All users together. What is earned on a day is mostly paid on a later one, or never claimed."""
+
+    pool: str
+    day: date = Field(description="UTC: of the activities, and of the payments")
+    earned: SignedAmount = Field(description="with corrections")
+    times_earned: int
+    paid: Amount
+    times_paid: int
+
+
 class Budget(BaseModel):
     """A period; always paid + reserved + free + lapsed + handed_on = budget."""
 
@@ -209,6 +220,13 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
     async def pools(caller: User, after: After) -> list[PoolStatus]:
         await reads.caught_up(after, projections.PoolStatus)
         return [PoolStatus(**row) for row in await reads.all(queries.pool_status())]
+
+    @router.get("/pools/{pool}/days", summary="What all users together earned and were paid, newest day first")
+    async def days(pool: PoolName, caller: User, paging: Paging, after: After) -> Page[Day]:
+        await reads.caught_up(after, projections.RewardTotals)
+        key = paging.after(date)
+        rows = await reads.all(queries.pool_days(pool, key[0] if key else None, paging.limit + 1))
+        return paging.page([Day(**row) for row in rows], lambda day: (day.day,))
 
     @router.get("/pools/{pool}/budgets", summary="A pool's periods, newest first")
     async def budgets(pool: PoolName, caller: User, paging: Paging, after: After) -> Page[Budget]:

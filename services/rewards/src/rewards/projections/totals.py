@@ -1,4 +1,5 @@
-"""What each subject has earned and been paid, altogether and by day and week: which makes the leaderboards."""
+"""What each subject has earned and been paid, altogether and by day and week: which makes the leaderboards; and all
+subjects together, day by day."""
 
 from __future__ import annotations
 
@@ -41,6 +42,17 @@ reward_periods = sa.Table(
     sa.Index("reward_periods_user", "user", "period", "start"),
 )
 
+reward_days = sa.Table(
+    "reward_days",
+    metadata,
+    sa.Column("pool", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),  # UTC: of the activity, and of the payment
+    sa.Column("earned", Amount, nullable=False),  # with corrections
+    sa.Column("times_earned", sa.BigInteger, nullable=False),
+    sa.Column("paid", Amount, nullable=False),
+    sa.Column("times_paid", sa.BigInteger, nullable=False),
+)
+
 _ACTIVITIES = (
     domain.ListenRecorded,
     domain.ShareRecorded,
@@ -51,10 +63,10 @@ _ACTIVITIES = (
 
 
 class RewardTotals(Projection):
-    """What each subject has earned and been paid, per pool, and per pool and period."""
+    """What each subject has earned and been paid, per pool, and per pool and period; what all have, by day."""
 
     name = "reward_totals"
-    totals = (reward_totals, reward_periods)
+    totals = (reward_totals, reward_periods, reward_days)
 
     @on(*_ACTIVITIES)
     def reported(self, event: domain.RewardedActivity, recorded: RecordedEvent, rows: Rows) -> None:
@@ -88,6 +100,8 @@ class RewardTotals(Projection):
     def paid(self, event: domain.ClaimPaid, recorded: RecordedEvent, rows: Rows) -> None:
         key = {"subject": event.claimant, "pool": event.pool.label}
         rows.increment(reward_totals, key, paid=event.amount, times_paid=1)
+        day = EVER + timedelta(days=event.day)
+        rows.increment(reward_days, {"pool": event.pool.label, "day": day}, paid=event.amount, times_paid=1)
 
 
 def _earned(rows: Rows, kind: Pool, user: str, day: date, amount: int) -> None:
@@ -100,3 +114,4 @@ def _in_periods(rows: Rows, kind: Pool, user: str, day: date, amount: int, times
     for period, start in (("day", day), ("week", monday), ("ever", EVER)):
         key = {"period": period, "start": start, "pool": pool, "user": user}
         rows.increment(reward_periods, key, earned=amount, times_earned=times)
+    rows.increment(reward_days, {"pool": pool, "day": day}, earned=amount, times_earned=times)
