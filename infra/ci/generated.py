@@ -42,6 +42,9 @@ Of the chain: `max(annals_chain_stalled_seconds) > 60` (no block is confirmed; `
 five minutes (one provider is of no use), `max(annals_chain_sender_breaker) == 2` for five minutes (no node takes what
 is sent), `annals_chain_sender_queued` that grows, `annals_chain_reorganised_blocks` of more than 18 (money and law are
 not touched; screens were). A key's balance below `CHAIN_LOW_BALANCE_SUN` turns `annals_ready` to 0.
+
+Of rewards: `max(annals_rewards_failed_payments) > 0` and `increase(annals_rewards_failed_openings_total[1h]) > 0` (an
+officer looks why, and has it tried again).
 """
 
 
