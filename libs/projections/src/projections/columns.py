@@ -65,6 +65,7 @@ class Column:
     at_once: bool  # admitted when described, never later: the value may be another then, or is changed by it
     encode: Callable[[Value], Value]  # kept value -> array element
     text: Callable[[Value], str]  # kept value -> the text that PostgreSQL reads for the type
+    plain_text: bool  # a kept value is that text
     decode: Callable[[Value], Value]  # what PostgreSQL returns -> kept value
     reveal: Callable[[Value], Value]  # kept value -> what `Rows.get` hands out
     nullable: bool
@@ -111,6 +112,7 @@ def describe(column: sa.Column[Any], shared: bool) -> Column:
         at_once=_plain_class(kind) is None,
         encode=encode,
         text={"text": encode, "bytea": _hex}.get(wire_type, str),
+        plain_text=wire_type == "text" and encode is _same,
         decode=decode,
         reveal=reveal,
         nullable=bool(column.nullable) and not shared,

@@ -189,9 +189,15 @@ async def write_all(conn: asyncpg.Connection, writers: Mapping[sa.Table, TableWr
 
 def _texts(column: Column, values: list[Any]) -> list[str]:
     """One column's values in COPY's text format: https://www.postgresql.org/docs/current/sql-copy.html."""
-    texts = ["" if value is None else column.text(value) for value in values]
+    nulls = values.count(None)
+    if nulls == len(values):
+        return [_NULL] * nulls
+    if column.plain_text and not nulls:
+        texts = values
+    else:
+        texts = ["" if value is None else column.text(value) for value in values]
     if _SPECIAL.search("".join(texts)):
         texts = [text.translate(_ESCAPES) for text in texts]
-    if column.nullable:
+    if nulls:
         texts = [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
     return texts
