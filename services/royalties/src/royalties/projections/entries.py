@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
-from royalties.domain import MONEY_MOVED, MoneyMoved, Side, class_of
+from royalties.domain import MONEY_MOVED, MoneyMoved, Side
+from royalties.domain.books import PARTY_CLASSES
 from royalties.projections.common import metadata
 
 account_entries = sa.Table(
@@ -22,6 +23,9 @@ account_entries = sa.Table(
 )
 
 
+DEBIT = Side.DEBIT
+
+
 class Entries(Projection):
     """Every posting to an account that is no party's."""
 
@@ -30,15 +34,15 @@ class Entries(Projection):
 
     @on(*MONEY_MOVED)
     def moved(self, event: MoneyMoved, recorded: RecordedEvent, rows: Rows) -> None:
-        for number, posting in enumerate(event.postings):
-            if not class_of(posting.account).of_party:
+        for number, (account, asset, side, amount) in enumerate(event.postings):
+            if account.partition(":")[0] not in PARTY_CLASSES:
                 rows.insert(
                     account_entries,
-                    account=posting.account,
-                    asset=posting.asset,
+                    account=account,
+                    asset=asset,
                     at=recorded.occurred_at,
                     position=recorded.position,
                     posting=number,
                     kind=event.line_kind,
-                    amount=posting.amount if posting.side is Side.DEBIT else -posting.amount,
+                    amount=amount if side is DEBIT else -amount,
                 )

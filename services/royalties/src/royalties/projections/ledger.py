@@ -33,6 +33,9 @@ artist_earnings = sa.Table(
 )
 
 
+DEBIT = Side.DEBIT
+
+
 class Balances(Projection):
     """Debits and credits of every account: the sum of all postings to it."""
 
@@ -41,9 +44,9 @@ class Balances(Projection):
 
     @on(*MONEY_MOVED)
     def moved(self, event: MoneyMoved, recorded: RecordedEvent, rows: Rows) -> None:
-        for posting in event.postings:
-            column = "debits" if posting.side is Side.DEBIT else "credits"
-            rows.increment(balances, {"account": posting.account, "asset": posting.asset}, **{column: posting.amount})
+        for account, asset, side, amount in event.postings:
+            debit, credit = (amount, 0) if side is DEBIT else (0, amount)  # alike, so that many are added up at once
+            rows.increment(balances, {"account": account, "asset": asset}, debits=debit, credits=credit)
 
 
 class ArtistEarnings(Projection):

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
-from royalties.domain import MONEY_MOVED, MoneyMoved, Side, class_of
+from royalties.domain import MONEY_MOVED, MoneyMoved, Side
+from royalties.domain.books import PARTY_CLASSES
 from royalties.projections.common import metadata
 
 statement_lines = sa.Table(
@@ -37,6 +38,9 @@ statement_lines = sa.Table(
 )
 
 
+CREDIT = Side.CREDIT
+
+
 class Statements(Projection):
     """For each party, every posting to an account of its own."""
 
@@ -45,26 +49,34 @@ class Statements(Projection):
 
     @on(*MONEY_MOVED)
     def moved(self, event: MoneyMoved, recorded: RecordedEvent, rows: Rows) -> None:
-        for number, posting in enumerate(event.postings):
-            account_class = class_of(posting.account)
-            if not account_class.of_party:
-                continue
-            rows.insert(
-                statement_lines,
-                party=posting.account.partition(":")[2],
-                asset=posting.asset,
-                at=recorded.occurred_at,
-                position=recorded.position,
-                posting=number,
-                account_class=account_class.value,
-                kind=event.line_kind,
-                amount=posting.amount if posting.side is Side.CREDIT else -posting.amount,
-                track_id=getattr(event, "track_id", None),
-                token_id=getattr(event, "token_id", None),
-                payment_id=getattr(event, "payment_id", None),
-                split_version=getattr(event, "split_version", None),
-                **_origin(event),
-            )
+        alike: dict[str, Any] = {}
+        for number, (account, asset, side, amount) in enumerate(event.postings):
+            account_class, _, party = account.partition(":")
+            if account_class in PARTY_CLASSES:
+                alike = alike or _alike(event, recorded)
+                rows.insert(
+                    statement_lines,
+                    party=party,
+                    asset=asset,
+                    posting=number,
+                    account_class=account_class,
+                    amount=amount if side is CREDIT else -amount,
+                    **alike,
+                )
+
+
+def _alike(event: MoneyMoved, recorded: RecordedEvent) -> dict[str, Any]:
+    """What all lines of an event have in common."""
+    return {
+        "at": recorded.occurred_at,
+        "position": recorded.position,
+        "kind": event.line_kind,
+        "track_id": getattr(event, "track_id", None),
+        "token_id": getattr(event, "token_id", None),
+        "payment_id": getattr(event, "payment_id", None),
+        "split_version": getattr(event, "split_version", None),
+        **_origin(event),
+    }
 
 
 def _origin(event: MoneyMoved) -> dict[str, Any]:
