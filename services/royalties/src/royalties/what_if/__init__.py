@@ -14,7 +14,7 @@ import asyncpg
 from eventlog import EventLog, RecordedEvent, decode_all
 from projections.garbage import fewer_collections
 from royalties import domain
-from royalties.domain import AccountClass, Share, books
+from royalties.domain import Share, books
 from royalties.domain.split import shares_of
 from royalties.what_if.supposed import Lines, OffChain, OnChain, SoldOffChain, Terms, credited
 
@@ -66,15 +66,15 @@ class Outcome:
     lines: dict[Line, Change] = field(default_factory=dict)
 
     def add(self, asset: str, of: str, real: Lines, supposed: Lines) -> None:
-        for account, amount in real:
-            self._line(asset, of, account).before += amount
-        for account, amount in supposed:
-            self._line(asset, of, account).after += amount
+        for party, amount in real:
+            self._line(Line(asset, of, party)).before += amount
+        for party, amount in supposed:
+            self._line(Line(asset, of, party)).after += amount
 
-    def _line(self, asset: str, of: str, account: str) -> Change:
-        kind, _, name = account.partition(":")
-        party = name if kind in (AccountClass.EARNINGS, AccountClass.SELLER) else kind
-        return self.lines.setdefault(Line(asset, of, party), Change())
+    def _line(self, line: Line) -> Change:
+        if (found := self.lines.get(line)) is None:
+            found = self.lines[line] = Change()
+        return found
 
     def only(self, track_id: int) -> None:
         """Leaves out what is not of this track."""

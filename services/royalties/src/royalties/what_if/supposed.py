@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from royalties import domain
 from royalties.domain import AccountClass, Posting, Share, Side, books, class_of
@@ -13,11 +14,10 @@ from royalties.domain.split import PPM, largest_remainders, parts
 from royalties.domain.terms import BPS
 
 Lines = Iterable[tuple[str, int]]
-"""Accounts and what they are credited; below zero, debited."""
+"""Parties and what they are credited; below zero, debited. The platform and the carry are called as their accounts."""
 
 SoldOffChain = domain.SalePosted | domain.RefundPosted | domain.ReversalPosted | domain.CarryGivenOut
 CARRY = "carry"  # of all versions together
-SHOWN = (AccountClass.EARNINGS, AccountClass.SELLER, AccountClass.PLATFORM_FEE, AccountClass.CARRY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,19 @@ class Terms:
 def credited(postings: Iterable[Posting]) -> Lines:
     """What parties, the platform and the carry get; where the money is does not matter here."""
     for account, _, side, amount in postings:
-        if class_of(account) in SHOWN:
-            yield account, amount if side is Side.CREDIT else -amount
+        if (party := _party_of(account)) is not None:
+            yield party, amount if side is Side.CREDIT else -amount
+
+
+@lru_cache(maxsize=65_536)
+def _party_of(account: str) -> str | None:
+    match class_of(account):
+        case AccountClass.EARNINGS | AccountClass.SELLER:
+            return account.partition(":")[2]
+        case AccountClass.PLATFORM_FEE | AccountClass.CARRY as kind:
+            return kind.value
+        case _:
+            return None
 
 
 # ---- on the chain -------------------------------------------------------------------------------------------------
@@ -51,13 +62,13 @@ class _Track:
         """The carry goes to the largest remainders."""
         winners = largest_remainders(self.shares, self.total_sun) if self.shares else []
         self.total_sun = 0
-        return [*((books.earnings(who), 1) for who in winners), (CARRY, -len(winners))]
+        return [*((who, 1) for who in winners), (CARRY, -len(winners))]
 
     def divide(self, net_sun: int) -> Lines:
         divided = parts(self.shares, self.total_sun, net_sun)
         self.total_sun += net_sun
         kept_sun = net_sun - sum(divided.values())
-        return [*((books.earnings(who), part) for who, part in divided.items()), (CARRY, kept_sun)]
+        return [*divided.items(), (CARRY, kept_sun)]
 
 
 class OnChain:
