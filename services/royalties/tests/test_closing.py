@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from royalties_chain import Chain, busy_chain
+from royalties_platform import COIN, START, busy_platform
 
 from annals.statements import InvalidStatement, verify
 from contracts import royalties
@@ -246,3 +247,16 @@ def test_periods_are_months_quarters_and_years() -> None:
     for name in ("2026-00", "2026-1", "2026-Q5", "26", "2026-01 ", "9999999"):
         with pytest.raises(ValueError, match="expected a month"):
             periods.period_named(name)
+
+
+async def test_sales_off_the_chain_are_on_issued_statements_in_their_own_asset_under_their_references(
+    ledger: Any,
+) -> None:
+    await busy_platform(ledger.client)
+    await ledger.shown()
+    await close(ledger, f"{START:%Y-%m}")
+    issued = [read(text)["statement"] for text in (await files(ledger)).values()]
+    assert {(one["asset"], one["scale"]) for one in issued} == {(COIN, 8), ("USD", 2)}
+    (coins,) = [one for one in issued if one["asset"] == COIN and one["party"] == "ada"]
+    assert {(line["caller"], line["kind"]) for line in coins["lines"]} == {("tester", "tip-sale")}
+    assert (await ledger.client.get("/parties/ada/statement?asset=coin:nobody")).status_code == 422

@@ -51,7 +51,7 @@ async def contents(pool: asyncpg.Pool) -> dict[str, list[tuple[Any, ...]]]:
 
 
 async def _rows(pool: asyncpg.Pool, schema: str, table: sa.Table) -> list[tuple[Any, ...]]:
-    columns = ", ".join(column.name for column in table.columns if column.name != "position")
+    columns = ", ".join(f'"{column.name}"' for column in table.columns if column.name != "position")
     return [tuple(row) for row in await pool.fetch(f"SELECT {columns} FROM {schema}.{table.name}")]
 
 
@@ -336,7 +336,8 @@ async def test_live_rows_equal_rebuilt_rows(ledger: Any) -> None:
     await ledger.compared(10, Compared("earnings:T", 10, 2, 1))
     await busy_platform(ledger.client)
     await ledger.shown()
-    await ledger.command("/periods/2026-01/close")
+    closed = await ledger.command("/periods/2026-01/close")
+    assert closed.status_code == 200, closed.text
     await ledger.shown()
     for projection in projections.ALL:
         rebuilt = await rebuild(ledger.pool, ledger.log, ledger.watermark, projection, compare=True)

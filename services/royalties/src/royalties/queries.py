@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from royalties.domain import SCALES, Side, class_of
-from royalties.projections.agreements import Terms, assets
+from royalties.domain import Side, class_of
+from royalties.projections.agreements import scale_of
 from royalties.projections.entries import Entries, account_entries
 from royalties.projections.ledger import ArtistEarnings, Balances, artist_earnings, balances
 from royalties.projections.payments import Royalties, nft_royalties, track_payments
@@ -23,13 +23,6 @@ from royalties.statements.lines import Key
 Query = sa.Select[Any]
 _NONE: sa.ColumnElement[Any] = sa.literal_column("'[]'::jsonb")  # a bound "[]" would be a JSON string
 Place = tuple[int, int]  # block number, log index
-
-
-def scale_of(asset: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
-    """The column `scale` of rows that may be of any asset."""
-    table = Terms.live(assets)
-    registered = sa.select(table.c.scale).where(table.c.asset == asset).scalar_subquery()
-    return sa.case(dict(SCALES), value=asset, else_=registered).label("scale")
 
 
 def sales(after: Place | None, limit: int, *, token_id: int | None = None, track_id: int | None = None) -> Query:

@@ -14,8 +14,8 @@ from contracts.values import SignedAmount, Uint256
 from royalties import domain, projections, reports
 from royalties.api.common import InAsset, Position, Reporter, User, refusals
 from royalties.domain.books import PLATFORM_FEE, parts_of
+from royalties.projections.agreements import scale_of
 from royalties.projections.platform_sales import platform_sales, sale_changes
-from royalties.queries import scale_of
 from royalties.recorder import Posted, Recorder, Reported, Told
 from service import (
     After,

@@ -11,12 +11,13 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
+from contracts.sales import AssetName
 from contracts.values import Hash, SignedAmount, Uint256
 from eventlog import EventLog, Watermark
 from projections import InvalidPoint, position_at
 from royalties import statements
 from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, prefers_csv
-from royalties.domain import SCALES, TRX, AccountClass
+from royalties.domain import TRX, AccountClass
 from royalties.statements import Scope
 from service import PageRequest, Paging, Problem, Queries, SubjectId
 
@@ -95,17 +96,15 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
         caller: User,
         paging: Paging,
         asked: Annotated[Asked, Depends(_asked)],
-        asset: str = TRX,
+        asset: AssetName = TRX,
         whole: Annotated[bool, Query(description="All lines at once, in the form that is hashed.")] = False,
         accept: Accept = "application/json",
     ) -> Statement | Response:
-        if asset not in SCALES:
-            raise Problem(422, "unknown-asset", "There is no such asset.", f"asset: expected one of {list(SCALES)}")
         position = await known(log, watermark, asked.known_at)
         scope = Scope(party, asset, asked.since, asked.until, position)
         if not whole and not prefers_csv(accept):
             return await _page(reads, scope, paging)
-        bounds = await statements.bounds(reads, scope)
+        bounds = await _bounds(reads, scope)
         scope = replace(scope, position=bounds.position)
         document = statements.head(scope, bounds)
         if prefers_csv(accept):
@@ -134,8 +133,15 @@ async def _page(reads: Queries, scope: Scope, paging: PageRequest) -> Statement:
     """A page of the statement; the balances are those of the whole period."""
     seen = paging.after(AwareDatetime, Position, PostingNumber)
     after = None if seen is None else (seen[0], seen[1], seen[2])
-    bounds = await statements.bounds(reads, scope, after)
+    bounds = await _bounds(reads, scope, after)
     scope = replace(scope, position=bounds.position)
     rows = paging.page(await statements.batch(reads, scope, after, paging.limit + 1), statements.key_of)
     lines = statements.fields(rows.items, bounds.reached)
     return Statement.model_validate(statements.head(scope, bounds) | {"lines": lines, "next": rows.next})
+
+
+async def _bounds(reads: Queries, scope: Scope, after: statements.Key | None = None) -> statements.Bounds:
+    bounds = await statements.bounds(reads, scope, after)
+    if bounds.scale is None:
+        raise Problem(422, "unknown-asset", "There is no such asset.", f"asset: {scope.asset} is not registered")
+    return bounds

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from eventlog import RecordedEvent
 from projections import Projection, Rows, on
 from royalties.domain import (
+    SCALES,
     AgreementOpened,
     AgreementVersionSet,
     AssetRegistered,
@@ -102,3 +103,10 @@ class Terms(Projection):
     @on(AssetRegistered)
     def registered(self, event: AssetRegistered, recorded: RecordedEvent, rows: Rows) -> None:
         rows.insert(assets, asset=event.asset, scale=event.scale)
+
+
+def scale_of(asset: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    """The column `scale` of rows that may be of any asset."""
+    table = Terms.live(assets)
+    registered = sa.select(table.c.scale).where(table.c.asset == asset).scalar_subquery()
+    return sa.case(dict(SCALES), value=asset, else_=registered).label("scale")

@@ -18,6 +18,7 @@ from eventlog import Decider, EventLog, Executor, JointIntent, Metadata, Waterma
 from royalties import domain
 from royalties.domain.closing import close_books, number_of, numbers, numbers_stream, period, period_stream
 from royalties.domain.periods import Period, month_before
+from royalties.projections.agreements import Terms
 from royalties.projections.closing import Closings
 from royalties.projections.statements import Statements, statement_lines
 from royalties.statements import issued
@@ -94,7 +95,7 @@ class Closing:
     async def _shown(self, span: Period, position: int) -> None:
         """Returns once the read models show all that is recorded; a line that is parked would be missing for good."""
         token = Token(log=self.service, stream=period_stream(span.name), position=position)
-        await self.reads.caught_up(token, Statements, Closings)
+        await self.reads.caught_up(token, Statements, Terms, Closings)
         parked = "SELECT count(*) FROM dead_letters WHERE subscription = $1"
         if count := await self.log.pool.fetchval(parked, Statements.schema):
             raise Problem(

@@ -12,7 +12,6 @@ from io import StringIO
 from typing import Any
 
 from contracts.canonical import canonical
-from royalties.domain import SCALES
 from royalties.statements import lines
 from royalties.statements.lines import Bounds, Scope
 from service import Queries
@@ -32,7 +31,7 @@ def head(scope: Scope, bounds: Bounds) -> Fields:
         "format": FORMAT,
         "party": scope.party,
         "asset": scope.asset,
-        "scale": SCALES[scope.asset],
+        "scale": bounds.scale,
         "from": scope.since and told(scope.since),
         "to": scope.until and told(scope.until),
         "position": bounds.position,

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from royalties.projections.agreements import scale_of
 from royalties.projections.statements import Statements, statement_lines
 from service import Queries
 from service.queries import Row
@@ -41,7 +42,7 @@ class Scope:
 class Bounds:
     """What the party was owed before and after; `position` is that of its last line in the log.
 
-    `reached` is what it was owed after the line that was asked for.
+    `reached` is what it was owed after the line that was asked for; without a `scale` there is no such asset.
     """
 
     opening: int
@@ -49,6 +50,7 @@ class Bounds:
     count: int
     position: int
     reached: int
+    scale: int | None
 
 
 async def bounds(reads: Queries, scope: Scope, after: Key | None = None) -> Bounds:
@@ -64,9 +66,11 @@ async def bounds(reads: Queries, scope: Scope, after: Key | None = None) -> Boun
             sa.func.count().filter(sa.not_(before)).label("count"),
             sa.func.coalesce(sa.func.max(lines.c.position), 0).label("position"),
             sa.func.coalesce(total.filter(passed), 0).label("reached"),
+            scale_of(sa.literal(scope.asset)),
         ).where(*_within(lines, scope))
     )
-    return Bounds(int(row["opening"]), int(row["closing"]), row["count"], row["position"], int(row["reached"]))
+    opening, closing, reached = (int(row[name]) for name in ("opening", "closing", "reached"))
+    return Bounds(opening, closing, row["count"], row["position"], reached, row["scale"])
 
 
 async def batch(reads: Queries, scope: Scope, after: Key | None, limit: int) -> list[Row]:
