@@ -1,4 +1,4 @@
-"""Two services on one chain, for tests that follow a claim: rewards and chain as they run in production."""
+"""The chain service on a chain with its contracts, as in production, for tests that follow a payment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from contracts.chain import Pool
 from local_stack.postgres import PostgresServer
 from local_stack.testing import Devnet
 from messaging.testing import delete_topics, eventually
-from rewards.claiming import operation_of
 from service.testing import Running, serving
 from tron.client import NodeClient
 from tron.contracts import DCMXToken
@@ -35,10 +34,14 @@ HEARD = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A chain with its contracts, the chain service that watches it, and the settings with which rewards has it pay."""
+    """A chain with its contracts, the chain service that watches it, and the settings with which rewards has it pay.
+
+    `admin` holds the DCMX that no pool has; royalties pays with its key.
+    """
 
     url: str
     at: Deployment
+    admin: Key
     chain: Running
     rewards_settings: Mapping[str, Any]
 
@@ -52,18 +55,18 @@ class Place:
             balance: int = await Sender(node).read(DCMXToken(self.at.token).balance_of(wallet))
             return balance
 
-    def sent(self, claim_id: str, event: str) -> Callable[[], Awaitable[bool]]:
-        """Whether the operation that pays a claim has come to an event."""
-        return recorded(self.chain.pool, event, stream=f"operation/{operation_of(claim_id)}")
+    def sent(self, operation_id: str, event: str) -> Callable[[], Awaitable[bool]]:
+        """Whether an operation has come to an event."""
+        return recorded(self.chain.pool, event, stream=f"operation/{operation_id}")
 
-    async def reorganises(self, claim_id: str, paid: Callable[[], Awaitable[bool]]) -> None:
-        """Has a claim's transaction included and its block given up; the chain goes on without blocks of its own."""
-        await eventually(self.sent(claim_id, "TransactionBroadcast"))
+    async def reorganises(self, operation_id: str, paid: Callable[[], Awaitable[bool]]) -> None:
+        """Has a payment's transaction included and its block given up; the chain goes on without blocks of its own."""
+        await eventually(self.sent(operation_id, "TransactionBroadcast"))
         self.control("mine", blocks=2)
-        await eventually(self.sent(claim_id, "TransactionIncluded"))
+        await eventually(self.sent(operation_id, "TransactionIncluded"))
         assert not await paid(), "what is not solidified settles nothing"
         self.control("reorg", depth=3, transactions="drop")
-        await eventually(self.sent(claim_id, "TransactionRetracted"))
+        await eventually(self.sent(operation_id, "TransactionRetracted"))
         await eventually(self._is_pending)
 
     async def _is_pending(self) -> bool:
@@ -84,7 +87,7 @@ async def place(devnet: Devnet, postgres: PostgresServer, database: str, kafka: 
     sending = {
         "node_url": devnet.url,
         "contracts": json.dumps({names[contract.NAME]: contract.address for contract in at.contracts()}),
-        "sending_keys": json.dumps({"rewards": payer.secret.hex()}),
+        "sending_keys": json.dumps({"rewards": payer.secret.hex(), "royalties": admin.secret.hex()}),
         "poll_seconds": 0.1,
     }
     paid = {"verifier_key": verifier.secret.hex(), "vault": at.vault, "chain_id": at.chain_id}
@@ -92,7 +95,7 @@ async def place(devnet: Devnet, postgres: PostgresServer, database: str, kafka: 
     await _execute(postgres, f"CREATE DATABASE {other.rsplit('/', 1)[1]}")
     try:
         async with serving(chain.app.create, other, kafka, **sending) as running:
-            yield Place(devnet.url, at, running, paid)
+            yield Place(devnet.url, at, admin, running, paid)
     finally:
         await _execute(postgres, f"DROP DATABASE {other.rsplit('/', 1)[1]} WITH (FORCE)")
 

@@ -8,6 +8,7 @@ from small_town import EARNED, Place, listens, recorded, status
 
 import rewards.app
 from messaging.testing import eventually
+from rewards.claiming import operation_of
 from service.testing import serving
 from tron.deploy import TOKEN
 from tron.keys import Key
@@ -43,7 +44,7 @@ async def test_what_was_heard_is_earned_claimed_paid_by_the_vault_and_shown_also
         town.control("block-time", seconds=None)
         second = await claims(ada, wallet, "second")
         is_paid = status(ada, f"/claims/{second}", "paid")
-        await town.reorganises(second, is_paid)
+        await town.reorganises(operation_of(second), is_paid)
         town.control("block-time", seconds=0.1)
         await eventually(is_paid)
         assert await town.holds(wallet) == 2 * EARNED, "paid once"

@@ -17,6 +17,7 @@ from small_town import HEARD, Place, listens, recorded, status
 import rewards.app
 from messaging.testing import eventually
 from rewards.api import activity, zk
+from rewards.claiming import operation_of
 from rewards.domain import period_of
 from service.testing import serving
 from tron.client import NodeClient
@@ -138,7 +139,7 @@ async def test_a_listener_is_paid_for_a_proof_once_and_whatever_is_changed_in_it
         town.control("block-time", seconds=None)
         assert await bring(relay, proof, wallet) == (200, proof.claim_id)
         is_paid = status(relay, f"/claims/{proof.claim_id}", "paid")
-        await town.reorganises(proof.claim_id, is_paid)
+        await town.reorganises(operation_of(proof.claim_id), is_paid)
         town.control("block-time", seconds=0.1)
         await eventually(is_paid)
         await eventually(recorded(service.pool, "ClaimSettled"))
