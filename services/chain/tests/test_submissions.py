@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -246,6 +249,8 @@ def test_keys_come_from_the_environment_and_from_encrypted_files(tmp_path: Any) 
 def test_a_signer_of_another_package_is_asked_for_by_name() -> None:
     with pytest.raises(KeyringError, match=r"expected package\.module:function, got 'kms'"):
         keyring(ChainSettings(signers="kms"))
+    with pytest.raises(KeyringError, match=r"signers: nowhere:found: No module named 'nowhere'"):
+        keyring(ChainSettings(signers="nowhere:found"))
     assert keyring(ChainSettings(signers="builtins:dict")) == {}
 
 
@@ -254,3 +259,15 @@ def test_keys_that_are_none_are_refused_without_showing_them(text: str) -> None:
     with pytest.raises(KeyringError, match=r"^sending_keys: expected a JSON object of names and private keys") as error:
         keyring(ChainSettings(sending_keys=SecretStr(text)))
     assert "beef" not in str(error.value)
+
+
+async def test_a_key_that_is_none_ends_the_process_with_a_line_that_names_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "minter.json").write_text("{}")
+    settings = {"CHAIN_KEYSTORE": str(tmp_path), "CHAIN_KEYSTORE_PASSWORD": "hunter2"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "chain", "check", env={**os.environ, **settings}, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert said.decode().startswith(f"CHAIN_KEYSTORE: {tmp_path}/minter.json: keystore: not a file of version 3")
+    assert len(said.splitlines()) == 1

@@ -16,7 +16,7 @@ from service.paging import Page, PageRequest, Paging
 from service.problems import Problem
 from service.process import Service
 from service.queries import Queries, not_found
-from service.settings import ServiceSettings, env_example
+from service.settings import ServiceSettings, WrongSetting, env_example
 from service.streams import EventStream, LastEventId, StreamEvent, followed, grown
 from service.trace import current_traceparent
 from service.web import create_api
@@ -46,6 +46,7 @@ __all__ = [
     "Token",
     "Verifier",
     "Worker",
+    "WrongSetting",
     "await_position",
     "caller",
     "configure_logs",

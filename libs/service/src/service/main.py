@@ -20,7 +20,7 @@ from pydantic_settings import SettingsError
 from service.logs import configure_logs, get_logger
 from service.migrations import migrate
 from service.process import Service, ShutdownTimeoutError, StartError
-from service.settings import ServiceSettings, unknown_variables
+from service.settings import ServiceSettings, WrongSetting, unknown_variables
 from service.trace import exporting
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -61,6 +61,10 @@ def main(create: Callable[[S], Service], argv: Sequence[str]) -> int:
     async def perform() -> int:
         try:
             return await work[command](create(settings))
+        except WrongSetting as error:
+            setting, _, problem = str(error).partition(":")
+            print(f"{prefix}{setting.upper()}:{problem}", file=sys.stderr)
+            return 2
         except ShutdownTimeoutError as error:
             log.error("shutdown took too long, the process is ended", reason=str(error))
             logging.shutdown()

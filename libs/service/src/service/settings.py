@@ -23,6 +23,10 @@ from service.tokens import parse_public_keys
 SHARED_PREFIX = "ANNALS_"
 
 
+class WrongSetting(ValueError):
+    """A setting that shows to be wrong only when it is used; the message begins with its name: `keystore: …`."""
+
+
 class ServiceSettings(BaseSettings):
     """The settings every service has; a service subclasses it with its own `env_prefix` and adds its own.
 

@@ -7,30 +7,33 @@ import json
 import re
 
 from chain.settings import ChainSettings
+from service import WrongSetting
 from tron.keys import Key
-from tron.signers import LocalSigner, Signer, read_keystore
+from tron.signers import KeystoreError, LocalSigner, Signer, read_keystore
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,49}")
 
 
-class KeyringError(ValueError):
-    """The settings name no usable keys; the message never holds one."""
+class KeyringError(WrongSetting):
+    """The settings name no usable keys; the message begins with the setting's name and never holds a key."""
 
 
 def keyring(settings: ChainSettings) -> dict[str, Signer]:
     """The signers by the names under which others ask for them; none, where no key is configured.
 
-    Raises KeyringError, and KeystoreError for a file that the password does not open.
+    Raises KeyringError.
     """
     found: list[tuple[str, Signer]] = [*_from_environment(settings), *_from_files(settings), *_from_service(settings)]
     for name, _ in found:
         if not _NAME.fullmatch(name):
-            raise KeyringError(f"sender {name!r:.60}: expected lower-case letters, digits and hyphens, at most 50")
+            raise KeyringError(
+                f"sending_keys: {name!r:.60}: expected lower-case letters, digits and hyphens, at most 50"
+            )
     signers = dict(found)
     if len(signers) < len(found):
-        raise KeyringError("sending keys: expected one key for each name")
+        raise KeyringError("sending_keys: expected one key for each name, with those of keystore and signers")
     if len({signer.address for signer in signers.values()}) < len(signers):
-        raise KeyringError("sending keys: expected one name for each key")
+        raise KeyringError("sending_keys: expected one name for each key, with those of keystore and signers")
     return signers
 
 
@@ -50,7 +53,10 @@ def _from_files(settings: ChainSettings) -> list[tuple[str, Signer]]:
     password, files = settings.keystore_password.get_secret_value(), sorted(settings.keystore.glob("*.json"))
     if not files:
         raise KeyringError(f"keystore: expected files <sender>.json in {settings.keystore}, found none")
-    return [(file.stem, LocalSigner(read_keystore(file, password))) for file in files]
+    try:
+        return [(file.stem, LocalSigner(read_keystore(file, password))) for file in files]
+    except KeystoreError as error:
+        raise KeyringError(f"keystore: {error}") from None
 
 
 def _from_service(settings: ChainSettings) -> list[tuple[str, Signer]]:
@@ -59,4 +65,8 @@ def _from_service(settings: ChainSettings) -> list[tuple[str, Signer]]:
     module, _, function = settings.signers.partition(":")
     if not function:
         raise KeyringError(f"signers: expected package.module:function, got {settings.signers!r}")
-    return list(getattr(importlib.import_module(module), function)().items())
+    try:
+        made = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise KeyringError(f"signers: {settings.signers}: {error}") from error
+    return list(made().items())
