@@ -146,7 +146,9 @@ class Ingester:
             said = f"no block could be recorded for {stalled:.0f} s: {self._problem}"
             if stalled > STALLED_SECONDS:
                 raise RuntimeError(said)
-            return said if stalled else "goes on"
+            if stalled:
+                return said
+            return "stands by" if self._last_time is None else f"the last block is {self.lag_seconds():.0f} s old"
 
         return Check(self.name, probe)
 
