@@ -109,7 +109,6 @@ class Town:
 
     def _direct(self, addresses: Addresses) -> Directory:
         private, public = generate_keys()
-        admin = devnet.accounts(1)[0].private_key  # who is not named in the plan: the vault's verifier and publisher
         ports = {name: free_port() for name in self.services}
         contracts = {contract.NAME: contract.address for contract in self.deployment.contracts()}
         environment = {
@@ -117,17 +116,23 @@ class Town:
             "ANNALS_JWT_PUBLIC_KEY": public.replace("\n", "\\n"),
             "CHAIN_NODE_URL": addresses.devnet_url,
             "CHAIN_CONTRACTS": json.dumps({topic_name(name): address for name, address in contracts.items()}),
+            **(self._paying() if "rewards" in self.services and self._deployed is None else {}),
+            **{f"{name.upper()}_HTTP_PORT": str(port) for name, port in ports.items()},
+            **self._settings,
+        }
+        urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        return Directory(self._name, environment, urls, private, self.deployment.to_dict())
+
+    def _paying(self) -> dict[str, str]:
+        """With what rewards are paid: who deployed the contracts is the vault's verifier and opens its periods."""
+        admin, prover = devnet.accounts(1)[0].private_key, built_prover()
+        return {
             "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin}),
             "REWARDS_VERIFIER_KEY": admin,
             "REWARDS_VAULT": self.deployment.vault,
             "REWARDS_CHAIN_ID": str(self.deployment.chain_id),
-            **{f"{name.upper()}_HTTP_PORT": str(port) for name, port in ports.items()},
-            **self._settings,
+            "REWARDS_PROVER": str(prover or ""),
         }
-        if (prover := built_prover()) is not None:
-            environment.setdefault("REWARDS_PROVER", str(prover))
-        urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-        return Directory(self._name, environment, urls, private, self.deployment.to_dict())
 
     async def start_service(self, name: str, report: Report = lambda *_: None) -> None:
         """Start one service's process, as `python -m <name>`; the logs of its predecessors are kept."""
