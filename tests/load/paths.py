@@ -11,6 +11,7 @@ import peers
 import proving
 import reads
 import rewarding
+import selling
 import simulating
 import statements
 import streams
@@ -26,6 +27,7 @@ PATHS = {
         journey,
         rewarding,
         simulating,
+        selling,
         statements,
         budgets,
         proving,
