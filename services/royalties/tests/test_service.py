@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 import httpx
 import pytest
 from royalties_chain import PEOPLE, Chain, busy_chain
+from royalties_platform import agreed, post, told_refund, told_sale
 
 from contracts import chain as messages
 from contracts.testing import source
@@ -112,3 +114,44 @@ async def test_malformed_messages_are_put_aside_and_the_others_go_on(royalties: 
             return parked == 4 and await earned(client, PEOPLE[0]) == 10
 
     await eventually(settled)
+
+
+async def test_a_sale_told_by_the_topic_is_posted_and_told_to_others_as_is_what_could_not_be_followed(
+    royalties: Running, kafka: str
+) -> None:
+    async with royalties.client("office", "service") as client:
+        await post(client, "/assets", {"asset": "coin:ada", "scale": 8})
+        await agreed(client)
+    told_sales = (told_sale("s-1", amount=101), told_sale("s-1", amount=5), told_sale("s-2", asset="nothing"))
+    await send(kafka, *told_sales, told_refund("r-1", "s-1", 50))
+
+    async def told() -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for record in await read_all(kafka, "royalties.events"):
+            name = dict(record.headers)["ce_type"].decode().split(".")[2]
+            found.setdefault(name, []).append(json.loads(record.value))
+        return found
+
+    async def all_told() -> bool:
+        return sum(map(len, (await told()).values())) == 5
+
+    await eventually(all_told)
+    found = await told()
+    assert found["AssetRegistered"] == [{"asset": "coin:ada", "scale": 8}]
+    ((sold,), (back,)) = found["SalePosted"], found["RefundPosted"]
+    assert (sold["sale_id"], sold["amount"], [part["amount"] for part in sold["parts"]]) == ("s-1", "101", ["50", "50"])
+    assert (back["sale_id"], back["left"], [part["amount"] for part in back["parts"]]) == ("s-1", "51", ["-25", "-25"])
+    refused = sorted((one["command_id"], one["code"]) for one in found["CommandRefused"])
+    assert refused == [("s-1", "reference-conflict"), ("s-2", "asset-unknown")]
+    await royalties.shown()
+    async with royalties.client("office", "service") as client:
+        (clearing,) = (await client.get("/balances/clearing:stripe")).json()
+        await post(client, "/reversals", {"reversal_id": "x-1", "of": "s-1", "caller": "shop", "reason": "a test"})
+    assert clearing["balance"] == "51"
+
+    async def undone() -> bool:
+        return "ReversalPosted" in await told()
+
+    await eventually(undone)
+    (last,) = (await told())["ReversalPosted"]
+    assert (last["of_id"], last["left"], last["reason"]) == ("s-1", "0", "a test")
