@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import json
 import os
@@ -228,6 +229,8 @@ def test_no_stored_event_holds_a_float(name: str) -> None:
 def mentions_float(hint: Any) -> bool:
     if hint is float:
         return True
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return any(mentions_float(part) for part in typing.get_type_hints(hint).values())
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is not None:
         return any(mentions_float(part) for part in typing.get_args(hint))
     return False
