@@ -53,6 +53,7 @@ contract MusicNFT is Administered, ERC721, PullPayments, IERC2981 {
     mapping(uint256 tokenId => uint256 priceSun) public listings;
 
     mapping(uint256 trackId => Track) private _tracks;
+    mapping(uint256 tokenId => uint16 bpsAndOne) private _tokenRoyalties; // 0: the track's royalty holds
 
     event TrackReleased(
         uint256 indexed trackId,
@@ -80,6 +81,7 @@ contract MusicNFT is Administered, ERC721, PullPayments, IERC2981 {
         address royaltyReceiver,
         uint256 royaltySun
     );
+    event TokenRoyaltySet(uint256 indexed tokenId, uint96 royaltyBps);
     event PriceChanged(uint256 indexed trackId, uint256 oldPriceSun, uint256 newPriceSun);
 
     error UnknownTrack(uint256 trackId);
@@ -151,6 +153,17 @@ contract MusicNFT is Administered, ERC721, PullPayments, IERC2981 {
         track.priceSun = priceSun;
     }
 
+    /// @notice Lowers the royalty of one edition below its track's; only the artist.
+    /// @dev Never raises it: whoever bought the edition relied on what it was.
+    /// @param royaltyBps part of each resale from now on in basis points, at most what it is.
+    function setTokenRoyalty(uint256 tokenId, uint96 royaltyBps) external {
+        _ownTrack(tokenId / EDITION_BASE);
+        _requireOwned(tokenId);
+        if (royaltyBps > _royaltyBps(tokenId)) revert RoyaltyTooHigh(royaltyBps);
+        _tokenRoyalties[tokenId] = uint16(royaltyBps) + 1; // <= 5,001
+        emit TokenRoyaltySet(tokenId, royaltyBps);
+    }
+
     // --- market ---------------------------------------------------------------------------------------------------
 
     /// @notice Buys the next edition for exactly its price, which goes to the RoyaltyDistributor.
@@ -207,14 +220,14 @@ contract MusicNFT is Administered, ERC721, PullPayments, IERC2981 {
     }
 
     /// @inheritdoc IERC2981
-    /// @dev Every edition has its track's royalty. Rounds down. Other markets should call `distributor.pay`, which
-    /// knows the track; the distributor refuses a bare transfer.
+    /// @dev An edition's own royalty overrides its track's. Rounds down. Other markets should call `distributor.pay`,
+    /// which knows the track; the distributor refuses a bare transfer.
     function royaltyInfo(uint256 tokenId, uint256 salePrice)
         public
         view
         returns (address receiver, uint256 royaltyAmount)
     {
-        return (address(distributor), (salePrice * _tracks[tokenId / EDITION_BASE].royaltyBps) / BPS);
+        return (address(distributor), (salePrice * _royaltyBps(tokenId)) / BPS);
     }
 
     /// @inheritdoc IERC165
@@ -255,6 +268,11 @@ contract MusicNFT is Administered, ERC721, PullPayments, IERC2981 {
         tokenId = trackId * EDITION_BASE + edition;
         _mint(to, tokenId);
         emit EditionMinted(tokenId, trackId, to, edition);
+    }
+
+    function _royaltyBps(uint256 tokenId) private view returns (uint256) {
+        uint256 own = _tokenRoyalties[tokenId];
+        return own > 0 ? own - 1 : _tracks[tokenId / EDITION_BASE].royaltyBps;
     }
 
     function _endListing(uint256 tokenId) private {

@@ -57,7 +57,7 @@ class Market:
         """So many sales, and what happens between them."""
         wanted = self.sales + sales
         often = {self.buy: 60, self.resell: 20, self.tip: 12, self.withdraw: 6, self.split: 5, self.give: 2}
-        acts, weights = [*often, self.terms], [*often.values(), 1]
+        acts, weights = [*often, self.terms, self.discount], [*often.values(), 1, 1]
         while self.sales < wanted:
             self.dice.choices(acts, weights)[0]()
 
@@ -119,6 +119,12 @@ class Market:
             owner, to = self.owners[token], self.dice.choice(self.people)
             self._do(owner, self.nft.transfer_from(owner.address, to.address, token))
             self.owners[token] = to
+
+    def discount(self) -> None:
+        """An edition's royalty falls to nothing, now and for ever."""
+        if self.owners:
+            token = self.dice.choice(list(self.owners))
+            self._do(self.people[token // 10**6 - 1], self.nft.set_token_royalty(token, 0))
 
     def terms(self) -> None:
         if self.dice.random() < 0.5:

@@ -29,7 +29,7 @@ EVENTS = {
         Approval(address,address,uint256) ApprovalForAll(address,address,bool)
         EditionMinted(uint256,uint256,address,uint32) Listed(uint256,address,uint256) ListingCancelled(uint256)
         PriceChanged(uint256,uint256,uint256) PrimarySale(uint256,uint256,address,address,uint256)
-        SecondarySale(uint256,uint256,address,address,uint256,address,uint256)
+        SecondarySale(uint256,uint256,address,address,uint256,address,uint256) TokenRoyaltySet(uint256,uint96)
         TrackReleased(uint256,address,string,string,bytes32,uint32,uint256,uint96) Transfer(address,address,uint256)
         Withdrawn(address,uint256)""",
     "ListeningVerifierV1": "",

@@ -180,6 +180,27 @@ def test_royalty_rounds_down_and_a_royalty_of_nothing_is_no_payment(
     assert evm.nft.withdrawable(alice) == price - royalty
 
 
+def test_the_artist_lowers_an_editions_royalty_and_never_raises_it(
+    evm: Evm, owned: int, artist: str, alice: str, bob: str
+) -> None:
+    _, full = evm.nft.royaltyInfo(owned, RESALE)
+    lowered = evm.nft.setTokenRoyalty(owned, 100, sender=artist)
+    assert lowered["TokenRoyaltySet"] == {"tokenId": owned, "royaltyBps": 100}
+    assert evm.nft.royaltyInfo(owned, RESALE) == (evm.royalties.address, RESALE // 100)
+    assert evm.nft.royaltyInfo(owned + 1, RESALE)[1] == full, "other editions have the track's"
+    with evm.reverts("RoyaltyTooHigh", 101):
+        evm.nft.setTokenRoyalty(owned, 101, sender=artist)
+    with evm.reverts("NotArtist", owned // 1_000_000, alice):
+        evm.nft.setTokenRoyalty(owned, 0, sender=alice)
+    with evm.reverts("ERC721NonexistentToken", owned + 999):
+        evm.nft.setTokenRoyalty(owned + 999, 0, sender=artist)
+    evm.nft.setTokenRoyalty(owned, 0, sender=artist)
+    evm.nft.list(owned, RESALE, sender=alice)
+    receipt = evm.nft.buy(owned, sender=bob, value=RESALE)
+    assert (receipt["SecondarySale"]["royaltySun"], receipt.all("PaymentReceived")) == (0, [])
+    assert evm.nft.withdrawable(alice) == RESALE
+
+
 def test_only_the_owner_lists_and_cancels(evm: Evm, owned: int, alice: str, bob: str) -> None:
     with evm.reverts("NotTokenOwner", owned, bob):
         evm.nft.list(owned, 1, sender=bob)

@@ -171,6 +171,13 @@ class SecondarySale(ChainMessage, type="chain.music-nft.SecondarySale.v1"):
     royalty_sun: Amount
 
 
+class TokenRoyaltySet(ChainMessage, type="chain.music-nft.TokenRoyaltySet.v1"):
+    """From here on, resales of this edition pay another royalty than those of its track's other editions."""
+
+    token_id: Uint256
+    royalty_bps: int = Field(ge=0, le=10_000)
+
+
 class PriceChanged(ChainMessage, type="chain.music-nft.PriceChanged.v1"):
     track_id: Uint256
     old_price_sun: Amount

@@ -159,6 +159,10 @@ class MusicNFT(Contract):
         """setPrice(uint256 trackId, uint256 priceSun)."""
         return self._call("setPrice(uint256,uint256)", track_id, price_sun)
 
+    def set_token_royalty(self, token_id: int, royalty_bps: int) -> Call:
+        """setTokenRoyalty(uint256 tokenId, uint96 royaltyBps)."""
+        return self._call("setTokenRoyalty(uint256,uint96)", token_id, royalty_bps)
+
     def supports_interface(self, interface_id: Hex) -> View[bool]:
         """supportsInterface(bytes4 interfaceId) -> bool."""
         return self._view("supportsInterface(bytes4)", interface_id)

@@ -161,6 +161,7 @@ _ENTITIES: Mapping[str, Mapping[str, str]] = {
         "Listed": "token/{token_id}",
         "ListingCancelled": "token/{token_id}",
         "SecondarySale": "token/{token_id}",
+        "TokenRoyaltySet": "token/{token_id}",
         "Transfer": "token/{token_id}",
         "Approval": "token/{token_id}",
         "ApprovalForAll": "account/{owner}",
