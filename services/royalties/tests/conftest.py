@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -74,6 +75,12 @@ class Ledger:
         """As if the books had been held against the contracts."""
         command = RecordReconciliation(block, 5, differing)
         await Executor(self.log).execute([Intent(RECONCILIATION, reconciliation, command, datetime.now(UTC))])
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """What is shown there."""
+        answer = await self.client.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
     async def command(self, path: str, key: str = "k") -> httpx.Response:
         """What an officer asks for."""

@@ -28,12 +28,6 @@ pytestmark = pytest.mark.timeout(120)
 MONTHS = ("2026-01", "2026-02", "2026-03")
 
 
-async def get(ledger: Any, path: str, **params: Any) -> Any:
-    answer = await ledger.client.get(path, params=params)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
 async def close(ledger: Any, period: str) -> int:
     """The number of events that it led to."""
     answer = await ledger.command(f"/periods/{period}/close")
@@ -55,16 +49,16 @@ async def test_closing_a_month_issues_a_numbered_statement_to_everybody_who_had_
         assert await close(ledger, month) > 2
     issued = await files(ledger)
     assert list(issued) == [f"{datetime.now(UTC).year}-{n:06}" for n in range(1, len(issued) + 1)]
-    roots = {month: (await get(ledger, f"/periods/{month}"))[0] for month in MONTHS}
+    roots = {month: (await ledger.get(f"/periods/{month}"))[0] for month in MONTHS}
     for number, text in issued.items():
         found = verify(text)
         assert (found.number, found.root) == (number, roots[found.period]["root"])
-        live = await get(ledger, f"/parties/{found.party}/statement", limit=500, **span(found.period))
+        live = await ledger.get(f"/parties/{found.party}/statement", limit=500, **span(found.period))
         assert (live["opening_balance"], live["closing_balance"]) == (found.opening_balance, found.closing_balance)
         assert live["count"] == found.lines > 0
         (row,) = [one for one in await of_party(ledger, found.party) if one["number"] == number]
         assert (row["sha256"], row["replaces"], row["revision"]) == (found.sha256, None, 1)
-    assert [one["period"] for one in (await get(ledger, "/periods"))["items"]] == list(reversed(MONTHS))
+    assert [one["period"] for one in (await ledger.get("/periods"))["items"]] == list(reversed(MONTHS))
     assert sum(root["statements"] for root in roots.values()) == len(issued)
 
 
@@ -74,7 +68,7 @@ def span(period: str) -> dict[str, str]:
 
 
 async def of_party(ledger: Any, party: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = (await get(ledger, f"/parties/{party}/statements"))["items"]
+    items: list[dict[str, Any]] = (await ledger.get(f"/parties/{party}/statements"))["items"]
     return items
 
 
@@ -144,7 +138,7 @@ async def test_a_late_fact_makes_a_new_statement_that_shows_the_difference(ledge
     assert statement["difference"] == {"opening_balance": "0", "closing_balance": "-30", "count": 1}
     new = [line for line in statement["lines"] if line["position"] > statement["replaces"]["position"]]
     assert [(line["kind"], line["amount"]) for line in new] == [("payout", "-30")]
-    revisions = await get(ledger, "/periods/2026-01")
+    revisions = await ledger.get("/periods/2026-01")
     assert [(one["revision"], one["statements"]) for one in revisions] == [(1, 2), (2, 1)]
     assert verify(second[number]).root == revisions[1]["root"]
 
@@ -199,11 +193,11 @@ async def test_the_calendar_closes_the_month_that_has_been_over_for_long_enough(
     calendar = MonthEnd(closing, days=3)
     february = datetime(2026, 2, 1, tzinfo=UTC)
     await calendar.look(february + timedelta(days=3, seconds=-1))  # December, in which nothing happened
-    assert (await get(ledger, "/periods"))["items"] == []
+    assert (await ledger.get("/periods"))["items"] == []
     for _ in range(2):
         await calendar.look(february + timedelta(days=3))
     await ledger.shown()
-    (closed,) = (await get(ledger, "/periods"))["items"]
+    (closed,) = (await ledger.get("/periods"))["items"]
     assert (closed["period"], closed["revision"]) == ("2026-01", 1)
 
 
@@ -214,7 +208,7 @@ async def test_a_closed_period_is_told_with_its_root_and_nothing_of_its_statemen
     recorded = [one for one in await ledger.log.read(0, 10**6) if one.stream.startswith(("period/", "numbers/"))]
     (told,) = [message for one in recorded if (message := publish.publish(one)) is not None]
     assert isinstance(told.message, royalties.PeriodClosed)
-    (shown,) = await get(ledger, "/periods/2026-01")
+    (shown,) = await ledger.get("/periods/2026-01")
     assert (told.message.root, told.message.statements) == (shown["root"], shown["statements"])
     assert told.message.model_dump_json().count("seed") == 0
 
