@@ -242,7 +242,7 @@ WRONG_PATHS = {
         "/sales/1.5",
         "/sales/1e3",
         f"/tracks/{TOO_MUCH}/splits",
-        "/artists/nobody/earnings",
+        "/artists/no@body/earnings",
         "/parties/a@b/statement",
         "/sales?track_id=-1",
     ],

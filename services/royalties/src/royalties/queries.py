@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from projections import Amount
 from royalties.domain import Side, class_of
+from royalties.domain.periods import Period
 from royalties.projections.agreements import scale_of
 from royalties.projections.entries import Entries, account_entries
-from royalties.projections.ledger import ArtistEarnings, Balances, artist_earnings, balances
+from royalties.projections.ledger import (
+    ArtistEarnings,
+    Balances,
+    PlatformIncome,
+    artist_earnings,
+    balances,
+    platform_income,
+)
 from royalties.projections.payments import Royalties, nft_royalties, track_payments
 from royalties.projections.reconciliations import Reconciliations as Runs
 from royalties.projections.reconciliations import reconciliation_differences
@@ -122,17 +132,26 @@ def balance(account: str) -> Query:
     return sa.select(table, scale_of(table.c.asset)).where(table.c.account == account).order_by(table.c.asset)
 
 
+def balance_at(account: str, until: datetime | None, position: int | None) -> Query:
+    """Debits and credits of an account by asset, of the lines before a time and up to a position of the log."""
+    lines, of_account, grew = _lines_of(account)
+    debit = class_of(account).normal_side is Side.DEBIT
+    shown = lines.c.amount if grew else -lines.c.amount
+    grown = sa.func.coalesce(sa.func.sum(shown).filter(shown > 0), 0)
+    shrunk = sa.func.coalesce(sa.func.sum(-shown).filter(shown < 0), 0)
+    sums = (grown, shrunk) if debit else (shrunk, grown)
+    asset = lines.c.asset
+    query = sa.select(asset, sums[0].label("debits"), sums[1].label("credits"), scale_of(asset)).where(of_account)
+    if until is not None:
+        query = query.where(lines.c.at < until)
+    if position is not None:
+        query = query.where(lines.c.position <= position)
+    return query.group_by(asset).order_by(asset)
+
+
 def entries(account: str, asset: str, after: Key | None, limit: int) -> Query:
     """The lines of an account in one asset, oldest first; `amount` is above zero where the account grew."""
-    account_class = class_of(account)
-    if account_class.of_party:
-        lines = Statements.live(statement_lines)
-        of_account = sa.and_(lines.c.party == account.partition(":")[2], lines.c.account_class == account_class.value)
-        grew = True
-    else:
-        lines = Entries.live(account_entries)
-        of_account = lines.c.account == account
-        grew = account_class.normal_side is Side.DEBIT
+    lines, of_account, grew = _lines_of(account)
     key = (lines.c.at, lines.c.position, lines.c.posting)
     amount = (lines.c.amount if grew else -lines.c.amount).label("amount")
     query = sa.select(*key, lines.c.kind, lines.c.asset, amount, scale_of(lines.c.asset))
@@ -140,6 +159,17 @@ def entries(account: str, asset: str, after: Key | None, limit: int) -> Query:
     if after is not None:
         query = query.where(sa.tuple_(*key) > sa.tuple_(*after))
     return query.order_by(*key).limit(limit)
+
+
+def _lines_of(account: str) -> tuple[sa.FromClause, sa.ColumnElement[bool], bool]:
+    """The table with an account's lines, which of them are its own, and whether an amount above zero makes it grow."""
+    account_class = class_of(account)
+    if account_class.of_party:
+        lines = Statements.live(statement_lines)
+        of_party = lines.c.party == account.partition(":")[2]
+        return lines, sa.and_(of_party, lines.c.account_class == account_class.value), True
+    lines = Entries.live(account_entries)
+    return lines, lines.c.account == account, account_class.normal_side is Side.DEBIT
 
 
 def trial_balance() -> Query:
@@ -177,11 +207,43 @@ def earnings(recipient: str) -> Query:
             c.kind,
             sa.func.sum(c.amount).label("amount"),
             sa.cast(sa.func.sum(c.times), sa.BigInteger).label("times"),
+            scale_of(c.asset),
         )
         .where(c.recipient == recipient)
         .group_by(sets)
         .order_by("dimension", c.asset, c.month, c.track_id, c.kind)
     )
+
+
+def top_earners(asset: str, period: Period, after: tuple[int, str] | None, limit: int) -> Query:
+    """Who has earned most in a period of whole months; those with the same by their names."""
+    c = ArtistEarnings.live(artist_earnings).c
+    least_first = sa.tuple_(-sa.func.sum(c.amount), c.recipient)
+    query = (
+        sa.select(
+            c.recipient,
+            c.asset,
+            sa.func.sum(c.amount).label("amount"),
+            sa.cast(sa.func.sum(c.times), sa.BigInteger).label("times"),
+            scale_of(c.asset),
+        )
+        .where(c.asset == asset, c.month >= period.since.date(), c.month < period.until.date())
+        .group_by(c.recipient, c.asset)
+    )
+    if after is not None:
+        amount, recipient = after
+        query = query.having(least_first > sa.tuple_(sa.cast(-amount, Amount), recipient))
+    return query.order_by(*least_first).limit(limit)
+
+
+def platform_income_by_month(after: tuple[date, str, str] | None, limit: int) -> Query:
+    """The platform's fees by month, asset and kind, oldest first."""
+    table = PlatformIncome.live(platform_income)
+    key = (table.c.month, table.c.asset, table.c.kind)
+    query = sa.select(table, scale_of(table.c.asset))
+    if after is not None:
+        query = query.where(sa.tuple_(*key) > sa.tuple_(*after))
+    return query.order_by(*key).limit(limit)
 
 
 def _newest_first(query: Query, table: sa.FromClause, after: Place | None, limit: int) -> Query:

@@ -44,7 +44,7 @@ def routes(
         sales.routes(reads),
         platform_sales.routes(recorder, settings.name, reads),
         agreements.routes(commands, reads),
-        books.routes(reads),
+        books.routes(reads, log, watermark),
         reconciliations.routes(reads),
         pools.routes(commands, reads),
         payees.routes(commands, reads),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.sales import AssetName
 from contracts.values import SignedAmount
+from eventlog import EventLog, Watermark
 from royalties import projections, queries
-from royalties.api.common import InAsset, Position, PostingNumber, User, balance_of
+from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, balance_of, known
 from royalties.domain import TRX, AccountClass, Side, class_of
 from service import After, Page, Paging, Queries, not_found
 from service.queries import Row
@@ -47,13 +49,23 @@ class TrialBalance(BaseModel):
     balanced: bool
 
 
-def routes(reads: Queries) -> APIRouter:
+def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
     router = APIRouter()
 
     @router.get("/balances/{account:path}", summary="The balance of an account of the books")
-    async def balance(account: str, caller: User) -> list[Balance]:
+    async def balance(
+        account: str,
+        caller: User,
+        as_of: Annotated[Moment | None, Query(description="Only what had happened before then.")] = None,
+        known_at: Annotated[Moment | None, Query(description="Only what had been recorded by then.")] = None,
+    ) -> list[Balance]:
         if not (rows := await reads.all(queries.balance(account))):
             raise not_found("account", account)
+        if as_of is not None or known_at is not None:
+            position = await known(log, watermark, known_at)
+            rows = [
+                {"account": account, **row} for row in await reads.all(queries.balance_at(account, as_of, position))
+            ]
         side = class_of(account).normal_side
         return [Balance(normal_side=side, balance=balance_of(row, side), **row) for row in rows]
 

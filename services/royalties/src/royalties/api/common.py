@@ -12,7 +12,10 @@ from fastapi import Depends
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from contracts.values import Hash
+from eventlog import EventLog, Watermark
+from projections import InvalidPoint, position_at
 from royalties.domain import SCALES, TRX, Refused, Side
+from royalties.domain.periods import Period, period_named
 from royalties.queries import Place
 from service import Caller, PageRequest, Problem, require
 from service.queries import Row
@@ -99,3 +102,21 @@ def prefers_csv(accept: str) -> bool:
 def balance_of(row: Row, side: Side) -> int:
     difference = int(row["debits"]) - int(row["credits"])
     return difference if side is Side.DEBIT else -difference
+
+
+def named(name: str) -> Period:
+    """The period called so. Raises Problem 422."""
+    try:
+        return period_named(name)
+    except ValueError as error:
+        raise Problem(422, "invalid-period", "There is no such period.", str(error)) from None
+
+
+async def known(log: EventLog, watermark: Watermark, at: datetime | None) -> int | None:
+    """The position of the log that stands for what was known at a time. Raises Problem 422 for one to come."""
+    if at is None:
+        return None
+    try:
+        return await position_at(log, at, await watermark.measure())
+    except InvalidPoint as error:
+        raise Problem(422, "still-to-come", "Nobody knows yet what will be known then.", f"known_at: {error}") from None

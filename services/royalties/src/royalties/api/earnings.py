@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from contracts.values import Address, SignedAmount, Uint256
+from contracts.sales import AssetName
+from contracts.values import SignedAmount, Uint256
 from royalties import queries
-from royalties.api.common import InAsset, User, balance_of
-from royalties.domain import AccountClass, Side
-from service import Queries
+from royalties.api.common import InAsset, User, balance_of, named
+from royalties.domain import TRX, AccountClass, Side
+from service import Page, Paging, Queries, SubjectId
 from service.queries import Row
 
 
@@ -18,8 +21,21 @@ class Earned(InAsset):
 
     month: str | None = Field(None, examples=["2026-01"])
     track_id: Uint256 | None = None
-    kind: str | None = Field(None, description="primary, secondary, direct; carry: what rounding down had left")
+    kind: str | None = Field(None, description="primary, secondary, direct, purchase, tip; carry: from rounding")
     amount: SignedAmount
+    times: int
+
+
+class Earner(InAsset):
+    recipient: SubjectId
+    amount: SignedAmount
+    times: int
+
+
+class Income(InAsset):
+    month: str = Field(examples=["2026-01"])
+    kind: str = Field(description="As the lines of statements call it: payment, purchase-sale, tip-refund, …")
+    amount: SignedAmount = Field(description="Below zero where more was taken back than came in.")
     times: int
 
 
@@ -32,7 +48,7 @@ class Owed(InAsset):
 
 
 class Earnings(BaseModel):
-    address: Address
+    address: SubjectId = Field(description="Of the chain; or the id of a collaborator off the chain.")
     total: list[Owed]
     by_month: list[Earned]
     by_track: list[Earned]
@@ -43,7 +59,7 @@ def routes(reads: Queries) -> APIRouter:
     router = APIRouter()
 
     @router.get("/artists/{address}/earnings", summary="What a collaborator has earned, and from what")
-    async def earnings(address: Address, caller: User) -> Earnings:
+    async def earnings(address: SubjectId, caller: User) -> Earnings:
         rows = await reads.all(queries.earnings(address))
         by = {
             dimension: [_earned(row) for row in rows if row["dimension"] == dimension]
@@ -52,13 +68,40 @@ def routes(reads: Queries) -> APIRouter:
         total = [_owed(row) for row in await reads.all(queries.balance(f"{AccountClass.EARNINGS}:{address}"))]
         return Earnings(address=address, total=total, by_month=by["month"], by_track=by["track"], by_kind=by["kind"])
 
+    @router.get("/earnings/top", summary="Who earned most in a month, quarter or year")
+    async def top(period: str, caller: User, paging: Paging, asset: AssetName = TRX) -> Page[Earner]:
+        seen = paging.after(int, str)
+        last = None if seen is None else (seen[0], seen[1])
+        rows = await reads.all(queries.top_earners(asset, named(period), last, paging.limit + 1))
+        return paging.page([Earner(**row) for row in rows], lambda one: (one.amount, one.recipient))
+
+    @router.get("/platform-income", summary="The platform's fees by month, asset and kind, oldest first")
+    async def income(caller: User, paging: Paging) -> Page[Income]:
+        seen = paging.after(date, str, str)
+        last = None if seen is None else (seen[0], seen[1], seen[2])
+        rows = paging.page(await reads.all(queries.platform_income_by_month(last, paging.limit + 1)), _income_key)
+        items = [Income.model_validate({**row, "month": f"{row['month']:%Y-%m}"}) for row in rows.items]
+        return Page(items=items, next=rows.next)
+
     return router
+
+
+def _income_key(row: Row) -> tuple[date, str, str]:
+    return (row["month"], row["asset"], row["kind"])
 
 
 def _earned(row: Row) -> Earned:
     month = row["month"]
-    return Earned.model_validate({**row, "amount": int(row["amount"]), "month": month and f"{month:%Y-%m}"})
+    track = row["track_id"] or None  # NO_TRACK
+    shown = {"amount": int(row["amount"]), "month": month and f"{month:%Y-%m}", "track_id": track}
+    return Earned.model_validate({**row, **shown})
 
 
 def _owed(row: Row) -> Owed:
-    return Owed(asset=row["asset"], earned=row["credits"], paid_out=row["debits"], owed=balance_of(row, Side.CREDIT))
+    return Owed(
+        asset=row["asset"],
+        scale=row["scale"],
+        earned=row["credits"],
+        paid_out=row["debits"],
+        owed=balance_of(row, Side.CREDIT),
+    )

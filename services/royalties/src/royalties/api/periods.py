@@ -12,13 +12,13 @@ from pydantic import BaseModel, Field
 
 from contracts.values import Hash, SignedAmount
 from royalties import statements
-from royalties.api.common import InAsset, Officer, User, prefers_csv
+from royalties.api.common import InAsset, Officer, User, named, prefers_csv
 from royalties.api.statements import CSV, Accept, csv_file
-from royalties.domain.periods import Period, period_named
+from royalties.domain.periods import period_named
 from royalties.projections.closing import Closings
 from royalties.statements import issued
 from royalties.statements.closing import Closing
-from service import After, IdempotencyKey, Page, Paging, Problem, Queries, Recorded, SubjectId, metadata_of, not_found
+from service import After, IdempotencyKey, Page, Paging, Queries, Recorded, SubjectId, metadata_of, not_found
 from service.queries import Row
 
 Named = Annotated[str, InPath(description="A month, a quarter or a year: 2026-01, 2026-Q1, 2026")]
@@ -56,7 +56,7 @@ def routes(reads: Queries, closing: Closing) -> APIRouter:
 
     @router.post("/periods/{period}/close", summary="Issue the statements of a period that are due")
     async def close(period: Named, caller: Officer, key: IdempotencyKey) -> Recorded:
-        return await closing.close(_period(period), datetime.now(UTC), metadata_of(caller, key))
+        return await closing.close(named(period), datetime.now(UTC), metadata_of(caller, key))
 
     @router.get("/periods", summary="Closed periods with their newest revisions, newest first")
     async def periods(caller: User, paging: Paging) -> Page[ClosedPeriod]:
@@ -67,7 +67,7 @@ def routes(reads: Queries, closing: Closing) -> APIRouter:
     @router.get("/periods/{period}", summary="The revisions of a closed period with their roots, oldest first")
     async def revisions(period: Named, caller: User, after: After = None) -> list[ClosedPeriod]:
         await reads.caught_up(after, Closings)
-        if not (rows := await reads.all(issued.revisions(_period(period).name))):
+        if not (rows := await reads.all(issued.revisions(named(period).name))):
             raise not_found("closed period", period)
         return [_closed(row) for row in rows]
 
@@ -91,13 +91,6 @@ def routes(reads: Queries, closing: Closing) -> APIRouter:
         return StreamingResponse(issued.proven(reads, row, found), media_type="application/json")
 
     return router
-
-
-def _period(name: str) -> Period:
-    try:
-        return period_named(name)
-    except ValueError as error:
-        raise Problem(422, "invalid-period", "There is no such period.", str(error)) from None
 
 
 def _closed(row: Row) -> ClosedPeriod:

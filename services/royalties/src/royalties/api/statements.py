@@ -14,9 +14,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 from contracts.sales import AssetName
 from contracts.values import Hash, SignedAmount, Uint256
 from eventlog import EventLog, Watermark
-from projections import InvalidPoint, position_at
 from royalties import statements
-from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, prefers_csv
+from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, known, prefers_csv
 from royalties.domain import TRX, AccountClass
 from royalties.statements import Scope
 from service import PageRequest, Paging, Problem, Queries, SubjectId
@@ -112,16 +111,6 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
         return StreamingResponse(statements.as_json(reads, scope, document), media_type="application/json")
 
     return router
-
-
-async def known(log: EventLog, watermark: Watermark, at: datetime | None) -> int | None:
-    """The position of the log that stands for what was known at a time. Raises Problem 422 for one to come."""
-    if at is None:
-        return None
-    try:
-        return await position_at(log, at, await watermark.measure())
-    except InvalidPoint as error:
-        raise Problem(422, "still-to-come", "Nobody knows yet what will be known then.", f"known_at: {error}") from None
 
 
 def csv_file(lines: AsyncIterator[str], name: str) -> StreamingResponse:

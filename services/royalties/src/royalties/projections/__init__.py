@@ -4,7 +4,7 @@ from royalties.projections.agreements import Agreements, Terms
 from royalties.projections.closing import Closings
 from royalties.projections.distributions import Distributions, Payees
 from royalties.projections.entries import Entries
-from royalties.projections.ledger import ArtistEarnings, Balances
+from royalties.projections.ledger import ArtistEarnings, Balances, PlatformIncome
 from royalties.projections.payments import Payouts, Royalties
 from royalties.projections.platform_sales import PlatformSales
 from royalties.projections.pools import RevenuePools, TrackRevenue
@@ -25,6 +25,7 @@ ALL = (
     Balances(),
     Entries(),
     ArtistEarnings(),
+    PlatformIncome(),
     Statements(),
     Reconciliations(),
     RevenuePools(),
@@ -45,6 +46,7 @@ __all__ = [
     "Payees",
     "Payouts",
     "PlatformFees",
+    "PlatformIncome",
     "PlatformSales",
     "Reconciliations",
     "RevenuePools",
