@@ -113,6 +113,12 @@ def user() -> dict[str, str]:
     return bearer("bob", "user")
 
 
+@pytest.fixture
+def olga() -> dict[str, str]:
+    """The headers of an officer."""
+    return bearer("olga", "officer", "service")
+
+
 @asynccontextmanager
 async def opened_ledger(database: str) -> AsyncIterator[Ledger]:
     await migrate("royalties", find_migrations("royalties"), database)

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import royalties_platform as platform
 from distributions_stage import (
     PEOPLE,
     asked,
@@ -23,9 +24,10 @@ from distributions_stage import (
     tell,
     wish,
 )
+from royalties_chain import Chain
 
 from contracts import operations
-from contracts.testing import hash_of
+from contracts.testing import address, hash_of
 from eventlog import EventLog, EventTypes, Watermark
 from messaging.testing import eventually
 from projections import rebuild
@@ -167,3 +169,70 @@ async def test_what_holders_at_a_block_get_is_previewed_approved_by_two_paid_and
             assert rebuilt.comparison is not None
             assert rebuilt.comparison.equal, rebuilt.comparison
             assert all(table.first_rows > 0 for table in rebuilt.comparison.tables), rebuilt.comparison
+
+
+async def test_a_pool_shows_revenue_by_month_and_beside_it_what_does_not_count(
+    ledger: Any, olga: dict[str, str]
+) -> None:
+    chain = Chain()
+    track, other = chain.release(ADA, royalty_bps=1_000), chain.release(BOB)
+    token = chain.buy_edition(track, CLEO, 1_000)
+    chain.resell(token, BOB, 500)
+    chain.pay(track, 70)
+    chain.buy_edition(other, CLEO, 300)
+    await ledger.receive(chain.messages)
+    await platform.agreed(ledger.client)
+    sales = [platform.sale("s-1", 900, track_id=str(track)), platform.sale("s-2", 80, kind="tip")]
+    await platform.post(ledger.client, "/sales", {"sales": sales})
+    await platform.post(ledger.client, "/refunds", {"refunds": [platform.refund("r-1", "s-1", 100)]})
+    value = {"month": "2026-01", "asset": "USD", "market_cap": "12345"}
+    await platform.post(ledger.client, f"/pools/{ADA}/coin-value", value, **olga)
+    await ledger.shown()
+
+    async def months(pool: str) -> dict[str, dict[str, Any]]:
+        answer = await ledger.client.get(f"/pools/{pool}", headers=olga)
+        assert answer.status_code == 200, answer.text
+        return {month["asset"]: month for month in answer.json()["months"]}
+
+    mine = await months(ADA)
+    trx, usd = mine["TRX"], mine["USD"]
+    assert (trx["month"], trx["track_sales"], trx["tips"], trx["revenue"]) == ("2026-01", "1000", "70", "1070")
+    assert trx["resale_royalties"] == "50", "shown, and not counted"
+    assert (usd["track_sales"], usd["tips"], usd["revenue"], usd["coin_value"]) == ("800", "0", "800", "1234")
+    everything = await months("platform")
+    assert (everything["TRX"]["revenue"], everything["USD"]["revenue"]) == ("1370", "880")
+
+
+async def test_what_cannot_be_shared_is_refused_with_the_reason(
+    ledger: Any, olga: dict[str, str], user: dict[str, str]
+) -> None:
+
+    async def reason(path: str, body: dict[str, Any], status: int, **headers: str) -> str:
+        problem = await platform.post(ledger.client, path, body, status, **(headers or olga))
+        return str(problem["type"]).removeprefix("urn:annals:problem:")
+
+    coin = address(500)
+    revenue = {"asset": "TRX", "amount": "100", "origin": "treasury", "reason": "q3"}
+    assert await reason("/pools/platform/revenue", revenue | {"amount": "0"}, 422) == "amount-zero"
+    assert await reason("/pools/platform/revenue", revenue | {"asset": coin}, 422) == "asset-unknown"
+    assert await reason("/pools/platform/revenue", revenue, 403, **user) == "forbidden"
+    assert await reason("/pools/somebody/revenue", revenue, 422) == "invalid-request"
+    await platform.post(ledger.client, "/assets", {"asset": coin, "scale": 4})
+    for asset in ("TRX", "DCMX", coin):
+        await platform.post(ledger.client, "/pools/platform/revenue", revenue | {"asset": asset}, **olga)
+    assert await reason("/distributions", wish(101), 409) == "pool-too-small"
+    assert await reason("/distributions", wish(10, asset="DCMX"), 409) == "asset-not-payable"
+    holding = {"kind": "dcmx-token", "track_id": "1"}
+    assert await reason("/distributions", wish(10, holding=holding), 422) == "no-track-of-coins"
+    run = (await platform.post(ledger.client, "/distributions", wish(60, asset=coin), **olga))["distribution_id"]
+    assert await reason("/distributions", wish(10, asset=coin), 409) == "period-distributed"
+    assert await reason(f"/distributions/{run}/approvals", {"digest": hash_of()}, 409) == "not-previewed"
+    assert await reason(f"/distributions/{hash_of()[:32]}/cancel", {"reason": "?"}, 404) == "not-found"
+    assert await reason(f"/payments/{hash_of()[:30]}/retry", {}, 404) == "not-found"
+    await platform.post(ledger.client, f"/distributions/{run}/cancel", {"reason": "wrong block"}, **olga)
+    assert (await platform.post(ledger.client, f"/distributions/{run}/cancel", {"reason": "?"}, **olga))["events"] == 0
+    await ledger.shown()
+    shown = (await ledger.client.get(f"/distributions/{run}", headers=olga)).json()
+    assert (shown["status"], shown["reason"], shown["scale"]) == ("cancelled", "wrong block", 4)
+    pool = (await ledger.client.get("/pools/platform", headers=olga)).json()
+    assert {one["asset"]: one["free"] for one in pool["free"]} == {"TRX": "100", "DCMX": "100", coin: "100"}

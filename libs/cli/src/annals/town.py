@@ -116,7 +116,7 @@ class Town:
             "ANNALS_JWT_PUBLIC_KEY": public.replace("\n", "\\n"),
             "CHAIN_NODE_URL": addresses.devnet_url,
             "CHAIN_CONTRACTS": json.dumps({topic_name(name): address for name, address in contracts.items()}),
-            **(self._paying() if "rewards" in self.services and self._deployed is None else {}),
+            **(self._paying() if self._deployed is None else {}),
             **{f"{name.upper()}_HTTP_PORT": str(port) for name, port in ports.items()},
             **self._settings,
         }
@@ -124,14 +124,15 @@ class Town:
         return Directory(self._name, environment, urls, private, self.deployment.to_dict())
 
     def _paying(self) -> dict[str, str]:
-        """With what rewards are paid: who deployed the contracts is the vault's verifier and opens its periods."""
+        """With what rewards and distributions are paid: who deployed the contracts pays, and opens the vault's periods."""
         admin, prover = devnet.accounts(1)[0].private_key, built_prover()
         return {
-            "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin}),
+            "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin, "royalties": admin}),
             "REWARDS_VERIFIER_KEY": admin,
             "REWARDS_VAULT": self.deployment.vault,
             "REWARDS_CHAIN_ID": str(self.deployment.chain_id),
             "REWARDS_PROVER": str(prover or ""),
+            "ROYALTIES_DCMX_TOKEN": self.deployment.token,
         }
 
     async def start_service(self, name: str, report: Report = lambda *_: None) -> None:

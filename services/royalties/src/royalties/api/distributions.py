@@ -224,7 +224,7 @@ def routes(
 
 
 def _terms(body: NewDistribution, settings: RoyaltiesSettings) -> Terms:
-    token = None if body.asset == "TRX" else settings.dcmx_token
+    token = {"TRX": None, "DCMX": settings.dcmx_token}.get(body.asset, body.asset)
     if body.asset == "DCMX" and token is None:
         raise Problem(409, "asset-not-payable", "The asset can't be paid.", "Expected the setting dcmx_token.")
     holding = Holding(body.holding.kind, body.holding.track_id)

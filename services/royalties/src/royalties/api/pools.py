@@ -9,19 +9,22 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from contracts.values import Address, Amount, SignedAmount
-from royalties import projections
+from royalties import domain, projections
 from royalties.api.common import InAsset, Officer, Reason, balance_of, refusals
 from royalties.distributing import intents, queries
-from royalties.domain import Reference, Side
+from royalties.domain import SCALES, Reference, Side
 from royalties.domain.books import pool_account
 from royalties.domain.distributions import AllocateRevenue, CoinValued
 from royalties.queries import balance
-from service import After, Commands, IdempotencyKey, Queries, Recorded, Strict, metadata_of
+from royalties.recorder import asset_stream
+from service import After, Commands, IdempotencyKey, Problem, Queries, Recorded, Strict, metadata_of
 
 PoolName = Annotated[
     Literal["platform"] | Address, Path(description="`platform`, or the address of the artist whose tracks count.")
 ]
-Shareable = Literal["TRX", "DCMX"]
+Shareable = Annotated[
+    Literal["TRX", "DCMX"] | Address, Field(description="A TRC-20 token, which has to be registered, by its address.")
+]
 MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
 
 
@@ -49,13 +52,13 @@ class Free(InAsset):
 
 
 class Month(InAsset):
-    """Revenue is track_sales + tips. What stands beside it is shown, and counts for nothing."""
+    """Revenue is track_sales + tips, less refunds. What stands beside it is shown, and counts for nothing."""
 
     month: str = Field(examples=["2026-09"])
-    track_sales: Amount = 0
-    tips: Amount = Field(0, description="Paid for a track directly.")
-    revenue: Amount = 0
-    resale_royalties: Amount = Field(0, description="Beside the revenue.")
+    track_sales: SignedAmount = 0
+    tips: SignedAmount = Field(0, description="Also what was paid to a track's split directly.")
+    revenue: SignedAmount = 0
+    resale_royalties: SignedAmount = Field(0, description="Beside the revenue.")
     coin_value: Amount | None = Field(None, description="A tenth of the coin's market value, beside the revenue.")
     allocated: Amount = Field(0, description="Put into the pool, to be shared.")
     distributed: SignedAmount = Field(0, description="Set aside for distributions, less what came back.")
@@ -67,7 +70,13 @@ class PoolState(BaseModel):
     months: list[Month]
 
 
-FIELDS = {"primary": "track_sales", "direct": "tips", "secondary": "resale_royalties"}
+FIELDS = {
+    "primary": "track_sales",
+    "purchase": "track_sales",
+    "direct": "tips",
+    "tip": "tips",
+    "secondary": "resale_royalties",
+}
 
 
 def routes(commands: Commands, reads: Queries) -> APIRouter:
@@ -76,6 +85,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     @router.post("/pools/{pool}/revenue", summary="Put revenue into a pool, to be shared")
     async def allocate(pool: PoolName, body: Allocation, caller: Officer, key: IdempotencyKey) -> Recorded:
         reference = Reference(caller.subject, key.removeprefix(f"{caller.subject}/"))
+        await _check_known(commands, body.asset)
         command = AllocateRevenue(pool, reference, body.asset, body.amount, body.origin, body.reason, caller.subject)
         with refusals():
             return await commands.execute([intents.allocate(command, datetime.now(UTC), metadata_of(caller, key))])
@@ -90,7 +100,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     async def show(pool: PoolName, caller: Officer, after: After) -> PoolState:
         await reads.caught_up(after, projections.RevenuePools, projections.Balances)
         free = [
-            Free(asset=row["asset"], free=balance_of(row, Side.CREDIT))
+            Free(asset=row["asset"], scale=row["scale"], free=balance_of(row, Side.CREDIT))
             for row in await reads.all(balance(pool_account(pool)))
         ]
         came, moved = await reads.all(queries.revenue(pool)), await reads.all(queries.pool_months(pool))
@@ -99,14 +109,22 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     return router
 
 
+async def _check_known(commands: Commands, asset: str) -> None:
+    """Raises Problem 422."""
+    if asset not in SCALES and await commands.state(asset_stream(asset), domain.asset) is None:
+        title = "The asset has to be registered first."
+        raise Problem(422, "asset-unknown", title, f"{asset}: expected TRX, DCMX or a token that is registered")
+
+
 def _months(came: list[dict[str, Any]], moved: list[dict[str, Any]]) -> list[Month]:
     months: dict[tuple[date, str], dict[str, Any]] = {}
     for row in came:
-        month = months.setdefault((row["month"], row["asset"]), {})
-        month[FIELDS[row["kind"]]] = int(row["amount"])
+        month = months.setdefault((row["month"], row["asset"]), {"scale": row["scale"]})
+        field = FIELDS[row["kind"]]
+        month[field] = month.get(field, 0) + int(row["amount"])
     for row in moved:
         distributed = row["set_aside"] - row["returned"]
-        put = {"coin_value": row["coin_value"], "allocated": row["allocated"], "distributed": distributed}
+        put = {name: row[name] for name in ("scale", "coin_value", "allocated")} | {"distributed": distributed}
         months.setdefault((row["month"], row["asset"]), {}).update(put)
     return [_month(*key, months[key]) for key in sorted(months)]
 

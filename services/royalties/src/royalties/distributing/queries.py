@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from royalties.domain.books import carried
+from royalties.projections.agreements import scale_of
 from royalties.projections.distributions import (
     Distributions,
     Payees,
@@ -27,7 +28,7 @@ EVERYTHING = "platform"
 def distributions(after: tuple[datetime, str] | None, limit: int, pool: str | None = None) -> Query:
     """Distributions, newest first; `after` is (opened at, id) of the last one seen."""
     table = Distributions.live(revenue_distributions)
-    query = sa.select(table)
+    query = sa.select(table, scale_of(table.c.asset))
     if pool is not None:
         query = query.where(table.c.pool == pool)
     if after is not None:
@@ -37,7 +38,7 @@ def distributions(after: tuple[datetime, str] | None, limit: int, pool: str | No
 
 def distribution(distribution_id: str) -> Query:
     table = Distributions.live(revenue_distributions)
-    return sa.select(table).where(table.c.distribution_id == distribution_id)
+    return sa.select(table, scale_of(table.c.asset)).where(table.c.distribution_id == distribution_id)
 
 
 def shares(distribution_id: str, after: str | None, limit: int, status: str | None = None) -> Query:
@@ -49,6 +50,7 @@ def shares(distribution_id: str, after: str | None, limit: int, status: str | No
         sa.select(
             share,
             run.c.asset,
+            scale_of(run.c.asset),
             run.c.minimum,
             sa.cast(before, share.c.amount.type).label("carried_before"),
             payee.c.held_for.is_not(None).label("held"),
@@ -69,7 +71,7 @@ def shares(distribution_id: str, after: str | None, limit: int, status: str | No
 def shares_of(party: str, after: tuple[datetime, str] | None, limit: int) -> Query:
     """What a party was credited by distributions, newest first."""
     share, run = Distributions.live(distribution_shares), Distributions.live(revenue_distributions)
-    columns = (run.c.pool, run.c.period, run.c.asset, run.c.opened_at)
+    columns = (run.c.pool, run.c.period, run.c.asset, scale_of(run.c.asset), run.c.opened_at)
     query = sa.select(share, *columns).join(run, run.c.distribution_id == share.c.distribution_id)
     query = query.where(share.c.party == party, run.c.status.in_(("paying", "reconciled")))
     if after is not None:
@@ -94,7 +96,8 @@ def holds(after: tuple[datetime, str] | None, limit: int) -> Query:
 def revenue(pool: str) -> Query:
     """What came in by month, asset and kind: for the tracks of an artist, or for all."""
     came, track = TrackRevenue.live(track_revenue), Splits.live(tracks)
-    query = sa.select(came.c.month, came.c.asset, came.c.kind, sa.func.sum(came.c.amount).label("amount"))
+    amount = sa.func.sum(came.c.amount).label("amount")
+    query = sa.select(came.c.month, came.c.asset, scale_of(came.c.asset), came.c.kind, amount)
     if pool != EVERYTHING:
         query = query.join(track, track.c.track_id == came.c.track_id).where(track.c.artist == pool)
     return query.group_by(came.c.month, came.c.asset, came.c.kind)
@@ -103,4 +106,4 @@ def revenue(pool: str) -> Query:
 def pool_months(pool: str) -> Query:
     """What was put into a pool and set aside from it by month, and the value of its coin."""
     table = RevenuePools.live(revenue_pools)
-    return sa.select(table).where(table.c.pool == pool).order_by(table.c.month, table.c.asset)
+    return sa.select(table, scale_of(table.c.asset)).where(table.c.pool == pool).order_by(table.c.month, table.c.asset)

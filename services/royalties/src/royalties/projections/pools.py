@@ -9,8 +9,12 @@ import sqlalchemy as sa
 
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
-from royalties.domain import TRX, PaymentPosted, distributions
+from royalties.domain import TRX, PaymentPosted, RefundPosted, ReversalPosted, SalePosted, distributions
+from royalties.domain.books import Entries
 from royalties.projections.common import metadata
+
+NO_TRACK = 0
+"""In place of a track's number, for sales off the chain that concern none: they count for the platform alone."""
 
 track_revenue = sa.Table(
     "track_revenue",
@@ -19,8 +23,7 @@ track_revenue = sa.Table(
     sa.Column("asset", sa.Text, primary_key=True),
     sa.Column("month", sa.Date, primary_key=True),  # its first day, in UTC
     sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("amount", Amount, nullable=False),
-    sa.Column("times", sa.BigInteger, nullable=False),
+    sa.Column("amount", Amount, nullable=False),  # below zero where more was refunded than came in
 )
 
 revenue_pools = sa.Table(
@@ -68,9 +71,26 @@ class TrackRevenue(Projection):
 
     @on(PaymentPosted)
     def paid(self, event: PaymentPosted, recorded: RecordedEvent, rows: Rows) -> None:
-        month = month_of(recorded.occurred_at)
-        key = {"track_id": event.track_id, "asset": TRX, "month": month, "kind": event.kind.name.lower()}
-        rows.increment(track_revenue, key, amount=event.amount_sun, times=1)
+        _came(recorded, rows, event.track_id, TRX, event.kind.name.lower(), event.amount_sun)
+
+    @on(SalePosted)
+    def sold(self, event: SalePosted, recorded: RecordedEvent, rows: Rows) -> None:
+        sale = event.sale
+        _came(recorded, rows, sale.track_id, sale.asset, sale.kind.value, _taken_in(event.entries))
+
+    @on(RefundPosted, ReversalPosted)
+    def changed(self, event: RefundPosted | ReversalPosted, recorded: RecordedEvent, rows: Rows) -> None:
+        _came(recorded, rows, event.track_id, event.asset, event.kind.value, _taken_in(event.entries))
+
+
+def _taken_in(entries: Entries) -> int:
+    """What the platform took in, less what a seller gets of it; below zero, it gave back."""
+    return sum(amount for account, amount in entries if account.startswith(("clearing:", "seller:")))
+
+
+def _came(recorded: RecordedEvent, rows: Rows, track_id: int | None, asset: str, kind: str, amount: int) -> None:
+    key = {"track_id": track_id or NO_TRACK, "asset": asset, "month": month_of(recorded.occurred_at), "kind": kind}
+    rows.increment(track_revenue, key, amount=amount)
 
 
 _Moved = distributions.RevenueAllocated | distributions.RevenueSetAside | distributions.RevenueReturned
