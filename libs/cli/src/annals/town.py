@@ -124,7 +124,7 @@ class Town:
         return Directory(self._name, environment, urls, private, self.deployment.to_dict())
 
     def _paying(self) -> dict[str, str]:
-        """With what rewards and distributions are paid: who deployed the contracts pays, and opens the vault's periods."""
+        """With what rewards and shares are paid: who deployed the contracts pays, and opens the vault's periods."""
         admin, prover = devnet.accounts(1)[0].private_key, built_prover()
         return {
             "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin, "royalties": admin}),
