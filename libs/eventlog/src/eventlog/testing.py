@@ -134,7 +134,7 @@ class Doom:
 
     def at(self, *steps: str) -> None:
         if self._step in steps:
-            self._left -= 1
+            self._left -= steps.count(self._step)
             if self._left <= 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -151,7 +151,7 @@ class DoomedLog(EventLog):
         expected: Mapping[str, int] | None = None,
         conn: Any = None,
     ) -> Appended:
-        steps = {type(event.event).__name__ for event in events}
+        steps = [type(event.event).__name__ for event in events]  # each counts, in however many appends they come
         self.doom.at(*(f"before {step}" for step in steps))
         appended = await super().append(events, expected, conn)
         after = tuple(f"after {step}" for step in steps)
