@@ -112,7 +112,7 @@ def _sales() -> Iterator[NewEvent]:
         at, kind = START + timedelta(seconds=150 * number), SaleKind.TIP if number % 5 == 0 else SaleKind.PURCHASE
         sale = Sale(
             Reference("shop", f"sale-{number:08}"), f"song-{chosen}", kind, "USD", random.randint(50, 5_000), "stripe",
-            at, number % 10_000, f"fan-{number % 30_000}",
+            at, chosen, f"fan-{number % 30_000}",
         )  # fmt: skip
         (event,) = domain.agreement.decide(PostSale(sale, 1, 1_000), agreements[chosen])
         agreements[chosen] = domain.agreement.evolve(agreements[chosen], event)
