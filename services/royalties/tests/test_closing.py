@@ -205,6 +205,11 @@ async def test_the_calendar_closes_the_month_that_has_been_over_for_long_enough(
     assert (closed["period"], closed["revision"]) == ("2026-01", 1)
 
 
+async def test_a_service_that_has_just_begun_closes_nothing(ledger: Any) -> None:
+    await ledger.pool.execute("DROP SCHEMA statements_v1 CASCADE")  # as before the first look of the runner
+    assert (await ledger.command("/periods/2026-01/close")).json() == {"events": 0, "token": None}
+
+
 async def test_a_closed_period_is_told_with_its_root_and_nothing_of_its_statements(ledger: Any) -> None:
     await ledger.receive(busy_chain(steps=20).messages)
     await ledger.shown()
