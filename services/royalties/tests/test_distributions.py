@@ -159,9 +159,15 @@ async def test_what_holders_at_a_block_get_is_previewed_approved_by_two_paid_and
         (carried,) = await get(olga, f"/balances/carried:{CLEO}")
         assert carried["balance"] == "0"
 
+        lines = (await get(olga, f"/parties/{ADA}/statement"))["lines"]
+        kinds = ["distribution", "payment-failed", "payment-failed", "payment-repeated", "payment-repeated", "payment"]
+        assert [line["kind"] for line in lines] == [*kinds, "distribution", "payment"]
+        assert lines[-1]["balance"] == "0"
+
         # All of it comes from the log alone.
         service = royalties.service
         assert service.pool is not None
+        assert await service.pool.fetchval("SELECT count(*) FROM dead_letters") == 0
         watermark = Watermark(service.pool)
         log = EventLog(service.pool, EventTypes(domain.EVENTS), watermark)
         for projection in (projections.Distributions(), projections.Payees(), projections.RevenuePools()):

@@ -67,13 +67,14 @@ class Statements(Projection):
 
 def _alike(event: MoneyMoved, recorded: RecordedEvent) -> dict[str, Any]:
     """What all lines of an event have in common."""
+    payment = getattr(event, "payment_id", None)
     return {
         "at": recorded.occurred_at,
         "position": recorded.position,
         "kind": event.line_kind,
         "track_id": getattr(event, "track_id", None),
         "token_id": getattr(event, "token_id", None),
-        "payment_id": getattr(event, "payment_id", None),
+        "payment_id": payment if isinstance(payment, int) else None,  # a distribution's have ids of another kind
         "split_version": getattr(event, "split_version", None),
         **_origin(event),
     }
