@@ -124,10 +124,11 @@ class Town:
         return Directory(self._name, environment, urls, private, self.deployment.to_dict())
 
     def _paying(self) -> dict[str, str]:
-        """With what rewards and shares are paid: who deployed the contracts pays, and opens the vault's periods."""
-        admin, prover = devnet.accounts(1)[0].private_key, built_prover()
+        """With what is paid: rewards by who deployed the contracts and opens the vault's periods, shares by another."""
+        admin, payer = (account.private_key for account in devnet.accounts(2))
+        prover = built_prover()
         return {
-            "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin, "royalties": admin}),
+            "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin, "royalties": payer}),
             "REWARDS_VERIFIER_KEY": admin,
             "REWARDS_VAULT": self.deployment.vault,
             "REWARDS_CHAIN_ID": str(self.deployment.chain_id),
