@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,9 +113,8 @@ def test_killed_and_run_again_it_deploys_once_and_writes_the_file_that_the_chain
     ended = annals("verify", "--network", "local", "--addresses", "swapped.json", "--json")
     assert ended.exit_code == 1
     wrong = [verdict for verdict in json.loads(ended.stdout) if not verdict["ok"]]
-    assert [(verdict["contract"], verdict["problem"]) for verdict in wrong] == [
-        ("MusicNFT", "expected 11024 bytes of code, found 4394")
-    ]
+    assert [verdict["contract"] for verdict in wrong] == ["MusicNFT"]
+    assert re.fullmatch(r"expected \d+ bytes of code, found \d+", wrong[0]["problem"])
     (folder / "dcmx.toml").write_text(CONFIG.replace("300", "301"))
     ended = annals(*words)
     assert (ended.exit_code, sent_by(url, key.address)) == (1, kinds)

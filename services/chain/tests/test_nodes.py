@@ -168,8 +168,9 @@ async def test_while_all_nodes_are_of_another_chain_nothing_is_recorded_and_the_
     async def reached(block: int) -> bool:
         return (await subject.cursor()).next > block
 
-    async with running(subject := ingester(nodes)):
-        await eventually(lambda: reached(10), within=60)
+    _, last = await nodes.heights()
+    async with running(subject := ingester(nodes)):  # up to the end, so that no commit is under way when it is stopped
+        await eventually(lambda: reached(last), within=60)
     cursor = await subject.cursor()
     async with httpx.AsyncClient(timeout=30) as client:
         (await client.post(f"{devnet.url}/devnet/mine", json={"blocks": cursor.next + 30})).raise_for_status()
