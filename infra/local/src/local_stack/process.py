@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -101,22 +102,36 @@ def remove_tree(directory: Path) -> None:
 
 
 _CHANCE = random.SystemRandom()  # the same for nobody, also where a test has seeded `random`
-_PORTS_GIVEN: set[int] = set()
+_PORTS_GIVEN: dict[int, int] = {}  # to the descriptor of its lock
 
 
 def free_port() -> int:
-    """Returns a loopback port that is free now.
+    """Returns a loopback port that is free now, and that nobody else gets from here while this process lives.
 
     Drawn below the range from which the system takes the ports of outgoing connections, so that between
-    this look and the server's bind only another server could take it; a server that loses that race is
-    started again on another port. One process never gets the same port twice.
+    this look and the server's bind only a stranger's server could take it. What another process of ours was
+    given is known by a lock on a file of its name, which ends with that process however it ends.
     """
+    folder = Path(tempfile.gettempdir(), f"annals-ports-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
     while True:
         port = _CHANCE.randrange(15_000, 32_000)
+        if port in _PORTS_GIVEN:
+            continue
+        lock = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
         with socket.socket() as probe:
-            if port not in _PORTS_GIVEN and probe.connect_ex(("127.0.0.1", port)) != 0:
-                _PORTS_GIVEN.add(port)
+            if _locked(lock) and probe.connect_ex(("127.0.0.1", port)) != 0:
+                _PORTS_GIVEN[port] = lock
                 return port
+        os.close(lock)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class ServerProcess:
