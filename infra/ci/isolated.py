@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = ("contracts/messages", "infra/local", "libs/*", "services/*")
 BIN = ROOT / ".venv" / "bin"
-AT_A_TIME = 3
+AT_A_TIME = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,7 @@ def schema(cls: type[BaseModel]) -> dict[str, Any]:
     return cls.model_json_schema()
 
 
+@pytest.mark.endurance
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_compatible_change_lets_either_release_read_what_the_other_wrote(data: st.DataObject) -> None:

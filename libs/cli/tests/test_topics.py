@@ -117,6 +117,7 @@ def test_what_cannot_be_meant_is_wrong_usage(arguments: list[str], said: str, to
     assert said in shown.stderr
 
 
+@pytest.mark.endurance
 def test_the_list_shows_every_topic_with_its_size(kafka: str, topic: str) -> None:
     tell(kafka, topic, "counter/1", ['{"number": 1}', '{"number": 2}'])
     listed = {one["name"]: one for one in json.loads(annals("topics", "--json").stdout)}
@@ -125,6 +126,7 @@ def test_the_list_shows_every_topic_with_its_size(kafka: str, topic: str) -> Non
     assert topic in annals("topics").stdout
 
 
+@pytest.mark.endurance
 def test_one_topic_is_shown_with_the_types_of_its_messages(kafka: str, topic: str) -> None:
     shown = json.loads(annals("topics", "show", topic, "--json").stdout)
     assert (shown["name"], shown["types"]) == (topic, {})

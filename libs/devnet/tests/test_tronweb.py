@@ -14,6 +14,8 @@ import pytest
 
 from devnet.keys import from_base58
 
+pytestmark = pytest.mark.endurance
+
 PROGRAM = Path(__file__).parent / "tronweb"
 ROOT = Path(__file__).parents[3]
 TOKEN = ROOT / "contracts" / "solidity" / "artifacts" / "DCMXToken.json"

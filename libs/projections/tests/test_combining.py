@@ -214,6 +214,7 @@ async def clear(conn: asyncpg.Connection) -> None:
     await conn.execute(f"TRUNCATE {', '.join(f'everything_v1.{table.name}' for table in Everything.specs)}")
 
 
+@pytest.mark.endurance
 @settings(max_examples=200, deadline=None, suppress_health_check=UNCHECKED)
 @given(sequence=st.lists(ops, max_size=20), cuts=st.sets(st.integers(1, 19), max_size=3))
 async def test_combined_writes_equal_writes_one_by_one(

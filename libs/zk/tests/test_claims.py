@@ -238,6 +238,7 @@ def test_the_committed_verifier_is_the_one_of_the_committed_key(prover: Prover) 
     assert prover.manifest()["ceremony"].startswith("development")
 
 
+@pytest.mark.endurance
 def test_a_period_of_65536_listeners_is_committed_to(prover: Prover) -> None:
     members = 65_536
     commitment = prover.commit(scope(VAULT, 1, 1), [Record(member, member) for member in range(1, members + 1)])

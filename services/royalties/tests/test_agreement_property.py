@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,8 @@ from royalties.domain import (
     Side,
     VoidMove,
 )
+
+pytestmark = pytest.mark.endurance
 
 TYPES = EventTypes(domain.EVENTS)
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -24,7 +24,7 @@ from royalties.domain import periods
 from royalties.statements.closing import Closing, MonthEnd
 from service import Commands
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
 MONTHS = ("2026-01", "2026-02", "2026-03")
 
 

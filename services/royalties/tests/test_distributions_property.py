@@ -39,6 +39,8 @@ from royalties.domain.distributions import (
     shares_of,
 )
 
+pytestmark = pytest.mark.endurance
+
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 TYPES = EventTypes(domain.EVENTS)
 PEOPLE = [address(n) for n in range(6)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -41,6 +42,8 @@ from royalties.domain.distributions import (
     PaymentDone,
     Terms,
 )
+
+pytestmark = pytest.mark.endurance
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 amounts = st.one_of(st.integers(1, 20), st.integers(1, 10**17), st.just(UINT256_MAX // 10**6))
