@@ -16,12 +16,10 @@ from royalties.domain.books import (
     NOWHERE,
     Place,
     Posting,
-    credit,
-    debit,
     earnings,
-    entry,
     place,
     seller,
+    transfer,
 )
 
 
@@ -62,7 +60,7 @@ def decide(command: PostWithdrawal, last: LastOf) -> list[WithdrawalPosted]:
         owed, held = earnings(command.account), CUSTODY_DISTRIBUTOR
     else:
         owed, held = seller(command.account), CUSTODY_MUSIC_NFT
-    postings = entry(debit(owed, command.amount_sun), credit(held, command.amount_sun))
+    postings = transfer(owed, held, command.amount_sun)
     return [WithdrawalPosted(command.account, command.contract, command.amount_sun, command.source, postings)]
 
 

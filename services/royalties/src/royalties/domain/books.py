@@ -161,6 +161,16 @@ def entry(*postings: Posting) -> tuple[Posting, ...]:
     return tuple(posting for posting in postings if posting.amount)
 
 
+def transfer(debited: str, credited: str, amount: int, asset: str = TRX) -> tuple[Posting, ...]:
+    """The entry that moves an amount from one account to another; raises ValueError below 0."""
+    return entry(debit(debited, amount, asset), credit(credited, amount, asset))
+
+
+def added(amounts: Mapping[str, int], asset: str, change: int) -> Mapping[str, int]:
+    """Amounts by asset, one of which has changed."""
+    return {**amounts, asset: amounts.get(asset, 0) + change}
+
+
 Entries = tuple[tuple[str, int], ...]
 """An entry in one asset: each account once with its amount, debits above zero, credits below. Many lines, few bytes."""
 

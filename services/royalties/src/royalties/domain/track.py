@@ -27,6 +27,7 @@ from royalties.domain.books import (
     earnings,
     entry,
     place,
+    transfer,
 )
 from royalties.domain.split import Share, next_of_carry, parts, shares_of
 
@@ -340,10 +341,8 @@ def _settle_carry(command: SettleCarry, track: Track) -> list[TrackEvent]:
 
 
 def _given_out(track: Track, command: PostRoyalty | SettleCarry) -> tuple[Posting, ...]:
-    return entry(
-        debit(carry(command.track_id, track.split_version), command.amount_sun),
-        credit(earnings(command.recipient), command.amount_sun),
-    )
+    given_from = carry(command.track_id, track.split_version)
+    return transfer(given_from, earnings(command.recipient), command.amount_sun)
 
 
 def _difference(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from contracts.values import Address
-from royalties.domain.books import Refused, carried, credit, debit, distribution, entry, reserved, returned
+from royalties.domain.books import Refused, carried, credit, debit, distribution, entry, reserved, returned, transfer
 from royalties.domain.distributions.payees import Payee, PaymentCarried, ShareCredited, why_withheld
 from royalties.domain.distributions.payments import (
     MOST_ATTEMPTS,
@@ -86,10 +86,7 @@ def retry_payment(payment: Payment, payee: Payee) -> PaymentAsked:
         raise Refused("held", f"{asked.party} is held: {payee.hold.reason}")
     if asked.attempt == MOST_ATTEMPTS:
         raise Refused("too-many-attempts", f"expected at most {MOST_ATTEMPTS} attempts")
-    postings = entry(
-        debit(returned(asked.party), asked.amount, asked.asset),
-        credit(reserved(asked.party), asked.amount, asked.asset),
-    )
+    postings = transfer(returned(asked.party), reserved(asked.party), asked.amount, asked.asset)
     return replace(asked, attempt=asked.attempt + 1, postings=postings)
 
 
@@ -97,10 +94,5 @@ def give_up_payment(payment: Payment, officer: str, reason: str) -> tuple[Paymen
     """No further attempt: the next distribution brings it. Raises Refused."""
     asked = failed_one(payment)
     about = (asked.payment_id, asked.distribution_id, asked.party, asked.asset, asked.amount)
-    postings = entry(
-        debit(returned(asked.party), asked.amount, asked.asset), credit(carried(asked.party), asked.amount, asked.asset)
-    )
-    return (
-        PaymentGivenUp(*about, officer, reason),
-        PaymentCarried(*about, postings),
-    )
+    postings = transfer(returned(asked.party), carried(asked.party), asked.amount, asked.asset)
+    return PaymentGivenUp(*about, officer, reason), PaymentCarried(*about, postings)

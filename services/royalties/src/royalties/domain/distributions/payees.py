@@ -8,7 +8,7 @@ from typing import Literal, assert_never
 
 from contracts.values import Address, Amount, Hash
 from eventlog import Decider
-from royalties.domain.books import Posting
+from royalties.domain.books import Posting, added
 
 Withheld = Literal["held", "tax-form-missing", "below-minimum"]
 """Why a share is carried forward and not paid."""
@@ -109,9 +109,9 @@ def evolve(payee: Payee, event: PayeeEvent) -> Payee:
     match event:
         case ShareCredited():
             change = event.amount if event.withheld else -event.brought
-            return replace(payee, carried=_with(payee.carried, event.asset, change))
+            return replace(payee, carried=added(payee.carried, event.asset, change))
         case PaymentCarried():
-            return replace(payee, carried=_with(payee.carried, event.asset, event.amount))
+            return replace(payee, carried=added(payee.carried, event.asset, event.amount))
         case HoldPlaced():
             return replace(payee, hold=event)
         case HoldReleased():
@@ -120,10 +120,6 @@ def evolve(payee: Payee, event: PayeeEvent) -> Payee:
             return replace(payee, tax_form=event)
         case never:
             assert_never(never)
-
-
-def _with(carried: Mapping[str, int], asset: str, change: int) -> Mapping[str, int]:
-    return {**carried, asset: carried.get(asset, 0) + change}
 
 
 payee: Decider[HoldPlaced | HoldReleased | TaxFormRecorded, Payee, PayeeEvent] = Decider(Payee(), decide, evolve)

@@ -16,17 +16,7 @@ from typing import assert_never
 
 from contracts.values import Address, Amount, Hash
 from eventlog import Decider
-from royalties.domain.books import (
-    TREASURY,
-    Contradiction,
-    Posting,
-    Refused,
-    credit,
-    debit,
-    entry,
-    reserved,
-    returned,
-)
+from royalties.domain.books import TREASURY, Contradiction, Posting, Refused, reserved, returned, transfer
 
 MOST_ATTEMPTS = 255
 
@@ -149,19 +139,14 @@ def decide(command: PaymentDone | PaymentUndone, payment: Payment) -> list[Payme
                 return []
             if is_over or payment.end is not None:
                 raise Contradiction(f"{name}: expected that it failed for good, got {command}")
-            postings = entry(
-                debit(reserved(asked.party), asked.amount, asked.asset), credit(TREASURY, asked.amount, asked.asset)
-            )
+            postings = transfer(reserved(asked.party), TREASURY, asked.amount, asked.asset)
             return [PaymentMade(*about, command.tx_id, command.block_number, postings)]
         case PaymentUndone():
             if is_over:
                 return []
             if payment.end is not None:
                 raise Contradiction(f"{name}: expected that it was paid, got {command}")
-            postings = entry(
-                debit(reserved(asked.party), asked.amount, asked.asset),
-                credit(returned(asked.party), asked.amount, asked.asset),
-            )
+            postings = transfer(reserved(asked.party), returned(asked.party), asked.amount, asked.asset)
             return [PaymentFailed(*about, command.kind, command.reason, command.tx_id, postings)]
         case never:
             assert_never(never)

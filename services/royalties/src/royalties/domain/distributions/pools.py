@@ -19,11 +19,10 @@ from royalties.domain.books import (
     Posting,
     Reference,
     Refused,
-    credit,
-    debit,
+    added,
     distribution,
-    entry,
     pool_account,
+    transfer,
 )
 
 Origin = Literal["treasury", "platform-fee"]
@@ -115,9 +114,7 @@ class AllocateRevenue:
 class Pool:
     free: Mapping[str, int] = field(default_factory=dict)  # by asset
     allocated: Mapping[Reference, RevenueAllocated] = field(default_factory=dict)  # by reference
-    distributed: Mapping[tuple[str, str], str] = field(
-        default_factory=dict
-    )  # by asset and period: by which distribution
+    distributed: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by asset and period: the distribution
 
 
 def decide(command: AllocateRevenue | CoinValued, pool: Pool) -> list[PoolEvent]:
@@ -128,7 +125,7 @@ def decide(command: AllocateRevenue | CoinValued, pool: Pool) -> list[PoolEvent]
     if not amount:
         raise Refused("amount-zero", "expected an amount above 0")
     source = TREASURY if command.origin == "treasury" else PLATFORM_FEE
-    postings = entry(debit(source, amount, asset), credit(pool_account(command.pool), amount, asset))
+    postings = transfer(source, pool_account(command.pool), amount, asset)
     terms = (asset, amount, command.origin, command.reason, command.officer)
     event = RevenueAllocated(command.pool, command.reference, *terms, postings)
     before = pool.allocated.get(command.reference)
@@ -146,13 +143,13 @@ def set_aside(pool: Pool, name: str, distribution_id: str, period: str, asset: s
     free = pool.free.get(asset, 0)
     if amount > free:
         raise Refused("pool-too-small", f"pool {name}: asked for {amount} {asset}, free are {free}")
-    postings = entry(debit(pool_account(name), amount, asset), credit(distribution(distribution_id), amount, asset))
+    postings = transfer(pool_account(name), distribution(distribution_id), amount, asset)
     return RevenueSetAside(name, distribution_id, period, asset, amount, postings)
 
 
 def give_back(name: str, distribution_id: str, asset: str, amount: int, why: Why) -> RevenueReturned:
     """By a distribution."""
-    postings = entry(debit(distribution(distribution_id), amount, asset), credit(pool_account(name), amount, asset))
+    postings = transfer(distribution(distribution_id), pool_account(name), amount, asset)
     return RevenueReturned(name, distribution_id, asset, amount, why, postings)
 
 
@@ -160,25 +157,21 @@ def evolve(pool: Pool, event: PoolEvent) -> Pool:
     match event:
         case RevenueAllocated():
             allocated = {**pool.allocated, event.reference: event}
-            return replace(pool, free=_with(pool.free, event.asset, event.amount), allocated=allocated)
+            return replace(pool, free=added(pool.free, event.asset, event.amount), allocated=allocated)
         case RevenueSetAside():
             distributed = {**pool.distributed, (event.asset, event.period): event.distribution_id}
-            return replace(pool, free=_with(pool.free, event.asset, -event.amount), distributed=distributed)
+            return replace(pool, free=added(pool.free, event.asset, -event.amount), distributed=distributed)
         case RevenueReturned():
             kept = {
                 period: by
                 for period, by in pool.distributed.items()
                 if event.why == "dust" or by != event.distribution_id
             }
-            return replace(pool, free=_with(pool.free, event.asset, event.amount), distributed=kept)
+            return replace(pool, free=added(pool.free, event.asset, event.amount), distributed=kept)
         case CoinValued():
             return pool
         case never:
             assert_never(never)
-
-
-def _with(amounts: Mapping[str, int], asset: str, change: int) -> Mapping[str, int]:
-    return {**amounts, asset: amounts.get(asset, 0) + change}
 
 
 pool: Decider[AllocateRevenue | CoinValued, Pool, PoolEvent] = Decider(Pool(), decide, evolve)
