@@ -84,6 +84,10 @@ class _Posted:
     tiers: tuple[tuple[int, int], ...]
     entries: Entries
 
+    @property
+    def split_version(self) -> int:
+        return self.version
+
 
 @dataclass(frozen=True, slots=True)
 class SalePosted(_Posted):
@@ -98,10 +102,6 @@ class SalePosted(_Posted):
     @property
     def track_id(self) -> int | None:
         return self.sale.track_id
-
-    @property
-    def split_version(self) -> int:
-        return self.version
 
     @property
     def postings(self) -> tuple[Posting, ...]:
@@ -127,10 +127,6 @@ class _Changed(_Posted):
     asset: str
     track_id: int | None
     left: int
-
-    @property
-    def split_version(self) -> int:
-        return self.version
 
     @property
     def postings(self) -> tuple[Posting, ...]:
