@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,3 +29,10 @@ def steps(console: Console | None, name: str) -> Iterator[OnProgress]:
             progress.update(task, description=f"{name} {step.phase}", completed=step.done, total=max(step.total, 1))
 
         yield update
+
+
+@contextlib.contextmanager
+def counting(console: Console | None, name: str, phase: str) -> Iterator[Callable[[int, int], None]]:
+    """As `steps`, for work of one phase: gets how many are done, and of how many."""
+    with steps(console, name) as on_step:
+        yield lambda done, total: on_step(Step(phase, done, total))

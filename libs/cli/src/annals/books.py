@@ -6,18 +6,16 @@ The work is in the modules `reconciliation` and `what_if` of the service that ke
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 
-from annals.bars import steps
+from annals.bars import counting
 from annals.errors import UnknownName
 from annals.services import find
 from annals.terminal import Terminal
-from messaging.reading import Step
 
 SERVICE = "royalties"
 MOST_ENTRIES = 10
@@ -35,12 +33,12 @@ async def reconcile(node_url: str | None, console: Terminal) -> Any:
         raise UnknownName("--node: expected the address of a TRON node, for ROYALTIES_NODE_URL names none")
     worker = service.part("reconciliation.worker")
     async with service.log() as log, worker.node_of(settings, url) as node:
-        with steps(console, SERVICE) as on_step:
+        with counting(console, SERVICE, "accounts") as on_progress:
             return await service.part("reconciliation").reconcile(
                 log,
                 node,
                 worker.chain_time(log.pool, settings).reached,
-                on_progress=lambda done, total: on_step(Step("accounts", done, total)),
+                on_progress=on_progress,
             )
 
 
@@ -112,8 +110,7 @@ async def what_if(
     module = service.part("what_if")
     terms = module.Terms(fee_bps, module.read_shares(shares) if shares is not None else None)
     async with service.log() as log:
-        with steps(console, SERVICE) as on_step:
-            told: Callable[[int, int], None] = lambda done, total: on_step(Step("replay", done, total))  # noqa: E731
+        with counting(console, SERVICE, "replay") as told:
             return await module.what_if(log, terms, since, until, track, told)
 
 

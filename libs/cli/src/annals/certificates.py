@@ -7,9 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from annals.bars import steps
+from annals.bars import counting
 from annals.services import Installed, find
-from messaging.reading import Step
 
 SERVICE = "chain"
 
@@ -21,14 +20,14 @@ async def audit(first: int, last: int | None, against: str | None, console: Cons
     """
     service = find(SERVICE)
     async with service.log() as log:
-        with steps(console, service.name) as on_progress:
+        with counting(console, service.name, "blocks") as on_progress:
             return await service.part("audit").audit(
                 log,
                 service.settings(),
                 first,
                 last,
                 against,
-                lambda done, total: on_progress(Step("blocks", done, total)),
+                on_progress,
             )
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from annals.bars import steps
+from annals.bars import counting
 from annals.services import find
 from annals.terminal import Terminal
-from messaging.reading import Step
 
 SERVICE = "compliance"
 
@@ -22,8 +20,7 @@ async def bring_in(folder: Path, console: Terminal, *, dry_run: bool) -> Any:
     """Puts the records of a folder's files on record. Raises UnknownName without the service, OSError."""
     service = find(SERVICE)
     async with service.log() as log:
-        with steps(console, SERVICE) as on_step:
-            told: Callable[[int, int], None] = lambda done, total: on_step(Step("lines", done, total))  # noqa: E731
+        with counting(console, SERVICE, "lines") as told:
             return await service.part("legacy").bring_in(log, folder, datetime.now(UTC), told, dry_run=dry_run)
 
 

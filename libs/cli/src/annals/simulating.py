@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 
-from annals.bars import steps
+from annals.bars import counting
 from annals.services import find
 from annals.terminal import Terminal
-from messaging.reading import Step
 
 SERVICE = "rewards"
 DCMX = 10**18
@@ -21,8 +19,7 @@ async def simulate(rules: str, since: datetime, until: datetime, console: Termin
     """Replays a period under other rules. Raises UnknownName without the service, LookupError for what cannot be."""
     service = find(SERVICE)
     async with service.log() as log:
-        with steps(console, "rewards") as on_step:
-            told: Callable[[int, int], None] = lambda done, total: on_step(Step("replay", done, total))  # noqa: E731
+        with counting(console, "rewards", "replay") as told:
             return await service.part("simulation").simulate(log, rules, since, until, told)
 
 
