@@ -16,14 +16,11 @@ from compliance.projections import (
     ComplianceIndex,
     DeletionRequests,
     Documents,
-    acceptance_counts,
-    acceptance_records,
-    admin_actions,
-    audit_events,
-    compliance_index,
-    data_deletion_requests,
-    documents,
 )
+from compliance.projections.acceptances import acceptance_counts, acceptance_records, compliance_index
+from compliance.projections.deletions import data_deletion_requests
+from compliance.projections.documents import documents
+from compliance.projections.trail import admin_actions, audit_events
 
 Query = sa.Select[tuple[Any, ...]]
 

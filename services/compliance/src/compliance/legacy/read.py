@@ -20,7 +20,8 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, StrictBool, TypeAdapter, ValidationError
 
 from compliance import domain, handlers
-from compliance.bodies import Code, DocumentName, Number, VersionNumber
+from compliance.api.common import DocumentName, VersionNumber
+from compliance.api.trail import Code, Number
 from contracts.chain import DocumentType
 from contracts.values import Hash
 from eventlog import Intent, Metadata

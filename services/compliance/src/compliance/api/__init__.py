@@ -1,0 +1,22 @@
+"""The HTTP side: a POST is a command and returns a token, a GET reads a read model and may wait for that token."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from compliance import handlers
+from compliance.api import acceptances, deletions, documents, trail
+from service import Commands, Queries
+
+
+def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRouter:
+    """All routes of the service."""
+    router = APIRouter(tags=["compliance"])
+    for part in (
+        documents.routes(commands, reads),
+        acceptances.routes(commands, reads, facts),
+        deletions.routes(commands, reads, facts),
+        trail.routes(commands, reads),
+    ):
+        router.include_router(part)
+    return router

@@ -1,0 +1,18 @@
+"""The read models of compliance. Every table can be dropped and rebuilt from the log; queries.py reads them."""
+
+from compliance.projections.acceptances import AcceptanceRecords, ComplianceIndex
+from compliance.projections.deletions import DeletionRequests
+from compliance.projections.documents import Documents
+from compliance.projections.trail import AdminActions, AuditTrail
+
+ALL = (Documents(), AcceptanceRecords(), ComplianceIndex(), DeletionRequests(), AuditTrail(), AdminActions())
+
+__all__ = [
+    "ALL",
+    "AcceptanceRecords",
+    "AdminActions",
+    "AuditTrail",
+    "ComplianceIndex",
+    "DeletionRequests",
+    "Documents",
+]

@@ -1,0 +1,109 @@
+"""Requests for erasure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from compliance.domain import (
+    DeletionCompleted,
+    DeletionDenied,
+    DeletionExtended,
+    DeletionJoined,
+    DeletionReceived,
+    DeletionStarted,
+    IdentityNotVerified,
+    IdentityVerified,
+    State,
+)
+from compliance.projections.common import Time, metadata, place, source_columns
+from eventlog import RecordedEvent
+from projections import Projection, Rows, on
+
+data_deletion_requests = sa.Table(
+    "data_deletion_requests",
+    metadata,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("law", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # expired and overdue follow from the clock: see queries.py
+    sa.Column("received_at", Time, nullable=False),
+    sa.Column("due_at", Time, nullable=False),
+    sa.Column("joined_to", sa.Text),
+    sa.Column("identity", sa.Text),  # how it was verified, or why it was not
+    sa.Column("extension", sa.Text),
+    sa.Column("closed_at", Time),
+    sa.Column("certificate_hash", sa.Text),
+    sa.Column("denial_reason", sa.SmallInteger),
+    *place(),
+    *place("closed_"),
+    sa.Index("data_deletion_requests_due", "due_at", "request_id"),
+    sa.Index("data_deletion_requests_subject", "subject", "due_at", "request_id"),
+)
+
+
+class DeletionRequests(Projection):
+    """Every deletion request, its state and when it is due."""
+
+    name = "data_deletion_requests"
+    tables = (data_deletion_requests,)
+
+    @on(DeletionReceived, DeletionJoined)
+    def received(self, event: DeletionReceived | DeletionJoined, recorded: RecordedEvent, rows: Rows) -> None:
+        joined_to = event.joined_to if isinstance(event, DeletionJoined) else None
+        rows.insert(
+            data_deletion_requests,
+            request_id=event.request_id,
+            subject=event.subject,
+            law=event.law.label,
+            state=(State.JOINED if joined_to else State.RECEIVED).value,
+            received_at=event.received_at,
+            due_at=event.due_at,
+            joined_to=joined_to,
+            **source_columns(event.source),
+        )
+        if joined_to:
+            rows.update(data_deletion_requests, {"request_id": joined_to}, due_at=event.due_at)
+
+    @on(IdentityVerified)
+    def verified(self, event: IdentityVerified, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.update(data_deletion_requests, _request(event), state=State.VERIFIED.value, identity=event.method.value)
+
+    @on(IdentityNotVerified)
+    def unverified(self, event: IdentityNotVerified, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.update(data_deletion_requests, _request(event), state=State.UNVERIFIED.value, identity=event.reason.value)
+
+    @on(DeletionStarted)
+    def started(self, event: DeletionStarted, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.update(data_deletion_requests, _request(event), state=State.IN_PROGRESS.value)
+
+    @on(DeletionExtended)
+    def extended(self, event: DeletionExtended, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.update(data_deletion_requests, _request(event), extension=event.reason.value, due_at=event.due_at)
+
+    @on(DeletionCompleted)
+    def completed(self, event: DeletionCompleted, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.update(
+            data_deletion_requests,
+            _request(event),
+            state=State.COMPLETED.value,
+            certificate_hash=event.certificate_hash,
+            closed_at=recorded.occurred_at,
+            **source_columns(event.source, "closed_"),
+        )
+
+    @on(DeletionDenied)
+    def denied(self, event: DeletionDenied, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.update(
+            data_deletion_requests,
+            _request(event),
+            state=State.DENIED.value,
+            denial_reason=event.reason,
+            closed_at=recorded.occurred_at,
+            **source_columns(event.source, "closed_"),
+        )
+
+
+def _request(event: Any) -> dict[str, str]:
+    return {"request_id": event.request_id}

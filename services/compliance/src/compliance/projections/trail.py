@@ -1,0 +1,113 @@
+"""Who did what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from compliance.domain import (
+    EVENTS,
+    AuditEventLogged,
+    CommandRefused,
+    DeletionCompleted,
+    DeletionDenied,
+    DeletionExtended,
+    DeletionStarted,
+    DocumentPublished,
+    IdentityNotVerified,
+    IdentityVerified,
+    PublicationConfirmed,
+    RootAnchored,
+)
+from compliance.projections.common import Time, metadata, place, source_columns
+from eventlog import RecordedEvent
+from projections import Projection, Rows, on
+
+
+def _trail(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("position", sa.BigInteger, primary_key=True),
+        sa.Column("at", Time, nullable=False),
+        sa.Column("actor", sa.Text),  # empty where the chain does not tell
+        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text),
+        sa.Column("stream", sa.Text, nullable=False),
+        sa.Column("causation", sa.Text),
+        sa.Column("detail", JSONB),
+        *place(),
+        sa.Index(f"{name}_actor", "actor", "position"),
+        sa.Index(f"{name}_subject", "subject", "position"),
+        sa.Index(f"{name}_action", "action", "position"),
+    )
+
+
+audit_events = _trail("audit_events")
+admin_actions = _trail("admin_actions")
+
+
+class AuditTrail(Projection):
+    """Who did what, to whom, caused by what: every event of this service, in the order of the log."""
+
+    name = "audit_events"
+    tables = (audit_events,)
+
+    @on(*EVENTS.values())
+    def happened(self, event: Any, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.insert(audit_events, **_trace(event, recorded))
+
+
+ADMINISTRATION = (
+    DocumentPublished,
+    PublicationConfirmed,
+    IdentityNotVerified,
+    DeletionStarted,
+    DeletionExtended,
+    DeletionCompleted,
+    DeletionDenied,
+    RootAnchored,
+)
+
+
+class AdminActions(Projection):
+    """The acts of officers and administrators: ours, those the chain shows, and those reported as `admin.*`."""
+
+    name = "admin_actions"
+    tables = (admin_actions,)
+
+    @on(*ADMINISTRATION)
+    def acted(self, event: Any, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.insert(admin_actions, **_trace(event, recorded))
+
+    @on(IdentityVerified)
+    def verified(self, event: IdentityVerified, recorded: RecordedEvent, rows: Rows) -> None:
+        if event.source is None:  # not proven by a signed request, so somebody has checked
+            rows.insert(admin_actions, **_trace(event, recorded))
+
+    @on(AuditEventLogged)
+    def logged(self, event: AuditEventLogged, recorded: RecordedEvent, rows: Rows) -> None:
+        if event.kind.startswith("admin."):
+            rows.insert(admin_actions, **_trace(event, recorded))
+
+
+def _trace(event: Any, recorded: RecordedEvent) -> dict[str, Any]:
+    """The row of an event in a trail."""
+    action, detail = recorded.type, None
+    if isinstance(event, AuditEventLogged):
+        action, detail = event.kind, dict(event.detail)
+    elif isinstance(event, CommandRefused):
+        detail = {"command": event.command, "code": event.code}
+    return {
+        "position": recorded.position,
+        "at": recorded.occurred_at,
+        "actor": recorded.metadata.actor,
+        "action": action,
+        "subject": getattr(event, "subject", None),
+        "stream": recorded.stream,
+        "causation": recorded.metadata.causation_id,
+        "detail": detail,
+        **source_columns(getattr(event, "source", None)),
+    }
