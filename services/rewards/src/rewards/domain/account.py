@@ -181,7 +181,7 @@ def _days(account: Account, event: ActivityRecorded, rewarded: bool, since: date
         hours = {**day.hours, place: day.hours.get(place, 0) + 1}
         day = Day(known, day.amount + verdict.amount, (*day.times, activity.at), hours)
     else:
-        day = replace(day, known=known)
+        day = Day(known, day.amount, day.times, day.hours)
     days = account.days if since == account.since else {d: kept for d, kept in account.days.items() if d >= since}
     return {**days, verdict.day: day}
 
