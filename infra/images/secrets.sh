@@ -10,6 +10,7 @@ echo "POSTGRES_PASSWORD=$(password)"
 for service in CHAIN COMPLIANCE REWARDS ROYALTIES; do
     echo "${service}_DB_PASSWORD=$(password)"
     echo "${service}_OWNER_DB_PASSWORD=$(password)"
+    echo "${service}_KEKS=first:$(openssl rand -base64 32)"
 done
 key=$(openssl genpkey -algorithm ed25519)
 # The public key's 32 bytes end its DER form. The private one is given to the tools only, to mint tokens.

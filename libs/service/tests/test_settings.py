@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from service import ServiceSettings, env_example
+from privacy import DEVELOPMENT
+from service import ServiceSettings, WrongSetting, env_example
+from service.personal import keks_of
 from service.settings import unknown_variables
 from service.tokens import generate_keys
 
@@ -47,6 +52,20 @@ def test_production_refuses_connections_without_verified_tls() -> None:
         ShopSettings(environment="production", database_url=tls)
     with pytest.raises(ValidationError, match="owner_database_url"):
         ShopSettings(environment="production", database_url=tls, owner_database_url=SecretStr("postgresql://db/shop"))
+
+
+def test_production_wants_a_key_store_and_keys_of_its_own(tmp_path: Path) -> None:
+    tls = SecretStr("postgresql://db/shop?sslmode=verify-full")
+    production: dict[str, Any] = {"environment": "production", "database_url": tls, "kafka_ca_file": tmp_path / "ca"}
+    with pytest.raises(ValidationError, match="keys_database_url: expected in production"):
+        ShopSettings(**production)
+    with pytest.raises(ValidationError, match="keks: expected in production"):
+        ShopSettings(**production, keys_database_url=tls)
+    for wrong in (DEVELOPMENT, f"mine:AAAA,{DEVELOPMENT}", "mine:AAAA"):
+        settings = ShopSettings(**production, keys_database_url=tls, keks=SecretStr(wrong))
+        with pytest.raises(WrongSetting, match="keks: ") as refused:
+            keks_of(settings)
+        assert wrong not in str(refused.value)
 
 
 def test_inconsistent_settings_are_refused_by_name() -> None:

@@ -12,10 +12,8 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints
 
 from contracts.envelope import Message
-from contracts.values import Time
+from contracts.values import SubjectId, Time
 
-SubjectId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
-"""An opaque name: of a user, a track, an activity."""
 OriginKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Seconds = Annotated[int, Field(ge=0, le=86_400, strict=True)]

@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from contracts.activity import SubjectId
 from contracts.envelope import Message
-from contracts.values import Amount, Time, Uint256
+from contracts.values import Amount, SubjectId, Time, Uint256
 
 AssetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 """TRX, USD, DCMX, the address of a TRC-20 token's contract, or coin:<creator>."""

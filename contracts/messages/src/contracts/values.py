@@ -77,6 +77,9 @@ Address = Annotated[
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """32 bytes as lower-case hex without 0x: a transaction id, a block id, a content hash, a bytes32."""
 
+SubjectId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
+"""An opaque id or a public address: no @, no spaces, so neither mail addresses nor names fit."""
+
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _FINER = re.compile(r"(?<=\.\d{6})\d+")  # than microseconds, Python's finest
 

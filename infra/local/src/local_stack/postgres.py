@@ -70,10 +70,12 @@ END $$"""
 
 @dataclass(frozen=True, slots=True)
 class ServiceDatabase:
-    """Addresses of one service's database: for its processes, and for its migrations."""
+    """Addresses of one service's database and of its key store: for its processes, and for its migrations."""
 
     url: str
     owner_url: str
+    keys_url: str
+    owner_keys_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class PostgresServer:
             await connection.close()
 
     async def provision(self, passwords: Mapping[str, str], services: Iterable[str]) -> dict[str, ServiceDatabase]:
-        """Gives each service a database and two roles; returns their addresses. May be repeated.
+        """Gives each service a database, one for its keys, and two roles; returns their addresses. May be repeated.
 
         `<service>_owner` owns the schema and runs migrations. `<service>` is what its processes use: it reads and
         writes rows and may create schemas of its own (rebuilt read models). No other role may even connect.
@@ -132,12 +134,15 @@ class PostgresServer:
                 known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
                 verb = "ALTER" if known else "CREATE"
                 await connection.execute(f"{verb} ROLE {role} LOGIN PASSWORD '{passwords[role]}'")
-            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", service):
-                await connection.execute(f"CREATE DATABASE {service} OWNER {owner}")
-            await connection.execute(f"REVOKE ALL ON DATABASE {service} FROM PUBLIC")
+            for database in (service, f"{service}_keys"):
+                if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+                    await connection.execute(f"CREATE DATABASE {database} OWNER {owner}")
+                await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
             await connection.execute(f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {service} TO {service}")
+            await connection.execute(f"GRANT CONNECT ON DATABASE {service}_keys TO {service}")
         finally:
             await connection.close()
+        await self._execute(f"ALTER SCHEMA public OWNER TO {owner}", self.url(f"{service}_keys"))
         connection = await asyncpg.connect(self.url(service), timeout=10)
         try:
             in_public = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
@@ -150,10 +155,8 @@ class PostgresServer:
         finally:
             await connection.close()
         at = f"{self.host}:{self.port}/{service}"
-        return ServiceDatabase(
-            url=f"postgresql://{service}:{passwords[service]}@{at}",
-            owner_url=f"postgresql://{owner}:{passwords[owner]}@{at}",
-        )
+        runtime, owning = (f"postgresql://{role}:{passwords[role]}@{at}" for role in (service, owner))
+        return ServiceDatabase(runtime, owning, f"{runtime}_keys", f"{owning}_keys")
 
 
 async def start(

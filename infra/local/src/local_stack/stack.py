@@ -49,8 +49,12 @@ class Addresses:
             "ANNALS_TRON_URL": self.devnet_url,
         }
         for service, database in self.databases.items():
-            variables[f"{service.upper()}_DATABASE_URL"] = database.url
-            variables[f"{service.upper()}_OWNER_DATABASE_URL"] = database.owner_url
+            variables |= {
+                f"{service.upper()}_DATABASE_URL": database.url,
+                f"{service.upper()}_OWNER_DATABASE_URL": database.owner_url,
+                f"{service.upper()}_KEYS_DATABASE_URL": database.keys_url,
+                f"{service.upper()}_OWNER_KEYS_DATABASE_URL": database.owner_keys_url,
+            }
         return variables
 
     def save(self, path: Path) -> None:

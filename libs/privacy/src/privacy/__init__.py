@@ -1,15 +1,20 @@
 """Personal data in an append-only log: sealed under a key of its subject, and erased with that key."""
 
-from privacy.erasures import Erasures, Report, SubjectOf
-from privacy.errors import BrokenBox, ErasedSubject, KekError, PrivacyError
-from privacy.keks import Kek, Keks, LocalKek
-from privacy.keys import KeyStore, install_sql
-from privacy.values import FieldName, Personal, Sealed, SubjectId
+from privacy.erasure import EVENTS, ErasureCarriedOut, SubjectErased, erasure, erasure_stream
+from privacy.erasures import Cleared, Erasures
+from privacy.errors import BrokenBox, ErasedSubject, KekError, PrivacyError, VaultLocked
+from privacy.keks import DEVELOPMENT, Kek, Keks, LocalKek
+from privacy.keys import KeyStore, install, install_sql
+from privacy.values import FieldName, Personal, Sealed
 from privacy.vault import Vault
 
 __all__ = [
+    "DEVELOPMENT",
+    "EVENTS",
     "BrokenBox",
+    "Cleared",
     "ErasedSubject",
+    "ErasureCarriedOut",
     "Erasures",
     "FieldName",
     "Kek",
@@ -19,10 +24,12 @@ __all__ = [
     "LocalKek",
     "Personal",
     "PrivacyError",
-    "Report",
     "Sealed",
-    "SubjectId",
-    "SubjectOf",
+    "SubjectErased",
     "Vault",
+    "VaultLocked",
+    "erasure",
+    "erasure_stream",
+    "install",
     "install_sql",
 ]

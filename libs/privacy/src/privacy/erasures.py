@@ -1,8 +1,8 @@
 """Carrying out the erasures that a log tells of: the key store follows the log as a read model does.
 
-The fact comes first, as an event; the key is destroyed, every process has forgotten it, that is reported, and only then
-is the position stored beside the keys. So a crash anywhere repeats at most what changes nothing. Keys that were
-restored from an older backup are behind the log, and catch up before anything is served.
+The fact comes first, as an event; the key is destroyed, every process has forgotten it, read models are cleared, that
+is recorded, and only then is the position stored beside the keys. So a crash anywhere repeats at most what changes
+nothing. Keys that were restored from an older backup are behind the log, and catch up before the vault opens anything.
 """
 
 from __future__ import annotations
@@ -10,21 +10,26 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
 
-from eventlog import EventLog, RecordedEvent, Watermark
+from eventlog import EventLog, Executor, Intent, RecordedEvent, Watermark
+from privacy import metrics
+from privacy.erasure import ErasureCarriedOut, SubjectErased, erasure
 from privacy.keys import KeyStore
 from privacy.vault import Vault
 
 BATCH = 1_000
 WAIT_SECONDS = 5.0  # one wait for the log; only bounds how long an abandoned wait lives
+LOOK_SECONDS = 0.2  # between two looks at read models that have yet to clear their rows
 
-SubjectOf = Mapping[type, Callable[[Any], str]]
-"""The classes of events that erase somebody, each with how it names whom."""
+Cleared = Callable[[RecordedEvent], Awaitable[Mapping[str, int] | None]]
+"""How many rows the read models have cleared of a subject, by table; None while one of them is behind its erasure."""
 
-Report = Callable[[Sequence[RecordedEvent]], Awaitable[None]]
-"""Is told of erasures that are complete, of some again after a crash: it has to be idempotent."""
+
+async def nothing_to_clear(_: RecordedEvent) -> Mapping[str, int]:
+    """For a log without personal read models."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,40 +42,59 @@ class _Destroyed:
 
 
 class Erasures:
-    """Destroys the keys of erased subjects; a worker. Any number of instances may run: each repeats what is done."""
+    """Carries out the erasures of a log; a worker. Any number of instances may run: each repeats what is done."""
 
     name = "erasures"
 
     def __init__(
-        self, log: EventLog, watermark: Watermark, keys: KeyStore, vault: Vault, subject_of: SubjectOf, report: Report
+        self, log: EventLog, watermark: Watermark, keys: KeyStore, vault: Vault, cleared: Cleared = nothing_to_clear
     ) -> None:
         self._log = log
+        self._executor = Executor(log)
         self._watermark = watermark
         self._keys = keys
-        self._remembered_seconds = vault.seconds
-        self._subject_of = subject_of
-        self._report = report
-        self.caught_up = False
-        """Whether the keys of all whom the log had erased when the process began are gone: serve nothing before."""
+        self._vault = vault
+        self._cleared = cleared
 
     async def run(self) -> None:
+        """Runs until cancelled. Unlocks the vault when all are erased whom the log had erased when it began."""
         log_id = await self._log.identity()
         destroyed, begun = await self._keys.done(log_id), await self._watermark.measure()
-        complete: deque[_Destroyed] = deque()
+        waiting: deque[_Destroyed] = deque()
         while True:
-            seconds = max(0.0, complete[0].forgotten_at - monotonic()) if complete else WAIT_SECONDS
-            horizon = await self._watermark.beyond(destroyed, min(seconds, WAIT_SECONDS))
+            horizon = await self._watermark.beyond(destroyed, _pause(waiting))
             if horizon > destroyed:
-                complete.append(await self._destroy(destroyed, horizon))
-                destroyed = complete[-1].upto
-            self.caught_up = self.caught_up or destroyed >= begun
-            while complete and complete[0].forgotten_at <= monotonic():
-                await self._report(complete[0].events)
-                await self._keys.advance(log_id, complete.popleft().upto)
+                waiting.append(await self._destroy(destroyed, horizon))
+                destroyed = waiting[-1].upto
+            if destroyed >= begun:
+                self._vault.unlock()
+            while waiting and await self._complete(waiting[0]):
+                await self._keys.advance(log_id, waiting.popleft().upto)
+            metrics.waiting.set(sum(len(batch.events) for batch in waiting))
 
     async def _destroy(self, after: int, horizon: int) -> _Destroyed:
-        types = self._log.types.names(self._subject_of)
-        events = await self._log.read(after, horizon, BATCH, types=types)
-        await self._keys.erase(self._subject_of[type(recorded.event)](recorded.event) for recorded in events)
+        events = await self._log.read(after, horizon, BATCH, types=self._log.types.names([SubjectErased]))
+        await self._keys.erase(recorded.event.subject for recorded in events)
         upto = events[-1].position if events else horizon
-        return _Destroyed(events, upto, monotonic() + (self._remembered_seconds if events else 0.0))
+        return _Destroyed(events, upto, monotonic() + (self._vault.seconds if events else 0.0))
+
+    async def _complete(self, destroyed: _Destroyed) -> bool:
+        """Records what has been carried out; False if something is still remembered or shown."""
+        if destroyed.forgotten_at > monotonic():
+            return False
+        done = []
+        for recorded in destroyed.events:
+            rows = await self._cleared(recorded)
+            if rows is None:
+                return False
+            fact = ErasureCarriedOut(recorded.event.request_id, recorded.event.subject, rows)
+            done.append(Intent(recorded.stream, erasure, fact, datetime.now(UTC), recorded.metadata))
+        if done:
+            await self._executor.execute(done)
+        return True
+
+
+def _pause(waiting: Sequence[_Destroyed]) -> float:
+    if not waiting:
+        return WAIT_SECONDS
+    return min(max(LOOK_SECONDS, waiting[0].forgotten_at - monotonic()), WAIT_SECONDS)

@@ -11,6 +11,10 @@ class ErasedSubject(PrivacyError):
     """Something was to be sealed for a subject that was erased: it never gets a key again."""
 
 
+class VaultLocked(PrivacyError):
+    """Not all erasures of the log have been carried out in this key store yet: it may be a restored one."""
+
+
 class BrokenBox(PrivacyError):
     """A sealed value was changed, or belongs to another subject or field."""
 

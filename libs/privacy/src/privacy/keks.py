@@ -18,6 +18,10 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
+DEVELOPMENT = "development:" + base64.b64encode(b"a key that's no secret to anyone").decode()
+"""Keys for development and tests, as `Keks.parse` takes them. Everybody knows them."""
+
+
 class Kek(Protocol):
     """A key-encryption key. A KMS has one behind two calls, with the subject as its encryption context."""
 

@@ -17,6 +17,7 @@ from privacy.keks import KEY_BYTES, Keks
 
 KMS_CALLS = 32  # at once
 REWRAPPED_AT_ONCE = 1_000
+_INSTALLING = 0x6B657973  # "keys": the advisory lock of whoever makes the tables
 
 
 T = TypeVar("T")
@@ -25,6 +26,18 @@ T = TypeVar("T")
 def install_sql() -> str:
     """The SQL that creates the store in an empty database."""
     return files("privacy").joinpath("schema.sql").read_text()
+
+
+async def install(connection: asyncpg.Connection, role: str) -> None:
+    """Creates the store, as the owner of its database, unless it is there; `role` may use it, and delete nothing."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _INSTALLING)
+        if await connection.fetchval("SELECT to_regclass('public.subject_keys')") is None:
+            await connection.execute(install_sql())
+        grant = "SELECT format('GRANT SELECT, INSERT, UPDATE ON subject_keys, erasures_done TO %I', rolname)"
+        found = await connection.fetchval(f"{grant} FROM pg_roles WHERE rolname = $1 AND rolname <> current_user", role)
+        if found is not None:
+            await connection.execute(found)
 
 
 class KeyStore:
@@ -85,6 +98,11 @@ class KeyStore:
         )
         metrics.destroyed.inc(len(rows))
         return len(rows)
+
+    async def missing(self) -> str | None:
+        """What keeps the store from being used; None when it is there."""
+        found = await self._pool.fetchval("SELECT to_regclass('public.erasures_done') IS NOT NULL")
+        return None if found else "the key store is not made yet: migrate"
 
     async def done(self, log_id: UUID) -> int:
         """The position up to which the erasures of a log have been carried out; 0 at first."""

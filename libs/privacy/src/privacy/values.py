@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import SecretStr, StringConstraints
 
-SubjectId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$")]
-"""An opaque id of a person: nothing that tells who it is, for it is erased with nothing."""
+from contracts.values import SubjectId
 
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 """What a value is: `email`, `reason`."""

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 from privacy import metrics
-from privacy.errors import BrokenBox
+from privacy.errors import BrokenBox, VaultLocked
 from privacy.keks import NONCE_BYTES
 from privacy.keys import KeyStore
 from privacy.values import Personal, Sealed
@@ -33,7 +33,8 @@ class Vault:
     """Seals personal values under the keys of their subjects, and opens them while these keys exist.
 
     Keys are remembered: `remembered` of them, each for `seconds`. So that long after a key was destroyed, it is in no
-    process's memory; whoever certifies an erasure waits for it.
+    process's memory; whoever certifies an erasure waits for it. A `locked` vault opens nothing until `unlock()`: keys
+    may have been restored from before an erasure.
     """
 
     def __init__(
@@ -43,12 +44,18 @@ class Vault:
         remembered: int = REMEMBERED,
         seconds: float = REMEMBERED_SECONDS,
         clock: Callable[[], float] = monotonic,
+        locked: bool = False,
     ) -> None:
         self.seconds = seconds
+        self.locked = locked
         self._keys = keys
         self._most = remembered
         self._clock = clock
         self._known: OrderedDict[str, _Remembered] = OrderedDict()
+
+    def unlock(self) -> None:
+        """From now on what is sealed may be opened: whoever was erased has no key any more."""
+        self.locked = False
 
     async def seal(self, values: Sequence[Personal]) -> list[Sealed]:
         """Each value sealed, in order; a subject's first one makes its key. Raises ErasedSubject and KekError.
@@ -59,7 +66,9 @@ class Vault:
         return [_seal(ciphers[value.subject], value) for value in values]
 
     async def open(self, values: Sequence[Sealed]) -> list[SecretStr | None]:
-        """Each value in clear, None where the subject was erased. Raises BrokenBox and KekError."""
+        """Each value in clear, None where the subject was erased. Raises VaultLocked, BrokenBox and KekError."""
+        if self.locked:
+            raise VaultLocked("the vault is locked: erasures of the log have yet to be carried out in the key store")
         ciphers = await self._ciphers({value.subject for value in values}, self._keys.find)
         opened = [_open(ciphers.get(value.subject), value) for value in values]
         gone = opened.count(None)

@@ -40,6 +40,9 @@ class Projection:
     version: ClassVar[int] = 1
     tables: ClassVar[Sequence[sa.Table]] = ()
     totals: ClassVar[Sequence[sa.Table]] = ()
+    personal: ClassVar[Mapping[sa.Table, str]] = {}
+    """The tables that hold personal data, each with the column that names whose. When a subject is erased, its handler
+    empties the subject's rows and leaves them: they are counted."""
     partitions: ClassVar[int] = 1
     """So many workers at once feed the live rows, in one process or several; each has one share of the keys."""
 

@@ -1,7 +1,7 @@
 """What every service's `app.py` needs: settings, logs, metrics, health, tokens, problems, migrations, one process."""
 
 from service.auth import Caller, CurrentCaller, Verifier, caller, require
-from service.bodies import Strict, SubjectId
+from service.bodies import Strict
 from service.commands import Commands, Recorded, metadata_of
 from service.consistency import After, Token, await_position
 from service.database import connect_pool, connect_queries, is_transient
@@ -13,6 +13,7 @@ from service.logs import configure_logs, get_logger
 from service.main import main, run
 from service.migrations import find_migrations, grant_runtime, migrate, run_env, run_sql
 from service.paging import Page, PageRequest, Paging
+from service.personal import PersonalData
 from service.problems import Problem
 from service.process import Service
 from service.queries import Queries, not_found
@@ -34,6 +35,7 @@ __all__ = [
     "Page",
     "PageRequest",
     "Paging",
+    "PersonalData",
     "Problem",
     "Queries",
     "Recorded",
@@ -41,7 +43,6 @@ __all__ = [
     "ServiceSettings",
     "StreamEvent",
     "Strict",
-    "SubjectId",
     "Tagged",
     "Token",
     "Verifier",

@@ -118,6 +118,8 @@ async def _migrate(service: Service) -> int:
     url = service.settings.owner_database_url or service.settings.database_url
     try:
         found = await migrate(service.name, service.migrations, url.get_secret_value())
+        if service.personal is not None:
+            await service.personal.migrate()
     except Exception as error:
         log.critical("migration failed, nothing was changed", exc_info=error)
         return 1

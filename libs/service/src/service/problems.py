@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from privacy import ErasedSubject, PrivacyError, VaultLocked
 from service.logs import get_logger
 from service.metrics import PROBLEMS
 
@@ -89,6 +90,15 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
     return problem_response(request, http_problem(exc))
 
 
+async def _on_privacy(request: Request, exc: Exception) -> Response:
+    if isinstance(exc, ErasedSubject):
+        return problem_response(request, Problem(409, "subject-erased", "The subject was erased.", str(exc)))
+    if isinstance(exc, VaultLocked):
+        wait = {"retry-after": "5"}
+        return problem_response(request, Problem(503, "vault-locked", "Erasures come first.", str(exc), wait))
+    raise exc  # a broken box or a missing key is an error of ours
+
+
 _HTTP_TYPES = {413: ("body-too-large", "The request body is too large."), 404: ("not-found", "Nothing is here.")}
 
 
@@ -134,5 +144,6 @@ def _field_error(error: Mapping[str, Any]) -> dict[str, str]:
 def install_problems(api: FastAPI) -> None:
     """Makes `api` answer its own and FastAPI's errors with problem+json."""
     api.add_exception_handler(Problem, _on_problem)
+    api.add_exception_handler(PrivacyError, _on_privacy)
     api.add_exception_handler(HTTPException, _on_http_exception)
     api.add_exception_handler(RequestValidationError, _on_invalid)

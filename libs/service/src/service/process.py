@@ -23,6 +23,7 @@ from service.health import Check, Health, Lag, database_check, lag_check, migrat
 from service.logs import get_logger
 from service.metrics import LOOP_DELAY_SECONDS
 from service.migrations import Release, migrated_to
+from service.personal import PersonalData
 from service.settings import ServiceSettings
 from service.workers import Supervised, Worker
 
@@ -53,6 +54,7 @@ class Service:
         pool: asyncpg.Pool | None = None,
         queries: AsyncEngine | None = None,
         migrations: Path | None = None,
+        personal: PersonalData | None = None,
         workers: Sequence[Worker] = (),
         checks: Sequence[Check] = (),
         lags: Mapping[str, Lag] | None = None,
@@ -67,8 +69,10 @@ class Service:
         self.migrations = migrations
         self.release = Release.of(migrations) if migrations is not None else None
         self.lags = lags or {}
-        self.supervised = [Supervised(worker, is_transient) for worker in workers]
-        self._resources = resources
+        self.personal = personal
+        erasing = [personal.erasures] if personal is not None else []
+        self.supervised = [Supervised(worker, is_transient) for worker in (*workers, *erasing)]
+        self._resources = [*resources, *([personal] if personal is not None else [])]
         outside = [*self._builtin_checks(), *checks]
         self.outside = Health(self.name, self.version, outside)
         """The health of what is outside the process: database, Kafka, lags; not its workers."""
@@ -81,6 +85,8 @@ class Service:
             yield database_check(self.pool)
         if self.pool is not None and self.release is not None:
             yield migrations_check(self.pool, self.release)
+        if self.personal is not None:
+            yield self.personal.check()
         for name, lag in self.lags.items():
             yield lag_check(name, lag, self.settings.lag_limit)
 
@@ -146,11 +152,14 @@ class Service:
     async def _missing(self, pool: asyncpg.Pool) -> str | None:
         try:
             found = await migrated_to(pool, seconds=15)
+            missing_keys = await self.personal.keys.missing() if self.personal is not None else None
         except Exception as error:
             if not is_transient(error):
                 raise
             return f"{type(error).__name__}: {error}"
-        return self.release.shortfall(found) if self.release else None
+        if self.release is not None and (shortfall := self.release.shortfall(found)) is not None:
+            return shortfall
+        return missing_keys
 
     async def _shut_down(self, server: uvicorn.Server, http: asyncio.Task[None], work: asyncio.Task[None]) -> None:
         seconds = self.settings.shutdown_seconds

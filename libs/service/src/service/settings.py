@@ -21,6 +21,7 @@ from pydantic_settings import (
 from service.tokens import parse_public_keys
 
 SHARED_PREFIX = "ANNALS_"
+DATABASES = ("database_url", "owner_database_url", "keys_database_url", "owner_keys_database_url")
 
 
 class WrongSetting(ValueError):
@@ -46,6 +47,22 @@ class ServiceSettings(BaseSettings):
     )
     owner_database_url: SecretStr | None = Field(
         None, description="The same database as its owner; only `migrate` reads it."
+    )
+    keys_database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL of this service's key store, as its runtime role: a database of its own, whose backups "
+        "are kept apart and at most 30 days. Without, in a local environment, the service's own database.",
+    )
+    owner_keys_database_url: SecretStr | None = Field(
+        None, description="The key store's database as its owner; only `migrate` reads it."
+    )
+    keks: SecretStr | None = Field(
+        None,
+        description="Key-encryption keys, the current one first: name:base64,name:base64 of 32 bytes each, or "
+        "file:PATH of such a text. Without, in a local environment, one that everybody knows.",
+    )
+    keys_remembered_seconds: float = Field(
+        60, ge=0, description="Longest time that a process remembers a subject's key; an erasure waits for it."
     )
     pool_max: int = Field(20, ge=1, le=1000, description="Most connections for commands and workers.")
     query_pool: int = Field(10, ge=1, le=1000, description="Most connections for queries (read only).")
@@ -108,12 +125,15 @@ class ServiceSettings(BaseSettings):
         if (self.kafka_username is None) != (self.kafka_password is None):
             raise ValueError("kafka_username and kafka_password: expected both or neither")
         if self.environment == "production":
-            for field in ("database_url", "owner_database_url"):
+            for field in DATABASES:
                 url: SecretStr | None = getattr(self, field)
                 if url is not None and not _verified_tls(url.get_secret_value()):
                     raise ValueError(f"{field}: expected sslmode=verify-full in production")
             if self.kafka_ca_file is None:
                 raise ValueError("kafka_ca_file: expected in production (Kafka over TLS)")
+            for field in ("keys_database_url", "keks"):
+                if getattr(self, field) is None:
+                    raise ValueError(f"{field}: expected in production (personal data are sealed)")
         return self
 
     @classmethod
@@ -156,7 +176,7 @@ def env_example(classes: Iterable[type[ServiceSettings]]) -> str:
     service (its database, its port) are listed under the service.
     """
     lines = ["# Every variable. A service's own prefix wins: REWARDS_LOG_LEVEL over ANNALS_LOG_LEVEL."]
-    each = ("database_url", "owner_database_url", "http_port")
+    each = (*DATABASES, "keks", "http_port")
     shared = [name for name in ServiceSettings.model_fields if name not in each]
     lines += ["", "# All services", *_example_lines(ServiceSettings, SHARED_PREFIX, shared)]
     for cls in classes:

@@ -61,11 +61,17 @@ async def serving(create: Callable[[S], Service], database: str, kafka: str, **s
     """Migrates `database` and runs the service inside the block; stops it gracefully at the end."""
     private, public = generate_keys()
     made = settings_class(create)(
-        database_url=SecretStr(database), kafka_bootstrap=kafka, http_port=0, jwt_public_key=public, **settings
+        database_url=SecretStr(database),
+        kafka_bootstrap=kafka,
+        http_port=0,
+        jwt_public_key=public,
+        **{"keys_remembered_seconds": 0.1, **settings},
     )
     configure_logs(made)  # structlog's own default draws every exception with all its variables, which takes seconds
     await migrate(made.name, find_migrations(made.name), database)
     service, stop = create(made), asyncio.Event()
+    if service.personal is not None:
+        await service.personal.migrate()
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     process = asyncio.create_task(service.serve(stop, listening.set_result))
     process.add_done_callback(lambda _: listening.cancel())  # what ended it before it listened is raised below

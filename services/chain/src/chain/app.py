@@ -21,7 +21,17 @@ from chain.submissions import COMMANDS, Submissions
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
 from messaging import Consumer, Relay, inbox
 from projections import Freshness, Runner
-from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
+from service import (
+    Commands,
+    PersonalData,
+    Queries,
+    Service,
+    connect_pool,
+    connect_queries,
+    create_api,
+    find_migrations,
+    kafka_check,
+)
 from service.workers import Worker
 from tron.providers import AnyNode, Nodes
 
@@ -58,6 +68,7 @@ def create(settings: ChainSettings) -> Service:
         poll_seconds=settings.poll_seconds,
     )
     redecoder = Redecoder(log, watermark, poll_seconds=settings.poll_seconds)
+    personal = PersonalData(settings, log, watermark, projections.ALL)
     runner = Runner(pool, log, watermark, projections.ALL)
     kafka = settings.kafka_options()
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
@@ -113,6 +124,7 @@ def create(settings: ChainSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("chain"),
+        personal=personal,
         workers=[watermark, ingester, backfill, redecoder, runner, sealer, relay, head, head_relay, *sending],
         checks=[
             kafka_check(

@@ -7,7 +7,17 @@ from compliance.settings import ComplianceSettings
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
 from messaging import Consumer, Relay
 from projections import Freshness, Runner
-from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
+from service import (
+    Commands,
+    PersonalData,
+    Queries,
+    Service,
+    connect_pool,
+    connect_queries,
+    create_api,
+    find_migrations,
+    kafka_check,
+)
 
 
 def create(settings: ComplianceSettings) -> Service:
@@ -20,6 +30,7 @@ def create(settings: ComplianceSettings) -> Service:
     facts = handlers.Facts(log)
 
     kafka = settings.kafka_options()
+    personal = PersonalData(settings, log, watermark, projections.ALL)
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
@@ -33,6 +44,7 @@ def create(settings: ComplianceSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("compliance"),
+        personal=personal,
         workers=[watermark, runner, sealer, relay, consumer],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},

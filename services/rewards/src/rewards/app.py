@@ -13,7 +13,17 @@ from rewards.recorder import Recorder
 from rewards.reports import Origins
 from rewards.settings import RewardsSettings
 from rewards.verifier import verifier_of
-from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
+from service import (
+    Commands,
+    PersonalData,
+    Queries,
+    Service,
+    connect_pool,
+    connect_queries,
+    create_api,
+    find_migrations,
+    kafka_check,
+)
 
 
 def create(settings: RewardsSettings) -> Service:
@@ -26,6 +36,7 @@ def create(settings: RewardsSettings) -> Service:
     together = Together(executor)  # all who claim from a pool want its budget
 
     kafka = settings.kafka_options()
+    personal = PersonalData(settings, log, watermark, projections.ALL)
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS)
@@ -46,6 +57,7 @@ def create(settings: RewardsSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("rewards"),
+        personal=personal,
         workers=[watermark, runner, sealer, relay, consumer, claims],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC, publish.COMMANDS.name, BLOCKS])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},

@@ -13,7 +13,17 @@ from royalties.reconciliation.worker import Reconciler
 from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
 from royalties.statements.closing import Closing, MonthEnd
-from service import Commands, Queries, Service, connect_pool, connect_queries, create_api, find_migrations, kafka_check
+from service import (
+    Commands,
+    PersonalData,
+    Queries,
+    Service,
+    connect_pool,
+    connect_queries,
+    create_api,
+    find_migrations,
+    kafka_check,
+)
 
 
 def create(settings: RoyaltiesSettings) -> Service:
@@ -26,6 +36,7 @@ def create(settings: RoyaltiesSettings) -> Service:
     recorder = Recorder(log, executor)
 
     kafka = settings.kafka_options()
+    personal = PersonalData(settings, log, watermark, projections.ALL)
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS)
@@ -48,6 +59,7 @@ def create(settings: RoyaltiesSettings) -> Service:
         pool=pool,
         queries=engine,
         migrations=find_migrations("royalties"),
+        personal=personal,
         workers=[watermark, runner, sealer, relay, consumer, reconciler, distributions, *calendar],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC, publish.COMMANDS.name, BLOCKS])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},

@@ -22,8 +22,8 @@ from compliance.api.common import (
     may_see,
 )
 from compliance.projections.common import slug
-from contracts.values import Hash
-from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, SubjectId, Tagged
+from contracts.values import Hash, SubjectId
+from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged
 
 
 class Serving(Strict):

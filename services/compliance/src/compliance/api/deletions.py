@@ -23,21 +23,8 @@ from compliance.api.common import (
     slugs,
 )
 from contracts.chain import Law
-from contracts.values import Hash
-from service import (
-    After,
-    Caller,
-    Commands,
-    IdempotencyKey,
-    Page,
-    Paging,
-    Queries,
-    Recorded,
-    Strict,
-    SubjectId,
-    Tagged,
-    not_found,
-)
+from contracts.values import Hash, SubjectId
+from service import After, Caller, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged, not_found
 
 RequestId = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
 LawName = Annotated[Law, *by_slug(Law)]

@@ -10,7 +10,8 @@ from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import Auditor, OnChain, Reporter, asking, before
-from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, SubjectId, Tagged
+from contracts.values import SubjectId
+from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged
 
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
 Opaque = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/-]+$")]

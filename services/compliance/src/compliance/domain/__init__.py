@@ -43,6 +43,7 @@ from compliance.domain.deletion_events import (
 )
 from compliance.domain.document import DocumentPublished, PublicationConfirmed, PublishDocument, Versions, document
 from compliance.domain.refusal import Contradiction, NotOnRecord, Refusal, TooLate, WrongState, WrongText
+from privacy import EVENTS as ERASURES
 
 EVENTS: dict[str, type] = {
     "DocumentPublished.v1": DocumentPublished,
@@ -61,6 +62,7 @@ EVENTS: dict[str, type] = {
     "AuditEventLogged.v1": AuditEventLogged,
     "CommandRefused.v1": CommandRefused,
     "RootAnchored.v1": RootAnchored,
+    **ERASURES,
 }
 
 __all__ = [

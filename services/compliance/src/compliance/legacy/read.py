@@ -23,9 +23,8 @@ from compliance import domain, handlers
 from compliance.api.common import DocumentName, VersionNumber
 from compliance.api.trail import Code, Number
 from contracts.chain import DocumentType
-from contracts.values import Hash
+from contracts.values import Hash, SubjectId
 from eventlog import Intent, Metadata
-from service import SubjectId
 
 LINE_BYTES = 1_000_000
 AUDIT_TABLES = ("audit_events", "audit_logs", "audit_log")

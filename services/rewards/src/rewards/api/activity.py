@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts import activity as told
-from contracts.values import Amount, SignedAmount
+from contracts.values import Amount, SignedAmount, SubjectId
 from rewards import domain, projections, queries, reports
 from rewards.api.common import Anybody, PoolName, User, may_act_for, may_see
 from rewards.projections.activity import ActivityRewards
@@ -24,7 +24,6 @@ from service import (
     Queries,
     Recorded,
     Strict,
-    SubjectId,
     Tagged,
     Token,
     metadata_of,

@@ -8,7 +8,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
 
-from contracts.values import Address, Amount, Hash, SignedAmount
+from contracts.values import Address, Amount, Hash, SignedAmount, SubjectId
 from eventlog import Intent
 from rewards import claiming, domain, projections, queries
 from rewards.api.common import Officer, PoolName, User, may_act_for
@@ -24,7 +24,6 @@ from service import (
     Queries,
     Recorded,
     Strict,
-    SubjectId,
     Tagged,
     metadata_of,
 )

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.activity import Hex32
-from contracts.values import Amount
+from contracts.values import Amount, SubjectId
 from eventlog import EventLog
 from rewards import domain, handlers, projections, queries
 from rewards.api.common import Anybody, Moment, Officer, Reason, Reporter, may_see
@@ -25,7 +25,6 @@ from service import (
     Queries,
     Recorded,
     Strict,
-    SubjectId,
     Tagged,
     metadata_of,
 )

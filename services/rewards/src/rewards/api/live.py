@@ -10,12 +10,12 @@ from fastapi import APIRouter, Header
 from pydantic import BaseModel, Field
 
 from contracts.chain import Pool
-from contracts.values import Amount, SignedAmount
+from contracts.values import Amount, SignedAmount, SubjectId
 from eventlog import EventLog, RecordedEvent, Watermark
 from rewards import domain
 from rewards.api.common import Anybody, may_see
 from rewards.claiming import claim_stream
-from service import EventStream, StreamEvent, SubjectId, Token, grown
+from service import EventStream, StreamEvent, Token, grown
 
 Reserved = domain.RewardsReserved
 ENDED = (domain.RewardsReleased, domain.RewardsSettled)

@@ -9,13 +9,14 @@ import asyncpg
 from fastapi import APIRouter, Request
 from pydantic import Field
 
+from contracts.values import SubjectId
 from eventlog import Execution, Executor, Intent
 from rewards import domain, reports
 from rewards.api.activity import From, Result, origin_of, result_of
 from rewards.api.common import User, may_act_for
 from rewards.domain.playing import EndPlaying, HearPart, PlayingCommand, PlayingStarted, StartPlaying, playing_stream
 from rewards.recorder import Outcome, Recorder, Reported, in_one, new_reward_id
-from service import IdempotencyKey, Problem, Recorded, Strict, SubjectId, Token, metadata_of
+from service import IdempotencyKey, Problem, Recorded, Strict, Token, metadata_of
 
 Second = Annotated[int, Field(ge=0, le=86_400, strict=True)]
 

@@ -10,14 +10,14 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from contracts.activity import Hex32
 from contracts.chain import Pool
-from contracts.values import Amount
+from contracts.values import Amount, SubjectId
 from eventlog import Intent
 from rewards import domain
 from rewards.api.common import Anybody, Officer, User, may_act_for
 from rewards.members import member_stream, register
 from rewards.periods import Periods, PeriodsError, Tree, operation_of, period_stream
 from rewards.rulebook import Rules
-from service import Commands, IdempotencyKey, Problem, Recorded, Strict, SubjectId, Tagged, metadata_of
+from service import Commands, IdempotencyKey, Problem, Recorded, Strict, Tagged, metadata_of
 from service.queries import not_found
 from zk.claims import FIELD
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from contracts.sales import AssetName
-from contracts.values import Amount
+from contracts.values import Amount, SubjectId
 from eventlog import Decider, Intent
 from royalties import domain, projections
 from royalties.api.common import Moment, Reporter, User, may_act_for, refusals
@@ -19,7 +19,7 @@ from royalties.domain.division import MOST_RECIPIENTS
 from royalties.domain.terms import BPS
 from royalties.projections.agreements import agreement_versions, agreements, assets, terms
 from royalties.recorder import TERMS, agreement_stream, asset_stream
-from service import After, Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, SubjectId, metadata_of
+from service import After, Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, metadata_of
 
 
 class Share(Strict):

@@ -8,11 +8,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from contracts.sales import AssetName
-from contracts.values import SignedAmount, Uint256
+from contracts.values import SignedAmount, SubjectId, Uint256
 from royalties import queries
 from royalties.api.common import InAsset, User, balance_of, named
 from royalties.domain import TRX, AccountClass, Side
-from service import Page, Paging, Queries, SubjectId
+from service import Page, Paging, Queries
 from service.queries import Row
 
 

@@ -10,7 +10,7 @@ from fastapi import Path as InPath
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from contracts.values import Hash, SignedAmount
+from contracts.values import Hash, SignedAmount, SubjectId
 from royalties import statements
 from royalties.api.common import InAsset, Officer, User, named, prefers_csv
 from royalties.api.statements import CSV, Accept, csv_file
@@ -18,7 +18,7 @@ from royalties.domain.periods import period_named
 from royalties.projections.closing import Closings
 from royalties.statements import issued
 from royalties.statements.closing import Closing
-from service import After, IdempotencyKey, Page, Paging, Queries, Recorded, SubjectId, metadata_of, not_found
+from service import After, IdempotencyKey, Page, Paging, Queries, Recorded, metadata_of, not_found
 from service.queries import Row
 
 Named = Annotated[str, InPath(description="A month, a quarter or a year: 2026-01, 2026-Q1, 2026")]

@@ -10,27 +10,14 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from contracts import sales as told
-from contracts.values import SignedAmount, Uint256
+from contracts.values import SignedAmount, SubjectId, Uint256
 from royalties import domain, projections, reports
 from royalties.api.common import InAsset, Position, Reporter, User, refusals
 from royalties.domain.books import PLATFORM_FEE, parts_of
 from royalties.projections.agreements import scale_of
 from royalties.projections.platform_sales import platform_sales, sale_changes
 from royalties.recorder import Posted, Recorder, Reported, Told
-from service import (
-    After,
-    Caller,
-    IdempotencyKey,
-    Page,
-    Paging,
-    Problem,
-    Queries,
-    Recorded,
-    Strict,
-    SubjectId,
-    Token,
-    metadata_of,
-)
+from service import After, Caller, IdempotencyKey, Page, Paging, Problem, Queries, Recorded, Strict, Token, metadata_of
 
 MOST = 500
 AHEAD = timedelta(minutes=5)  # by which others' clocks may be ahead

@@ -12,13 +12,13 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.sales import AssetName
-from contracts.values import Hash, SignedAmount, Uint256
+from contracts.values import Hash, SignedAmount, SubjectId, Uint256
 from eventlog import EventLog, Watermark
 from royalties import statements
 from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, known, prefers_csv
 from royalties.domain import TRX, AccountClass
 from royalties.statements import Scope
-from service import PageRequest, Paging, Problem, Queries, SubjectId
+from service import PageRequest, Paging, Problem, Queries
 
 
 class Line(BaseModel):

@@ -6,6 +6,7 @@ Every event that moves money holds its postings, so the log alone is the ledger;
 
 from typing import get_args
 
+from privacy import EVENTS as ERASURES
 from royalties.domain import distributions
 from royalties.domain.account import PostWithdrawal, WithdrawalPosted, account
 from royalties.domain.agreement import (
@@ -136,6 +137,7 @@ EVENTS: dict[str, type] = {
     "StatementIssued.v1": StatementIssued,
     "PeriodClosed.v1": PeriodClosed,
     "NumbersDrawn.v1": NumbersDrawn,
+    **ERASURES,
 }
 
 __all__ = [
