@@ -218,11 +218,15 @@ def _body(where: str, value: bytes | None, cls: type[Message]) -> Message:
     except ValidationError as error:
         raise Malformed(f"{where}: body of {cls.type}: {_first_error(error)}") from None
     except (ValueError, RecursionError, OverflowError) as error:
-        raise Malformed(f"{where}: body of {cls.type}: {str(error)[:200]}") from None
+        raise Malformed(f"{where}: body of {cls.type}: expected JSON, found {type(error).__name__}") from None
 
 
 def _first_error(error: ValidationError) -> str:
+    """What was expected where. What was found is not quoted: it may tell of somebody, and errors stay."""
     first: Any = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "body"
+    place = ".".join(str(part) for part in first["loc"] if first["type"] != "extra_forbidden") or "body"
+    expected = first["msg"].partition(", got ")[0]  # as our own types end theirs
+    found = first["input"]
+    size = f" of {len(found)}" if isinstance(found, str | bytes | list | dict) else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place}: {first['msg']}, found {str(first['input'])[:80]!r}{more}"
+    return f"{place}: {expected}, found {type(found).__name__}{size}{more}"

@@ -31,6 +31,7 @@ from messaging.handling import BatchHandler, Handle, processing
 from messaging.offsets import Claim
 from messaging.records import tolerate_header_names
 from messaging.retrying import ParkedMessages
+from messaging.sealing import IN_CLEAR, Sealing
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +49,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
     """Reads `topics` as one instance of `group` and handles what comes; a worker.
 
     `handle` gets typed messages inside an open transaction that already holds the new offsets; what it writes and the
-    offsets commit together. A message that fails for good is put aside in table `parked` with those of its key behind
-    it; other keys go on. `run` raises TopicRecreated or OffsetLost when the stored offsets mean nothing any more, and
-    whatever keeps PostgreSQL from storing offsets at all; while a server is away it waits.
+    offsets commit together. A message that fails for good is put aside in table `parked`, its body sealed, with those
+    of its key behind it; other keys go on. `run` raises TopicRecreated or OffsetLost when the stored offsets mean
+    nothing any more, and whatever keeps PostgreSQL from storing offsets at all; while a server is away it waits.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         handle: Handle,
         *,
         classes: MessageClass = message_class,
+        sealing: Sealing = IN_CLEAR,
         park_unknown: bool = False,
         max_records: int = MAX_RECORDS,
         topic_check_seconds: float = TOPIC_CHECK_SECONDS,
@@ -74,8 +76,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._max_records = max_records
         self._topic_check_seconds = topic_check_seconds
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
-        self._handler = BatchHandler(pool, group, handle, classes, park_unknown)
-        self._parked = ParkedMessages(pool, group, self._handler, classes)
+        self._handler = BatchHandler(pool, group, handle, classes, sealing, park_unknown)
+        self._parked = ParkedMessages(pool, group, self._handler, classes, sealing)
         # What Kafka has assigned to us, counted by generation, and what of it we have claimed and sought: only
         # records of claimed partitions are handled.
         self._generation = 0

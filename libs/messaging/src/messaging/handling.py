@@ -20,6 +20,7 @@ from messaging.errors import Fenced, Malformed, MissingPrerequisite, UnknownType
 from messaging.offsets import Claim
 from messaging.parking import Failure
 from messaging.received import Received
+from messaging.sealing import Sealing
 from messaging.settled import settled
 
 logger = logging.getLogger(__name__)
@@ -132,12 +133,19 @@ class BatchHandler:
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, group: str, handle: Handle, classes: MessageClass, park_unknown: bool = False
+        self,
+        pool: asyncpg.Pool,
+        group: str,
+        handle: Handle,
+        classes: MessageClass,
+        sealing: Sealing,
+        park_unknown: bool = False,
     ) -> None:
         self._pool = pool
         self._group = group
         self._handle = handle
         self._classes = classes
+        self._sealing = sealing
         self._park_unknown = park_unknown
         self._named_types: set[str] = set()
 
@@ -219,7 +227,7 @@ class BatchHandler:
             await offsets.advance(connection, self._group, moves)
             good, aside = await self._sort(connection, items)
             if aside:
-                await parking.park(connection, self._group, aside)
+                await parking.park(connection, self._group, aside, self._sealing)
             if good:
                 committed = await self.handle(good, connection)
         for claimed, next_offset in moves.values():

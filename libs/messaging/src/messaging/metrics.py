@@ -38,6 +38,7 @@ retries = Counter("annals_consumer_retries", "Batches tried again after a transi
 fenced = Counter("annals_consumer_fenced", "Batches dropped because another instance owns the partition", ["group"])
 
 parked_total = Counter("annals_parked_messages", "Messages put aside", ["group", "reason"])
+erased = Counter("annals_parked_erased_messages", "Messages put aside whose key was destroyed", ["group"])
 parked = Gauge("annals_parked", "Messages put aside and not yet applied or discarded", ["group", "reason"])
 waiting_seconds = Gauge(
     "annals_parked_waiting_seconds", "Age of the oldest message with a missing prerequisite", ["group"]

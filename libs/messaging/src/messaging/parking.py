@@ -18,6 +18,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from eventlog import EventLog, MessageDiscarded, Metadata, NewEvent, dead_letters_stream
 from messaging.cloudevents import Headers
+from messaging.sealing import Sealing
 
 Reason = Literal["malformed", "unknown", "failed", "waiting", "behind"]
 Key = tuple[str, bytes]
@@ -39,7 +40,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A message put aside, as it came."""
+    """A message put aside, as it came but for its body, which is sealed."""
 
     id: int
     group: str
@@ -61,10 +62,16 @@ class Parked:
         """Returns the last header of this name, None when there is none."""
         return dict(self.headers).get(name)
 
-    def record(self) -> ConsumerRecord[bytes, bytes]:
-        """Returns the record as Kafka delivered it (without its timestamp and checksum)."""
+    async def record(self, sealing: Sealing) -> ConsumerRecord[bytes, bytes] | None:
+        """Returns the record as Kafka delivered it (without its timestamp and checksum).
+
+        None when the key of its body is destroyed.
+        """
+        value = None if self.value is None else await sealing.open(self.value)
+        if value is None and self.value is not None:
+            return None
         return ConsumerRecord(
-            self.topic, self.partition, self.offset, -1, 0, self.key, self.value, None, -1, -1, self.headers
+            self.topic, self.partition, self.offset, -1, 0, self.key, value, None, -1, -1, self.headers
         )
 
 
@@ -75,16 +82,21 @@ def describe(error: BaseException) -> str:
 
 
 async def park(
-    connection: asyncpg.Connection, group: str, items: Sequence[tuple[ConsumerRecord[bytes, bytes], Failure]]
+    connection: asyncpg.Connection,
+    group: str,
+    items: Sequence[tuple[ConsumerRecord[bytes, bytes], Failure]],
+    sealing: Sealing,
 ) -> None:
-    """Puts messages aside, in the transaction of `connection`."""
+    """Puts messages aside, their bodies sealed, in the transaction of `connection`."""
+    bodies = iter(await sealing.seal([(record.key, record.value) for record, _ in items if record.value is not None]))
     await connection.executemany(
         """INSERT INTO parked (consumer_group, topic, partition, "offset", key, value, headers, reason, error,
                                attempts, retry_at)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + $11)""",
         [
             (
-                group, record.topic, record.partition, record.offset, record.key, record.value,
+                group, record.topic, record.partition, record.offset, record.key,
+                None if record.value is None else next(bodies),
                 _pack(record.headers), failure.reason, failure.error, failure.attempts, _pause(failure),
             )
             for record, failure in items

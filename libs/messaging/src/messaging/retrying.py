@@ -16,6 +16,7 @@ from messaging.errors import Malformed, UnknownType
 from messaging.handling import BatchHandler, Committed, HandlingFailed, processing, transaction
 from messaging.offsets import Claim
 from messaging.parking import Failure, Parked, Reason
+from messaging.sealing import Sealing
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +28,14 @@ COUNTING_SHARE = 50  # a part in so many of the time is spent on counting, howev
 class ParkedMessages:
     """The messages that one consumer group has put aside."""
 
-    def __init__(self, pool: asyncpg.Pool, group: str, handler: BatchHandler, classes: MessageClass) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, group: str, handler: BatchHandler, classes: MessageClass, sealing: Sealing
+    ) -> None:
         self._pool = pool
         self._group = group
         self._handler = handler
         self._classes = classes
+        self._sealing = sealing
         self._measure_at = 0.0
 
     async def retry_due(self, claims: Mapping[TopicPartition, Claim], arrived: bool) -> None:
@@ -87,7 +91,11 @@ class ParkedMessages:
     async def _in_transaction(self, connection: asyncpg.Connection, parked: Parked) -> Committed | None:
         if not await parking.applied(connection, parked.id):
             return None  # discarded meanwhile
-        received = cloudevents.decode(parked.record(), self._classes)
+        if (record := await parked.record(self._sealing)) is None:
+            metrics.erased.labels(self._group).inc()
+            logger.warning("group %s: message %d is dropped: the key of its body is destroyed", self._group, parked.id)
+            return None
+        received = cloudevents.decode(record, self._classes)
         logger.info("group %s: %s[%d]@%d tried again", self._group, parked.topic, parked.partition, parked.offset)
         with processing(self._group, [received]) as onward:
             received = replace(received, traceparent=onward(received.traceparent))

@@ -5,6 +5,7 @@ from privacy.erasures import Cleared, Erasures
 from privacy.errors import BrokenBox, ErasedSubject, KekError, PrivacyError, VaultLocked
 from privacy.keks import DEVELOPMENT, Kek, Keks, LocalKek
 from privacy.keys import KeyStore, install, install_sql
+from privacy.letters import Letters
 from privacy.values import FieldName, Personal, Sealed
 from privacy.vault import Vault
 
@@ -21,6 +22,7 @@ __all__ = [
     "KekError",
     "Keks",
     "KeyStore",
+    "Letters",
     "LocalKek",
     "Personal",
     "PrivacyError",
