@@ -7,14 +7,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from privacy import KeyStore, Letters, Vault
+from privacy import KeyStore, Letters, MonthKeys, Vault
 
 NOVEMBER = datetime(2026, 11, 22, tzinfo=UTC)
 
 
+def months(keys: KeyStore, now: datetime = NOVEMBER) -> MonthKeys:
+    return MonthKeys(keys, "letters", lambda: now)
+
+
 @pytest.fixture
 def letters(vault: Vault, keys: KeyStore) -> Letters:
-    return Letters(vault, keys, lambda: NOVEMBER)
+    return Letters(vault, keys, months(keys))
 
 
 def subject_of(sealed: bytes) -> str:
@@ -32,7 +36,7 @@ async def test_a_letter_is_sealed_for_whom_its_key_names_else_for_the_month(lett
 async def test_a_letter_is_lost_with_the_key_of_whom_it_names(letters: Letters, keys: KeyStore) -> None:
     [ada, nobodys] = await letters.seal([(b"u-1", b"Ada"), (None, b"Bob")])
     await keys.erase(["u-1"])
-    fresh = Letters(Vault(keys), keys, lambda: NOVEMBER)
+    fresh = Letters(Vault(keys), keys, months(keys))
     assert await fresh.open(ada) is None
     assert await fresh.open(nobodys) == b"Bob"
 
@@ -57,7 +61,12 @@ async def test_the_key_of_a_month_is_destroyed_thirty_days_after_it(
     letters: Letters, keys: KeyStore, now: datetime, is_kept: bool
 ) -> None:
     [sealed] = await letters.seal([(None, b"Ada")])
-    later = Letters(Vault(keys), keys, lambda: now)
-    assert await later.forget() == (0 if is_kept else 1)
-    assert await later.open(sealed) == (b"Ada" if is_kept else None)
-    assert await later.forget() == 0
+    later = months(keys, now)
+    assert later.is_kept(NOVEMBER) == is_kept
+    assert await later.destroy_old() == (0 if is_kept else 1)
+    assert await Letters(Vault(keys), keys, later).open(sealed) == (b"Ada" if is_kept else None)
+    assert await later.destroy_old() == 0
+
+
+def test_a_month_to_come_has_no_key(keys: KeyStore) -> None:
+    assert not months(keys).is_kept(datetime(2026, 12, 1, tzinfo=UTC))

@@ -6,6 +6,7 @@ from privacy.errors import BrokenBox, ErasedSubject, KekError, PrivacyError, Vau
 from privacy.keks import DEVELOPMENT, Kek, Keks, LocalKek
 from privacy.keys import KeyStore, install, install_sql
 from privacy.letters import Letters
+from privacy.months import MonthKeys
 from privacy.values import FieldName, Personal, Sealed
 from privacy.vault import Vault
 
@@ -24,6 +25,7 @@ __all__ = [
     "KeyStore",
     "Letters",
     "LocalKek",
+    "MonthKeys",
     "Personal",
     "PrivacyError",
     "Sealed",
