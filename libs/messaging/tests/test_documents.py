@@ -16,7 +16,7 @@ def test_the_document_names_every_message_of_a_topic_with_its_schema() -> None:
     )
     assert document["asyncapi"] == "3.0.0"
     assert document["info"]["title"] == "rewards"
-    assert set(document["channels"]) == {"rewards.events", "rewards.seals", "chain.reward-vault"}
+    assert set(document["channels"]) == {"rewards.events", "rewards.seals", "chain.reward-vault", "audit.events"}
     assert document["channels"]["rewards.events"]["messages"] == {
         "rewards.events.RewardEarned.v1": {"$ref": "#/components/messages/rewards.events.RewardEarned.v1"},
         "rewards.events.RewardPaid.v1": {"$ref": "#/components/messages/rewards.events.RewardPaid.v1"},

@@ -16,12 +16,16 @@ from eventlog.types import EventTypes
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is known about an event beside its content. Never personal data: `actor` is an opaque subject id."""
+    """What is known about an event beside its content. Never personal data: `actor` is an opaque subject id.
+
+    `role` is the office in which the actor acted, `admin` or `officer`; None for all others.
+    """
 
     causation_id: str | None = None
     correlation_id: str | None = None
     traceparent: str | None = None
     actor: str | None = None
+    role: str | None = None
 
     def to_json(self) -> str:
         if self is _NOTHING:

@@ -22,6 +22,7 @@ import asyncpg
 from pydantic import BeforeValidator, PlainSerializer
 
 from eventlog import merkle
+from eventlog.events import RecordedEvent
 
 MAX_POSITIONS = 65_536  # of one segment; what one seal may ask of a verifier
 COLUMNS = (
@@ -98,6 +99,14 @@ class SealedEvent:
                 )
             )
         )
+
+
+def digest(event: RecordedEvent) -> bytes:
+    """The leaf of an event as it was read from the log, before anything was decoded."""
+    times = raw_time(event.occurred_at), raw_time(event.recorded_at)
+    kind = event.type, event.type_version
+    place = event.position, event.stream, event.version, event.event_id
+    return SealedEvent(*place, *kind, event.data, event.metadata_json, *times).leaf()
 
 
 def of_rows(rows: Iterable[asyncpg.Record]) -> Iterator[tuple[int, bytes]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from contracts import Message
+from contracts.audit import Acted
 from eventlog import Seal
 from messaging.seals import seal_type
 from messaging.topics import seals_topic
@@ -40,14 +41,16 @@ def asyncapi(
 ) -> dict[str, Any]:
     """Returns the AsyncAPI 3.0 document of a service, the same for the same classes whatever their order.
 
-    The seals of its log are part of it.
+    The acts of its callers, unless it is the one that gathers those of all services, and the seals of its log are part
+    of it.
 
     FastStream writes the schemas and operations; it knows one message per endpoint and nothing of CloudEvents, so
     each type is an endpoint here and those of a topic are put together afterwards.
 
     Raises ValueError when two classes have one name: their schemas would overwrite each other.
     """
-    sent, received = sorted(set(publications), key=_type), sorted(set(subscriptions), key=_type)
+    received = sorted(set(subscriptions), key=_type)
+    sent = sorted({*publications, *({Acted} - set(received))}, key=_type)
     names = Counter(cls.__name__ for cls in {*sent, *received})
     if twice := [name for name, number in names.items() if number > 1]:
         raise ValueError(f"AsyncAPI of {service}: expected one message class of each name, found two: {twice}")

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind
 
 from contracts import Message
 from eventlog import RecordedEvent, decode_all, tracing
-from messaging import cloudevents, metrics, stored, topics
+from messaging import acts, cloudevents, metrics, stored, topics
 from messaging.cloudevents import Encoded
 from messaging.connection import Kafka
 from messaging.errors import LogBehindTopics, is_transient
@@ -80,8 +80,9 @@ class Relay:
 
     `publish` maps an event of one's own to what the world is told, or to None; it must be pure, because after a crash
     it is asked again. The topics it `publishes` to are created or verified first. With `copy` every stored event also
-    goes verbatim to `<service>.log`, in the same transaction; with `seals` those of the log are published, too. Events
-    of the types `as_stored` are not decoded beforehand: `publish` tells nothing of them, or reads their JSON itself.
+    goes verbatim to `<service>.log`, in the same transaction; with `acts` those of callers to `audit.events`; with
+    `seals` those of the log are published, too. Events of the types `as_stored` are not decoded beforehand: `publish`
+    tells nothing of them, or reads their JSON itself.
 
     A feed that can be brought up to date from what it has published says how, by `catch_up`: it is called when Kafka
     knows events that the feed does not, and raises LogBehindTopics when it can't. Nobody publishes meanwhile.
@@ -102,6 +103,7 @@ class Relay:
         *,
         publishes: Sequence[TopicSpec] = (),
         copy: bool = True,
+        acts: bool = True,
         seals: bool = True,
         as_stored: Collection[str] = (),
         max_events: int = MAX_EVENTS,
@@ -115,6 +117,7 @@ class Relay:
         self._service = service
         self._publish = publish
         self._copy = copy
+        self._acts = acts
         self._seals = seals
         self._as_stored = frozenset(as_stored)
         self._max_events = max_events
@@ -178,6 +181,8 @@ class Relay:
         specs = [topics.progress_topic(self._service), *self._publishes]
         if self._seals:
             specs.append(topics.seals_topic(self._service))
+        if self._acts:
+            specs.append(acts.TOPIC)
         if self._copy:
             specs.append(topics.log_topic(self._service))
         await topics.ensure(self._kafka, specs)
@@ -281,6 +286,11 @@ class Relay:
                 if self._copy:
                     key, value, headers = stored.encode(event, log_id)
                     await producer.add(self._log_topic, key, value, headers)
+                    size += len(value)
+            if self._acts:
+                for act, message in await acts.acts(self._log.pool, self._service, portion):
+                    key, value, headers = cloudevents.encode(message, act, self._service, log_id, onward)
+                    await producer.add(message.topic, key, value, headers)
                     size += len(value)
             await asyncio.sleep(0)
         progress = Progress(log_id, events[-1].position, events[-1].event_id)

@@ -13,6 +13,8 @@ from service.consistency import Token
 from service.trace import current_traceparent
 
 State = TypeVar("State")
+OFFICES = ("admin", "officer")
+"""The roles whose acts are acts of administration."""
 
 
 class Recorded(BaseModel):
@@ -52,5 +54,6 @@ class Commands:
 
 
 def metadata_of(caller: Caller, key: str) -> Metadata:
-    """What the events of a command say of it: who asked, under which idempotency key, in which trace."""
-    return Metadata(causation_id=key, correlation_id=key, traceparent=current_traceparent(), actor=caller.subject)
+    """What the events of a command say of it: who asked, in which office, under which key, in which trace."""
+    role = next((office for office in OFFICES if office in caller.roles), None)
+    return Metadata(key, key, current_traceparent(), caller.subject, role)

@@ -94,6 +94,7 @@ def create(settings: ChainSettings) -> Service:
         publish.publish_head,
         publishes=[topic],
         copy=False,
+        acts=False,
         seals=False,
         catch_up=partial(read_back, head_log, kafka, topic.name),
     )
