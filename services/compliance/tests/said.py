@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
-from uuid import uuid4
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
 
 import httpx
 
-from contracts import Message, chain
+from contracts import Message, audit, chain
 from contracts.chain import DocumentType, Law
 from contracts.testing import address, hash_of, source
 from messaging.testing import eventually
@@ -72,6 +72,25 @@ def denied(number: int, reason: int) -> Keyed:
 def anchored() -> Keyed:
     message = chain.RootAnchored(log_id=hash_of("log"), segment=1, root=hash_of("root"), source=source(6002))
     return f"compliance-registry/anchor/{message.log_id}", message
+
+
+def acted(number: int, actor: str = "bob", role: Literal["admin", "officer"] | None = None) -> Keyed:
+    """An act in another service, the `number`-th of its stream."""
+    message = audit.Acted(
+        service="rewards",
+        event_id=UUID(int=number),
+        position=1000 + number,
+        stream="standing/ada",
+        version=number,
+        action="StandingReported",
+        actor=actor,
+        role=role,
+        causation_id=f"{actor}/k-{number}",
+        at=datetime(2026, 3, number, tzinfo=UTC),
+        digest=hash_of("leaf", number),
+        previous=hash_of("leaf", number - 1) if number > 1 else None,
+    )
+    return message.stream, message
 
 
 async def post(client: httpx.AsyncClient, path: str, body: object = None, key: str | None = None) -> httpx.Response:

@@ -26,6 +26,7 @@ from said import (
     TOPIC,
     acceptance,
     accepted,
+    acted,
     anchored,
     completed,
     get,
@@ -198,6 +199,8 @@ async def test_live_rows_equal_rebuilt_rows(compliance: Running, kafka: str) -> 
         *(requested(number, number % 4) for number in range(6)),
         completed(0),
         anchored(),
+        acted(1),
+        acted(2, "root", "admin"),
     )
     async with compliance.client("olga", "admin") as client:
         await shown(client, "/acceptances", 20)

@@ -50,7 +50,8 @@ def asyncapi(
     Raises ValueError when two classes have one name: their schemas would overwrite each other.
     """
     received = sorted(set(subscriptions), key=_type)
-    sent = sorted({*publications, *({Acted} - set(received))}, key=_type)
+    own_acts: list[type[Message]] = [] if Acted in received else [Acted]
+    sent = sorted({*publications, *own_acts}, key=_type)
     names = Counter(cls.__name__ for cls in {*sent, *received})
     if twice := [name for name, number in names.items() if number > 1]:
         raise ValueError(f"AsyncAPI of {service}: expected one message class of each name, found two: {twice}")

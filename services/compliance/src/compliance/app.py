@@ -6,6 +6,7 @@ from compliance import api, domain, handlers, projections, publish
 from compliance.settings import ComplianceSettings
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
 from messaging import Consumer, Relay
+from messaging.acts import TOPIC as ACTS
 from projections import Freshness, Runner
 from service import (
     Commands,
@@ -33,7 +34,9 @@ def create(settings: ComplianceSettings) -> Service:
     personal = PersonalData(settings, log, watermark, projections.ALL)
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=publish.TOPICS)
+    # Acts are gathered here: those of our own callers are in our log already.
+    topics = (*publish.TOPICS, ACTS)
+    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics, acts=False)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handlers.handle_messages(executor, facts))
 

@@ -13,13 +13,13 @@ from datetime import datetime
 import asyncpg
 
 from compliance import domain
-from contracts import chain
+from contracts import audit, chain
 from contracts.chain import DocumentType
 from contracts.values import Hash
 from eventlog import EventLog, Executor, Intent, Metadata
 from messaging import Committed, Handle, MissingPrerequisite, Received, inbox
 
-TOPICS = ("chain.compliance-registry",)
+TOPICS = ("audit.events", "chain.compliance-registry")
 
 MakeStep = Callable[[str, datetime], domain.Step]
 """Makes a step for a request id, at a time."""
@@ -83,7 +83,7 @@ class Facts:
         return {event.request_id: event.subject for event in events}
 
 
-# ---- from the chain ----------------------------------------------------------------------------------------------
+# ---- from the chain, and from the other services -------------------------------------------------------------------
 
 
 def handle_messages(executor: Executor, facts: Facts) -> Handle:
@@ -97,7 +97,7 @@ def handle_messages(executor: Executor, facts: Facts) -> Handle:
 
 
 def translate(received: Received, known: Known) -> Sequence[Intent]:
-    """What a message of the chain means to us; raises MissingPrerequisite for the end of a request not yet received."""
+    """What a message means to us; raises MissingPrerequisite for the end of a request not yet received."""
     message = received.message
     match message:
         case chain.DocumentPublished():
@@ -131,8 +131,16 @@ def translate(received: Received, known: Known) -> Sequence[Intent]:
             anchored = domain.RootAnchored(message.log_id, message.segment, message.root, message.source)
             stream = f"anchor/{message.log_id}/{message.segment}"
             return [Intent(stream, domain.anchors, anchored, message.occurred_at)]
+        case audit.Acted():
+            return [_act(message)]
         case _:
             return []
+
+
+def _act(message: audit.Acted) -> Intent:
+    fields = message.model_dump(exclude={"event_id", "at"})
+    reported = domain.ActReported(event_id=str(message.event_id), **fields)
+    return Intent(f"act/{message.service}/{message.event_id}", domain.act, reported, message.at)
 
 
 def _acceptance(message: chain.DocumentAccepted, known: Known) -> Intent:

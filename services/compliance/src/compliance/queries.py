@@ -162,6 +162,7 @@ class TrailFilter:
     actor: str | None = None
     subject: str | None = None
     action: str | None = None
+    service: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -177,8 +178,14 @@ def administration(wanted: TrailFilter, before: int | None, limit: int) -> Query
 
 
 def _trail(table: sa.Table, wanted: TrailFilter, before: int | None, limit: int) -> Query:
-    query = sa.select(table).order_by(table.c.position.desc()).limit(limit)
-    for name in ("actor", "subject", "action"):
+    """The digest of the event before one of our own is that of another entry."""
+    earlier = AuditTrail.live(audit_events).alias("earlier")
+    same = (earlier.c.service == table.c.service, earlier.c.stream == table.c.stream)
+    before_it = sa.select(earlier.c.digest).where(*same, earlier.c.version == table.c.version - 1).scalar_subquery()
+    columns = [column for column in table.c if column.name != "previous"]
+    previous = sa.func.coalesce(table.c.previous, before_it).label("previous")
+    query = sa.select(*columns, previous).order_by(table.c.position.desc()).limit(limit)
+    for name in ("actor", "subject", "action", "service"):
         if (value := getattr(wanted, name)) is not None:
             query = query.where(table.c[name] == value)
     if wanted.since is not None:

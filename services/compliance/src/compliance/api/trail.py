@@ -1,4 +1,4 @@
-"""Who did what: the trail of this service, and what others put on record."""
+"""Who did what: the trail of all services, and what others put on record."""
 
 from __future__ import annotations
 
@@ -32,7 +32,12 @@ class TrailEntry(OnChain):
     actor: str | None = Field(description="null where the chain does not tell")
     action: str
     subject: str | None
+    service: str = Field(description="in whose log the event is")
     stream: str
+    version: int
+    event_id: str
+    digest: str = Field(description="of the event: its leaf under the seals of the log")
+    previous: str | None = Field(description="digest of the stream's event before; null for a first one")
     causation: str | None
     detail: dict[str, str | bool | int] | None
 
@@ -41,10 +46,11 @@ async def _trail_filter(
     actor: SubjectId | None = None,
     subject: SubjectId | None = None,
     action: Annotated[str | None, Query(max_length=100)] = None,
+    service: Annotated[str | None, Query(max_length=100)] = None,
     since: AwareDatetime | None = None,
     until: AwareDatetime | None = None,
 ) -> queries.TrailFilter:
-    return queries.TrailFilter(actor, subject, action, since, until)
+    return queries.TrailFilter(actor, subject, action, service, since, until)
 
 
 TrailFilter = Annotated[queries.TrailFilter, Depends(_trail_filter)]

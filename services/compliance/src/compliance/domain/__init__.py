@@ -12,7 +12,16 @@ from compliance.domain.acceptance import (
     RecordServed,
     acceptance,
 )
-from compliance.domain.audit import AuditEventLogged, CommandRefused, RootAnchored, anchors, audit_event, refusals
+from compliance.domain.audit import (
+    ActReported,
+    AuditEventLogged,
+    CommandRefused,
+    RootAnchored,
+    act,
+    anchors,
+    audit_event,
+    refusals,
+)
 from compliance.domain.deletion import deletions, request_id
 from compliance.domain.deletion_events import (
     AWAITING_IDENTITY,
@@ -60,6 +69,7 @@ EVENTS: dict[str, type] = {
     "DeletionCompleted.v1": DeletionCompleted,
     "DeletionDenied.v1": DeletionDenied,
     "AuditEventLogged.v1": AuditEventLogged,
+    "ActReported.v1": ActReported,
     "CommandRefused.v1": CommandRefused,
     "RootAnchored.v1": RootAnchored,
     **ERASURES,
@@ -70,6 +80,7 @@ __all__ = [
     "DUE",
     "EVENTS",
     "OPEN",
+    "ActReported",
     "AuditEventLogged",
     "CommandRefused",
     "CompleteDeletion",
@@ -111,6 +122,7 @@ __all__ = [
     "WrongState",
     "WrongText",
     "acceptance",
+    "act",
     "anchors",
     "audit_event",
     "deletions",

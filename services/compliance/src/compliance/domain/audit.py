@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from compliance.domain.refusal import Contradiction
 from contracts.chain import Source
@@ -21,6 +22,23 @@ class AuditEventLogged:
     kind: str
     subject: str | None  # whom or what it was done to
     detail: Mapping[str, str | int | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ActReported:
+    """An act in another service, told by its relay: an event of its log, with its digest and that of the one before."""
+
+    service: str
+    event_id: str
+    position: int
+    stream: str
+    version: int
+    action: str
+    actor: str
+    role: str | None
+    causation_id: str | None
+    digest: Hash
+    previous: Hash | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +60,10 @@ class RootAnchored:
     source: Source
 
 
-def log(command: AuditEventLogged, logged: AuditEventLogged | None) -> list[AuditEventLogged]:
+Report = TypeVar("Report", AuditEventLogged, ActReported)
+
+
+def log(command: Report, logged: Report | None) -> list[Report]:
     if logged is None:
         return [command]
     if logged == command:
@@ -65,6 +86,7 @@ def anchor(fact: RootAnchored, anchored: RootAnchored | None) -> list[RootAnchor
 audit_event: Decider[AuditEventLogged, AuditEventLogged | None, AuditEventLogged] = Decider(
     None, log, lambda _, logged: logged
 )
+act: Decider[ActReported, ActReported | None, ActReported] = Decider(None, log, lambda _, reported: reported)
 refusals: Decider[CommandRefused, CommandRefused | None, CommandRefused] = Decider(
     None, refuse, lambda _, refused: refused
 )
