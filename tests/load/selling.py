@@ -22,7 +22,7 @@ AGREEMENTS = 2_000
 PARTIES = 5_000
 APPENDED = 5_000  # sales of one append
 START = datetime(2026, 1, 1, tzinfo=UTC)
-LEDGER = (projections.Balances(), projections.Entries(), projections.Statements())
+LEDGER = projections.Ledger()
 PATIENCE = 600
 Filled = tuple[EventLog, int]
 """The log, and how many postings are in it."""
@@ -54,13 +54,12 @@ async def projected(servers: Servers) -> float:
 
 
 async def made_again(servers: Servers) -> float:
-    """Postings a second into balances, entries and statement lines, one after the other."""
+    """Postings a second into the ledger's lines and all that is summed up of them."""
     log, postings = await _sold(servers)
-    await Runner(log.pool, log, Watermark(log.pool), LEDGER).create_missing()
+    await Runner(log.pool, log, Watermark(log.pool), [LEDGER]).create_missing()
 
     async def work() -> None:
-        for projection in LEDGER:
-            await rebuild(log.pool, log, Watermark(log.pool), projection)
+        await rebuild(log.pool, log, Watermark(log.pool), LEDGER)
 
     return await per_second(postings, work)
 

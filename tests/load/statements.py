@@ -27,7 +27,7 @@ from royalties import domain
 from royalties import statements as written
 from royalties.app import create
 from royalties.domain.books import carry, credit, debit, earnings, entry
-from royalties.projections import Statements
+from royalties.projections import Ledger
 from royalties.settings import RoyaltiesSettings
 from service import Queries, Service, find_migrations, migrate
 from service.tokens import generate_keys, mint
@@ -68,7 +68,8 @@ async def bare(servers: Servers) -> float:
     gc.collect()
     began = time.perf_counter()
     rows = await service.pool.fetch(
-        "SELECT * FROM statements_v1.statement_lines WHERE party = $1 AND asset = $2 ORDER BY at, position, posting",
+        """SELECT * FROM ledger_v1.lines JOIN ledger_v1.entries USING (position)
+           WHERE owner = $1 AND asset = $2 AND account_class = 'earnings' ORDER BY at, position, posting""",
         ARTIST,
         domain.TRX,
     )
@@ -117,9 +118,9 @@ async def _fill(pool: asyncpg.Pool) -> None:
     log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
     for start in range(0, LINES, APPENDED):
         await log.append([_royalty(number) for number in range(start, start + APPENDED)])
-    await Runner(pool, log, watermark, [Statements()]).create_missing()
-    await projections.rebuild(pool, log, watermark, Statements())
-    await pool.execute("VACUUM ANALYZE statements_v1.statement_lines")
+    await Runner(pool, log, watermark, [Ledger()]).create_missing()
+    await projections.rebuild(pool, log, watermark, Ledger())
+    await pool.execute("VACUUM ANALYZE ledger_v1.lines, ledger_v1.entries")
 
 
 def _royalty(number: int) -> NewEvent:

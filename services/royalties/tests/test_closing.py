@@ -194,10 +194,10 @@ async def test_the_calendar_closes_the_month_that_has_been_over_for_long_enough(
     february = datetime(2026, 2, 1, tzinfo=UTC)
     await calendar.look(february + timedelta(days=3, seconds=-1))  # December, in which nothing happened
     assert (await ledger.get("/periods"))["items"] == []
-    await ledger.pool.execute("ALTER SCHEMA statements_v1 RENAME TO not_made_yet")
+    await ledger.pool.execute("ALTER SCHEMA ledger_v1 RENAME TO not_made_yet")
     await calendar.look(february + timedelta(days=3))
     assert (await ledger.get("/periods"))["items"] == []
-    await ledger.pool.execute("ALTER SCHEMA not_made_yet RENAME TO statements_v1")
+    await ledger.pool.execute("ALTER SCHEMA not_made_yet RENAME TO ledger_v1")
     for _ in range(2):
         await calendar.look(february + timedelta(days=3))
     await ledger.shown()
@@ -206,7 +206,7 @@ async def test_the_calendar_closes_the_month_that_has_been_over_for_long_enough(
 
 
 async def test_a_service_that_has_just_begun_closes_nothing(ledger: Any) -> None:
-    await ledger.pool.execute("DROP SCHEMA statements_v1 CASCADE")  # as before the first look of the runner
+    await ledger.pool.execute("DROP SCHEMA ledger_v1 CASCADE")  # as before the first look of the runner
     assert (await ledger.command("/periods/2026-01/close")).json() == {"events": 0, "token": None}
 
 

@@ -145,7 +145,7 @@ async def test_the_books_balance_class_by_class(ledger: Any) -> None:
         "platform-fee": chain.fees_sun,
     }
     assert all(line["asset"] == "TRX" and line["scale"] == 6 for line in trial["lines"])
-    await ledger.pool.execute("UPDATE balances_v1.balances SET debits = debits + 1 WHERE account = 'custody:music-nft'")
+    await ledger.pool.execute("UPDATE ledger_v1.balances SET debits = debits + 1 WHERE account = 'custody:music-nft'")
     assert not (await get(ledger.client, "/trial-balance"))["balanced"]
 
 

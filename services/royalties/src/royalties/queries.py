@@ -12,22 +12,14 @@ from projections import Amount
 from royalties.domain import Side, class_of
 from royalties.domain.periods import Period
 from royalties.projections.agreements import scale_of
-from royalties.projections.entries import Entries, account_entries
-from royalties.projections.ledger import (
-    ArtistEarnings,
-    Balances,
-    PlatformIncome,
-    artist_earnings,
-    balances,
-    platform_income,
-)
+from royalties.projections.ledger import Ledger, artist_earnings, balances, lines, platform_income
+from royalties.projections.ledger import entries as entries_table
 from royalties.projections.payments import Royalties, nft_royalties, track_payments
 from royalties.projections.reconciliations import Reconciliations as Runs
 from royalties.projections.reconciliations import reconciliation_differences
 from royalties.projections.reconciliations import reconciliations as runs
 from royalties.projections.sales import Sales, nft_sales
 from royalties.projections.splits import PlatformFees, Splits, platform_fees, split_differences, splits, tracks
-from royalties.projections.statements import Statements, statement_lines
 from royalties.statements.lines import Key
 
 Query = sa.Select[Any]
@@ -128,53 +120,46 @@ def fees() -> Query:
 
 
 def balance(account: str) -> Query:
-    table = Balances.live(balances)
+    table = Ledger.live(balances)
     return sa.select(table, scale_of(table.c.asset)).where(table.c.account == account).order_by(table.c.asset)
 
 
 def balance_at(account: str, until: datetime | None, position: int | None) -> Query:
     """Debits and credits of an account by asset, of the lines before a time and up to a position of the log."""
-    lines, of_account, grew = _lines_of(account)
-    debit = class_of(account).normal_side is Side.DEBIT
-    shown = lines.c.amount if grew else -lines.c.amount
-    grown = sa.func.coalesce(sa.func.sum(shown).filter(shown > 0), 0)
-    shrunk = sa.func.coalesce(sa.func.sum(-shown).filter(shown < 0), 0)
-    sums = (grown, shrunk) if debit else (shrunk, grown)
-    asset = lines.c.asset
-    query = sa.select(asset, sums[0].label("debits"), sums[1].label("credits"), scale_of(asset)).where(of_account)
+    line = Ledger.live(lines)
+    asset, amount = line.c.asset, line.c.amount
+    debits = sa.func.coalesce(-sa.func.sum(amount).filter(amount < 0), 0).label("debits")
+    credits = sa.func.coalesce(sa.func.sum(amount).filter(amount > 0), 0).label("credits")
+    query = sa.select(asset, debits, credits, scale_of(asset)).where(_of_account(line, account))
     if until is not None:
-        query = query.where(lines.c.at < until)
+        query = query.where(line.c.at < until)
     if position is not None:
-        query = query.where(lines.c.position <= position)
+        query = query.where(line.c.position <= position)
     return query.group_by(asset).order_by(asset)
 
 
 def entries(account: str, asset: str, after: Key | None, limit: int) -> Query:
     """The lines of an account in one asset, oldest first; `amount` is above zero where the account grew."""
-    lines, of_account, grew = _lines_of(account)
-    key = (lines.c.at, lines.c.position, lines.c.posting)
-    amount = (lines.c.amount if grew else -lines.c.amount).label("amount")
-    query = sa.select(*key, lines.c.kind, lines.c.asset, amount, scale_of(lines.c.asset))
-    query = query.where(of_account, lines.c.asset == asset)
+    line, entry = Ledger.live(lines), Ledger.live(entries_table)
+    key = (line.c.at, line.c.position, line.c.posting)
+    grows = class_of(account).normal_side is Side.CREDIT
+    amount = (line.c.amount if grows else -line.c.amount).label("amount")
+    query = sa.select(*key, entry.c.kind, line.c.asset, amount, scale_of(line.c.asset))
+    query = query.join(entry, entry.c.position == line.c.position)
+    query = query.where(_of_account(line, account), line.c.asset == asset)
     if after is not None:
         query = query.where(sa.tuple_(*key) > sa.tuple_(*after))
     return query.order_by(*key).limit(limit)
 
 
-def _lines_of(account: str) -> tuple[sa.FromClause, sa.ColumnElement[bool], bool]:
-    """The table with an account's lines, which of them are its own, and whether an amount above zero makes it grow."""
-    account_class = class_of(account)
-    if account_class.of_party:
-        lines = Statements.live(statement_lines)
-        of_party = lines.c.party == account.partition(":")[2]
-        return lines, sa.and_(of_party, lines.c.account_class == account_class.value), True
-    lines = Entries.live(account_entries)
-    return lines, lines.c.account == account, account_class.normal_side is Side.DEBIT
+def _of_account(line: sa.FromClause, account: str) -> sa.ColumnElement[bool]:
+    account_class, _, owner = account.partition(":")
+    return sa.and_(line.c.owner == owner, line.c.account_class == account_class)
 
 
 def trial_balance() -> Query:
     """Debits and credits of each class of accounts, by asset."""
-    table = Balances.live(balances)
+    table = Ledger.live(balances)
     account_class = sa.func.split_part(table.c.account, ":", 1).label("account_class")
     return (
         sa.select(
@@ -191,7 +176,7 @@ def trial_balance() -> Query:
 
 def earnings(recipient: str) -> Query:
     """What a collaborator has earned: in total, by month, by track and by kind, told apart by `dimension`."""
-    table = ArtistEarnings.live(artist_earnings)
+    table = Ledger.live(artist_earnings)
     c = table.c
     sets = sa.func.grouping_sets(
         sa.tuple_(c.asset), sa.tuple_(c.asset, c.month), sa.tuple_(c.asset, c.track_id), sa.tuple_(c.asset, c.kind)
@@ -217,7 +202,7 @@ def earnings(recipient: str) -> Query:
 
 def top_earners(asset: str, period: Period, after: tuple[int, str] | None, limit: int) -> Query:
     """Who has earned most in a period of whole months; those with the same by their names."""
-    c = ArtistEarnings.live(artist_earnings).c
+    c = Ledger.live(artist_earnings).c
     least_first = sa.tuple_(-sa.func.sum(c.amount), c.recipient)
     query = (
         sa.select(
@@ -238,7 +223,7 @@ def top_earners(asset: str, period: Period, after: tuple[int, str] | None, limit
 
 def platform_income_by_month(after: tuple[date, str, str] | None, limit: int) -> Query:
     """The platform's fees by month, asset and kind, oldest first."""
-    table = PlatformIncome.live(platform_income)
+    table = Ledger.live(platform_income)
     key = (table.c.month, table.c.asset, table.c.kind)
     query = sa.select(table, scale_of(table.c.asset))
     if after is not None:

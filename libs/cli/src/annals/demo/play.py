@@ -24,7 +24,7 @@ from local_stack.process import LocalStackError
 
 NAME = "demo"
 BLOCK_SECONDS = 0.25
-REBUILT = ("rewards.pool_status", "royalties.artist_earnings", "chain.blockchain_events")
+REBUILT = ("rewards.pool_status", "royalties.ledger", "chain.blockchain_events")
 VICTIMS = ("chain", "rewards", "royalties", "compliance")
 
 

@@ -129,24 +129,24 @@ TABLES = (
     Table("royalties", "splits", "splits_v1", "track_id, version, shares, block_number, log_index, tx_id"),
     Table("royalties", "split_differences", "splits_v1", "track_id, recipient, block_number, log_index"),
     Table("royalties", "platform_fees", "platform_fees_v1", "block_number, log_index, old_bps, new_bps, tx_id"),
-    Table("royalties", "balances", "balances_v1", "account, asset, debits, credits", "debits <> 0 OR credits <> 0"),
+    Table("royalties", "balances", "ledger_v1", "account, asset, debits, credits", "debits <> 0 OR credits <> 0"),
     Table(
         "royalties",
         "custody",
-        "balances_v1",
+        "ledger_v1",
         "account, debits - credits",
         "starts_with(account, 'custody:') AND debits <> credits",
         name="balances",
     ),
-    Table(
-        "royalties", "artist_earnings", "artist_earnings_v1", "recipient, asset, month, track_id, kind, amount, times"
-    ),
+    Table("royalties", "artist_earnings", "ledger_v1", "recipient, asset, month, track_id, kind, amount, times"),
     Table(
         "royalties",
         "statement_lines",
-        "statements_v1",
-        "party, asset, block_number, log_index, account_class || ':' || party, kind, amount, track_id, token_id,"
+        "ledger_v1",
+        "owner, asset, block_number, log_index, account_class || ':' || owner, kind, amount, track_id, token_id,"
         "payment_id, split_version, tx_id",
+        "account_class IN ('earnings', 'seller')",
+        name="lines JOIN ledger_v1.entries USING (position)",
     ),
     Table(
         "compliance",

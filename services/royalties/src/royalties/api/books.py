@@ -72,10 +72,10 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
     @router.get("/accounts/{account:path}/entries", summary="The lines of an account in one asset, oldest first")
     async def entries(account: str, caller: User, paging: Paging, after: After, asset: AssetName = TRX) -> Page[Entry]:
         try:
-            of_party = class_of(account).of_party
+            class_of(account)
         except ValueError:
             raise not_found("account", account) from None
-        await reads.caught_up(after, projections.Statements if of_party else projections.Entries)
+        await reads.caught_up(after, projections.Ledger)
         seen = paging.after(AwareDatetime, Position, PostingNumber)
         key = None if seen is None else (seen[0], seen[1], seen[2])
         rows = await reads.all(queries.entries(account, asset, key, paging.limit + 1))

@@ -184,7 +184,7 @@ def routes(
         status: Status | None = None,
         accept: Annotated[str, Header(description="text/csv gives all shares as CSV.")] = "application/json",
     ) -> Page[ShareState] | Response:
-        await reads.caught_up(after, projections.Distributions, projections.Payees, projections.Balances)
+        await reads.caught_up(after, projections.Distributions, projections.Payees, projections.Ledger)
         if prefers_csv(accept):
             name = f'attachment; filename="distribution-{distribution_id}.csv"'
             headers = {"content-disposition": name, "vary": "accept"}

@@ -98,7 +98,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
 
     @router.get("/pools/{pool}", summary="What a pool has to share, and its revenue by month")
     async def show(pool: PoolName, caller: Officer, after: After) -> PoolState:
-        await reads.caught_up(after, projections.RevenuePools, projections.Balances)
+        await reads.caught_up(after, projections.RevenuePools, projections.Ledger)
         free = [
             Free(asset=row["asset"], scale=row["scale"], free=balance_of(row, Side.CREDIT))
             for row in await reads.all(balance(pool_account(pool)))

@@ -16,7 +16,7 @@ from royalties.projections.distributions import (
     payees,
     revenue_distributions,
 )
-from royalties.projections.ledger import Balances, balances
+from royalties.projections.ledger import Ledger, balances
 from royalties.projections.pools import RevenuePools, TrackRevenue, revenue_pools, track_revenue
 from royalties.projections.splits import Splits, tracks
 
@@ -44,7 +44,7 @@ def distribution(distribution_id: str) -> Query:
 def shares(distribution_id: str, after: str | None, limit: int, status: str | None = None) -> Query:
     """A distribution's shares in the order of the addresses, each with what decides whether it is paid."""
     share, run = Distributions.live(distribution_shares), Distributions.live(revenue_distributions)
-    payee, balance = Payees.live(payees), Balances.live(balances)
+    payee, balance = Payees.live(payees), Ledger.live(balances)
     before = sa.func.coalesce(balance.c.credits - balance.c.debits, 0)
     query = (
         sa.select(

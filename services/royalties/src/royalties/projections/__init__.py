@@ -3,15 +3,13 @@
 from royalties.projections.agreements import Agreements, Terms
 from royalties.projections.closing import Closings
 from royalties.projections.distributions import Distributions, Payees
-from royalties.projections.entries import Entries
-from royalties.projections.ledger import ArtistEarnings, Balances, PlatformIncome
+from royalties.projections.ledger import Ledger
 from royalties.projections.payments import Payouts, Royalties
 from royalties.projections.platform_sales import PlatformSales
 from royalties.projections.pools import RevenuePools, TrackRevenue
 from royalties.projections.reconciliations import Reconciliations
 from royalties.projections.sales import Sales
 from royalties.projections.splits import PlatformFees, Splits
-from royalties.projections.statements import Statements
 
 ALL = (
     Sales(),
@@ -22,11 +20,7 @@ ALL = (
     Terms(),
     Agreements(),
     PlatformSales(),
-    Balances(),
-    Entries(),
-    ArtistEarnings(),
-    PlatformIncome(),
-    Statements(),
+    Ledger(),
     Reconciliations(),
     RevenuePools(),
     TrackRevenue(),
@@ -38,22 +32,18 @@ ALL = (
 __all__ = [
     "ALL",
     "Agreements",
-    "ArtistEarnings",
-    "Balances",
     "Closings",
     "Distributions",
-    "Entries",
+    "Ledger",
     "Payees",
     "Payouts",
     "PlatformFees",
-    "PlatformIncome",
     "PlatformSales",
     "Reconciliations",
     "RevenuePools",
     "Royalties",
     "Sales",
     "Splits",
-    "Statements",
     "Terms",
     "TrackRevenue",
 ]

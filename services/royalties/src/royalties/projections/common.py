@@ -1,10 +1,11 @@
-"""What the tables of this package share: whence a row comes.
+"""What the tables of this package share: whence a row comes, and of which month and track it is.
 
 Identifiers of tracks, tokens and payments are uint256, so they have the columns of amounts.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,8 @@ import sqlalchemy as sa
 from contracts.chain import Source
 
 metadata = sa.MetaData()
+NO_TRACK = 0
+"""In place of a track's number, for sales off the chain that are of none: the contracts count tracks from 1."""
 
 
 def of_chain(*, key: bool = False) -> tuple[sa.Column[Any], ...]:
@@ -31,3 +34,8 @@ def source(source: Source) -> dict[str, Any]:
         "tx_id": source.tx_id,
         "at": source.block_time,
     }
+
+
+def month_of(at: datetime) -> date:
+    """The first day of the month, in UTC."""
+    return at.astimezone(UTC).date().replace(day=1)

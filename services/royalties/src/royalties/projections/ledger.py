@@ -1,9 +1,11 @@
-"""Sums of postings: the balance of every account, what each collaborator has earned."""
+"""The ledger as rows: every entry with its lines, and the sums of lines.
+
+One pass over the postings of an event makes all of it, since whoever shows one of these needs the others to agree.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, date
-from typing import assert_never
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,7 +24,38 @@ from royalties.domain import (
     Side,
 )
 from royalties.domain.books import PLATFORM_FEE
-from royalties.projections.common import metadata
+from royalties.projections.common import NO_TRACK, metadata, month_of
+
+entries = sa.Table(
+    "entries",  # what all lines of an event have in common, so that it is written once, not twenty times
+    metadata,
+    sa.Column("position", sa.BigInteger, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("track_id", Amount),
+    sa.Column("token_id", Amount),
+    sa.Column("payment_id", Amount),
+    sa.Column("split_version", sa.BigInteger),
+    # Whence it comes: a place on the chain, or what a caller named so.
+    sa.Column("block_number", sa.BigInteger),
+    sa.Column("log_index", sa.Integer),
+    sa.Column("tx_id", sa.Text),
+    sa.Column("caller", sa.Text),
+    sa.Column("reference", sa.Text),
+)
+
+lines = sa.Table(
+    "lines",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),  # the account's name after its class: a party, a contract, a split
+    sa.Column("asset", sa.Text, primary_key=True),
+    # The order of lines: when it happened, where the log has it, which of the event's postings it is. The key is the
+    # only index, since a sale can lead to twenty lines.
+    sa.Column("at", sa.DateTime(timezone=True), primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True),
+    sa.Column("posting", sa.Integer, primary_key=True),
+    sa.Column("account_class", sa.Text, nullable=False),
+    sa.Column("amount", Amount, nullable=False),  # credits above zero: what is owed grows; debits below
+)
 
 balances = sa.Table(
     "balances",
@@ -45,10 +78,6 @@ artist_earnings = sa.Table(
     sa.Column("times", sa.BigInteger, nullable=False),
 )
 
-
-DEBIT = Side.DEBIT
-
-
 platform_income = sa.Table(
     "platform_income",
     metadata,
@@ -59,67 +88,50 @@ platform_income = sa.Table(
     sa.Column("times", sa.BigInteger, nullable=False),
 )
 
-Earned = RoyaltyPosted | CarrySettlementPosted | SalePosted | RefundPosted | ReversalPosted | CarryGivenOut
-NO_TRACK = 0
-"""Stands for a sale that is of no track: the contracts count tracks from 1."""
+_DEBIT, _EARNINGS = Side.DEBIT, AccountClass.EARNINGS.value  # asking an enum takes as long as all else about a line
 
 
-class Balances(Projection):
-    """Debits and credits of every account: the sum of all postings to it."""
+class Ledger(Projection):
+    """Every entry and line; the balance of every account; what collaborators earned, and what the platform did.
 
-    name = "balances"
-    totals = (balances,)
+    What was taken back lessens what was earned. `artist_earnings` is by asset, month, track and kind of source.
+    """
+
+    name = "ledger"
+    tables = (entries, lines)
+    totals = (balances, artist_earnings, platform_income)
 
     @on(*MONEY_MOVED)
     def moved(self, event: MoneyMoved, recorded: RecordedEvent, rows: Rows) -> None:
-        for account, asset, side, amount in event.postings:
-            debit, credit = (amount, 0) if side is DEBIT else (0, amount)  # alike, so that many are added up at once
+        if not (postings := event.postings):
+            return
+        at, position, kind = recorded.occurred_at, recorded.position, event.line_kind
+        month, earned_by = month_of(at), _earned_by(event)
+        earned = {"month": month, "track_id": getattr(event, "track_id", None) or NO_TRACK, "kind": earned_by}
+        rows.insert(entries, position=position, kind=kind, **_origin(event))
+        for number, (account, asset, side, amount) in enumerate(postings):
+            account_class, _, owner = account.partition(":")
+            debit, credit = (amount, 0) if side is _DEBIT else (0, amount)
+            grew = credit - debit
+            rows.insert(
+                lines,
+                owner=owner,
+                asset=asset,
+                at=at,
+                position=position,
+                posting=number,
+                account_class=account_class,
+                amount=grew,
+            )
             rows.increment(balances, {"account": account, "asset": asset}, debits=debit, credits=credit)
+            if account_class == _EARNINGS and earned_by is not None:
+                rows.increment(artist_earnings, {"recipient": owner, "asset": asset, **earned}, amount=grew, times=1)
+            elif account == PLATFORM_FEE:
+                rows.increment(platform_income, {"asset": asset, "month": month, "kind": kind}, amount=grew, times=1)
 
 
-class ArtistEarnings(Projection):
-    """What each collaborator has earned, by asset, month, track and kind of source; less what was taken back."""
-
-    name = "artist_earnings"
-    totals = (artist_earnings,)
-
-    @on(RoyaltyPosted, CarrySettlementPosted, SalePosted, RefundPosted, ReversalPosted, CarryGivenOut)
-    def earned(self, event: Earned, recorded: RecordedEvent, rows: Rows) -> None:
-        of = {
-            "month": month_of(recorded),
-            "track_id": getattr(event, "track_id", None) or NO_TRACK,
-            "kind": _kind(event),
-        }
-        for posting in event.postings:
-            account_class, _, recipient = posting.account.partition(":")
-            if account_class == AccountClass.EARNINGS:
-                amount = posting.amount if posting.side is Side.CREDIT else -posting.amount
-                rows.increment(
-                    artist_earnings, {"recipient": recipient, "asset": posting.asset, **of}, amount=amount, times=1
-                )
-
-
-class PlatformIncome(Projection):
-    """The fees that payments and sales left to the platform, by asset, month and kind; less what was taken back."""
-
-    name = "platform_income"
-    totals = (platform_income,)
-
-    @on(*MONEY_MOVED)
-    def moved(self, event: MoneyMoved, recorded: RecordedEvent, rows: Rows) -> None:
-        for posting in event.postings:
-            if posting.account == PLATFORM_FEE:
-                key = {"asset": posting.asset, "month": month_of(recorded), "kind": event.line_kind}
-                amount = posting.amount if posting.side is Side.CREDIT else -posting.amount
-                rows.increment(platform_income, key, amount=amount, times=1)
-
-
-def month_of(recorded: RecordedEvent) -> date:
-    """The first day of the month in which it happened, in UTC."""
-    return recorded.occurred_at.astimezone(UTC).date().replace(day=1)
-
-
-def _kind(event: Earned) -> str:
+def _earned_by(event: MoneyMoved) -> str | None:
+    """What collaborators have earned it by; None where they earn nothing."""
     match event:
         case RoyaltyPosted():
             return event.kind.name.lower()
@@ -129,5 +141,22 @@ def _kind(event: Earned) -> str:
             return event.kind.value
         case CarrySettlementPosted() | CarryGivenOut():
             return "carry"
-        case never:
-            assert_never(never)
+        case _:
+            return None
+
+
+def _origin(event: MoneyMoved) -> dict[str, Any]:
+    """What it was about, and whence it is known."""
+    payment = getattr(event, "payment_id", None)
+    source, reference = getattr(event, "source", None), getattr(event, "reference", None)
+    return {
+        "track_id": getattr(event, "track_id", None),
+        "token_id": getattr(event, "token_id", None),
+        "payment_id": payment if isinstance(payment, int) else None,  # a distribution's have ids of another kind
+        "split_version": getattr(event, "split_version", None),
+        "block_number": source and source.block_number,
+        "log_index": source and source.log_index,
+        "tx_id": source and source.tx_id,
+        "caller": reference and reference.caller,
+        "reference": reference and reference.id,
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,10 +10,7 @@ from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
 from royalties.domain import TRX, PaymentPosted, RefundPosted, ReversalPosted, SalePosted, distributions
 from royalties.domain.books import Entries
-from royalties.projections.common import metadata
-
-NO_TRACK = 0
-"""In place of a track's number, for sales off the chain that concern none: they count for the platform alone."""
+from royalties.projections.common import NO_TRACK, metadata, month_of
 
 track_revenue = sa.Table(
     "track_revenue",
@@ -98,7 +94,3 @@ _Moved = distributions.RevenueAllocated | distributions.RevenueSetAside | distri
 
 def _month(event: _Moved, recorded: RecordedEvent) -> dict[str, Any]:
     return {"pool": event.pool, "asset": event.asset, "month": month_of(recorded.occurred_at)}
-
-
-def month_of(at: datetime) -> date:
-    return at.astimezone(UTC).date().replace(day=1)

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 
 from eventlog import Decider, EventLog, Executor, JointIntent, Metadata, Watermark, merkle
 from royalties import domain
+from royalties.domain.books import PARTY_CLASSES
 from royalties.domain.closing import close_books, number_of, numbers, numbers_stream, period, period_stream
 from royalties.domain.periods import Period, month_before
 from royalties.projections.agreements import Terms
 from royalties.projections.closing import Closings
-from royalties.projections.statements import Statements, statement_lines
+from royalties.projections.ledger import Ledger, lines
 from royalties.statements import issued
 from service import Commands, Problem, Queries, Recorded, get_logger
 from service.consistency import Token
@@ -98,12 +99,10 @@ class Closing:
     async def _shown(self, span: Period, position: int) -> None:
         """Returns once the read models show all that is recorded; a line that is parked would be missing for good."""
         token = Token(log=self.service, stream=period_stream(span.name), position=position)
-        await self.reads.caught_up(token, Statements, Terms, Closings)
+        await self.reads.caught_up(token, Ledger, Terms, Closings)
         parked = "SELECT count(*) FROM dead_letters WHERE subscription = $1"
-        if count := await self.log.pool.fetchval(parked, Statements.schema):
-            raise Problem(
-                409, "lines-parked", "Lines are missing.", f"{count} events of {Statements.schema} are parked."
-            )
+        if count := await self.log.pool.fetchval(parked, Ledger.schema):
+            raise Problem(409, "lines-parked", "Lines are missing.", f"{count} events of {Ledger.schema} are parked.")
 
 
 class MonthEnd:
@@ -139,12 +138,12 @@ class MonthEnd:
 
 def _due(span: Period, after: int, position: int) -> sa.Select[tuple[str, str]]:
     """Who has lines in the period, and any before its end that were recorded after a position."""
-    lines = Statements.live(statement_lines)
-    who = (lines.c.party, lines.c.asset)
+    line = Ledger.live(lines)
+    who = (line.c.owner.label("party"), line.c.asset)
     return (
         sa.select(*who)
-        .where(lines.c.at < span.until, lines.c.position <= position)
+        .where(line.c.account_class.in_(PARTY_CLASSES), line.c.at < span.until, line.c.position <= position)
         .group_by(*who)
-        .having(sa.func.bool_or(lines.c.at >= span.since), sa.func.max(lines.c.position) > after)
+        .having(sa.func.bool_or(line.c.at >= span.since), sa.func.max(line.c.position) > after)
         .order_by(*who)
     )

@@ -14,8 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from royalties.domain.books import PARTY_CLASSES
 from royalties.projections.agreements import scale_of
-from royalties.projections.statements import Statements, statement_lines
+from royalties.projections.ledger import Ledger, entries, lines
 from service import Queries
 from service.queries import Row
 
@@ -23,7 +24,7 @@ Key = tuple[datetime, int, int]  # when, position in the log, number of the post
 BATCH = 5_000  # lines fetched at once: bounds the memory of a statement of any length
 
 
-_OF_SCOPE = ("party", "asset")  # what a line needn't repeat
+_OF_SCOPE = ("owner", "asset")  # what a line needn't repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +56,19 @@ class Bounds:
 
 async def bounds(reads: Queries, scope: Scope, after: Key | None = None) -> Bounds:
     """What the lines add up to."""
-    lines = Statements.live(statement_lines)
-    before = lines.c.at < scope.since if scope.since is not None else sa.false()
-    passed = before if after is None else sa.or_(before, sa.tuple_(*_key(lines)) <= sa.tuple_(*after))
-    total = sa.func.sum(lines.c.amount)
+    line = Ledger.live(lines)
+    before = line.c.at < scope.since if scope.since is not None else sa.false()
+    passed = before if after is None else sa.or_(before, sa.tuple_(*_key(line)) <= sa.tuple_(*after))
+    total = sa.func.sum(line.c.amount)
     row = await reads.first(
         sa.select(
             sa.func.coalesce(total.filter(before), 0).label("opening"),
             sa.func.coalesce(total, 0).label("closing"),
             sa.func.count().filter(sa.not_(before)).label("count"),
-            sa.func.coalesce(sa.func.max(lines.c.position), 0).label("position"),
+            sa.func.coalesce(sa.func.max(line.c.position), 0).label("position"),
             sa.func.coalesce(total.filter(passed), 0).label("reached"),
             scale_of(sa.literal(scope.asset)),
-        ).where(*_within(lines, scope))
+        ).where(*_within(line, scope))
     )
     opening, closing, reached = (int(row[name]) for name in ("opening", "closing", "reached"))
     return Bounds(opening, closing, row["count"], row["position"], reached, row["scale"])
@@ -75,15 +76,16 @@ async def bounds(reads: Queries, scope: Scope, after: Key | None = None) -> Boun
 
 async def batch(reads: Queries, scope: Scope, after: Key | None, limit: int) -> list[Row]:
     """The first `limit` lines after a line, in order."""
-    lines = Statements.live(statement_lines)
-    query = sa.select(*(_told(column) for column in lines.c if column.key not in _OF_SCOPE)).where(
-        *_within(lines, scope)
-    )
+    line, entry = Ledger.live(lines), Ledger.live(entries)
+    columns = [column for column in line.c if column.key not in _OF_SCOPE]
+    columns += [column for column in entry.c if column.key != "position"]
+    query = sa.select(*map(_told, columns)).join(entry, entry.c.position == line.c.position)
+    query = query.where(*_within(line, scope))
     if scope.since is not None:
-        query = query.where(lines.c.at >= scope.since)
+        query = query.where(line.c.at >= scope.since)
     if after is not None:
-        query = query.where(sa.tuple_(*_key(lines)) > sa.tuple_(*after))
-    return await reads.all(query.order_by(*_key(lines)).limit(limit))
+        query = query.where(sa.tuple_(*_key(line)) > sa.tuple_(*after))
+    return await reads.all(query.order_by(*_key(line)).limit(limit))
 
 
 async def batches(reads: Queries, scope: Scope) -> AsyncIterator[list[Row]]:
@@ -104,17 +106,18 @@ def key_of(row: Row) -> Key:
     return (row["at"], row["position"], row["posting"])
 
 
-def _within(lines: sa.FromClause, scope: Scope) -> list[sa.ColumnElement[bool]]:
-    conditions = [lines.c.party == scope.party, lines.c.asset == scope.asset]
+def _within(line: sa.FromClause, scope: Scope) -> list[sa.ColumnElement[bool]]:
+    of_party = line.c.account_class.in_(PARTY_CLASSES)  # a contract, or a source of money, may have the same name
+    conditions = [line.c.owner == scope.party, line.c.asset == scope.asset, of_party]
     if scope.until is not None:
-        conditions.append(lines.c.at < scope.until)
+        conditions.append(line.c.at < scope.until)
     if scope.position is not None:
-        conditions.append(lines.c.position <= scope.position)
+        conditions.append(line.c.position <= scope.position)
     return conditions
 
 
-def _key(lines: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
-    return (lines.c.at, lines.c.position, lines.c.posting)
+def _key(line: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
+    return (line.c.at, line.c.position, line.c.posting)
 
 
 def _told(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
