@@ -59,6 +59,7 @@ _SETTINGS = {
 _HEAP = "-Xmx512m"
 _JVM = (
     "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",  # in a run of minutes the optimising compiler takes more than it gives
     "-XX:-UsePerfData",
     "-Xshare:auto",
     "-Xlog:disable",
@@ -150,10 +151,10 @@ async def start(
 
     `say` is told what takes long the first time. Without `port` it gets a free one. Clients are told to connect to the
     port `advertised`, if a proxy listens there.
-    `durable=False` is for short runs: the JVM compiles less, and the broker is killed instead of shut down.
+    `durable=False` is for short runs: the broker is killed instead of shut down.
     """
     runtime = await prepare(say)
-    jvm = (_HEAP, f"-XX:SharedArchiveFile={runtime.class_archive}", *(() if durable else ("-XX:TieredStopAtLevel=1",)))
+    jvm = (_HEAP, f"-XX:SharedArchiveFile={runtime.class_archive}")
     grace_seconds = 20 if durable else 0
     return await _start(runtime, folder, jvm, grace_seconds=grace_seconds, hold=hold, port=port, advertised=advertised)
 
