@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
+from annals.amounts import decimal, trx
 from annals.bars import counting
 from annals.errors import UnknownName
 from annals.services import find
@@ -97,11 +98,6 @@ def tables(outcome: Any) -> list[Table]:
     return found
 
 
-def trx(amount_sun: int) -> str:
-    """An amount in TRX."""
-    return decimal(amount_sun, 6)
-
-
 async def what_if(
     shares: str | None, fee_bps: int | None, since: datetime, until: datetime, track: int | None, console: Terminal
 ) -> Any:
@@ -149,9 +145,3 @@ def table_of(outcome: Any, limit: int) -> Table:
         amounts = (decimal(amount, scale) for amount in (change.before, change.after, change.change))
         table.add_row(line.party, line.of, line.asset, *amounts)
     return table
-
-
-def decimal(amount: int, scale: int) -> str:
-    """An amount in the asset itself, exact, with all its decimals."""
-    whole, rest = divmod(abs(amount), 10**scale)
-    return f"{'-' if amount < 0 else ''}{whole:,}" + (f".{rest:0{scale}}" if scale else "")

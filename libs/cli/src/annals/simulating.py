@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.table import Table
 
+from annals.amounts import dcmx
 from annals.bars import counting
 from annals.services import find
 from annals.terminal import Terminal
 
 SERVICE = "rewards"
-DCMX = 10**18
 
 
 async def simulate(rules: str, since: datetime, until: datetime, console: Terminal) -> Any:
@@ -72,13 +72,6 @@ def tables(found: Any, limit: int) -> list[Table]:
 def _amounts(granted: Any) -> tuple[str, str, str]:
     change = dcmx(granted.change)
     return dcmx(granted.before), dcmx(granted.after), change if granted.change <= 0 else f"+{change}"
-
-
-def dcmx(amount: int) -> str:
-    """An amount in DCMX, exact, without zeros at the end."""
-    whole, rest = divmod(abs(amount), DCMX)
-    text = f"{whole:,}" + (f".{rest:018}".rstrip("0") if rest else "")
-    return f"-{text}" if amount < 0 else text
 
 
 def _table(*columns: str) -> Table:

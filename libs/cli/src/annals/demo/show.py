@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from annals.amounts import trx
 from annals.demo.theatre import Theatre
 from annals.directory import Directory
 
@@ -47,7 +48,7 @@ async def _statement(theatre: Theatre) -> None:
         table.add_row(
             line["kind"],
             str(line.get("track_id") or ""),
-            _trx(line["amount"]),
+            trx(int(line["amount"])),
             str(line.get("split_version") if line.get("split_version") is not None else ""),
             str(line["block_number"]),
             str(line["log_index"]),
@@ -103,8 +104,3 @@ def _table(title: str, *columns: str) -> Table:
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
     return table
-
-
-def _trx(sun: str) -> str:
-    number = int(sun)
-    return f"{'-' if number < 0 else ''}{abs(number) // 1_000_000:,}.{abs(number) % 1_000_000:06d}"
