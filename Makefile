@@ -63,7 +63,7 @@ lock: setup  ## pin requirements.in anew (ARGS=--upgrade takes the newest versio
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		requirements.in -o requirements.lock $(ARGS)
 
-isolated: setup  ## install each package alone in an empty environment and run its own tests there (ARGS=eventlog)
+isolated: setup  ## install each package alone in an empty environment, import it and try it there (ARGS="--all eventlog")
 	@$(BIN)/python -m local_stack fetch
 	@$(BIN)/python infra/ci/isolated.py $(ARGS)
 

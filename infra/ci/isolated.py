@@ -1,11 +1,15 @@
-"""Installs each package alone in an empty environment and runs its own tests there: `isolated.py [name ...]`.
+"""Installs each package alone in an empty environment, imports all of it and runs one test of each file there.
 
-What a package forgets to declare is missing there. All are installed from wheels, as a user would; other
+    isolated.py [--all] [name ...]
+
+What a package forgets to declare or to pack is missing there. All are installed from wheels, as a user would; other
 packages of the workspace come from their wheels, too, and everything else at the versions of requirements.lock.
-Two packages are tested at a time: their tests mostly wait, for servers and for what they have killed. Tests marked as
-`endurance` are left out: they run with all others, and need nothing that a shorter one does not need.
+What the tests of a file need they mostly need alike, and all of them run with the whole workspace installed: so one of
+each will do here, and none that is marked as `endurance`. `--all` runs the others as well.
 """
 
+import argparse
+import os
 import re
 import subprocess
 import sys
@@ -22,6 +26,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = ("contracts/messages", "infra/local", "libs/*", "services/*")
 BIN = ROOT / ".venv" / "bin"
 AT_A_TIME = 2
+_ONE_OF_EACH = ["-p", "one_of_each", "-m", "not endurance"]
+_IMPORT_ALL = """
+import importlib, pkgutil, sys
+package = importlib.import_module(sys.argv[1])
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    if not module.name.endswith(".__main__"):
+        importlib.import_module(module.name)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +63,10 @@ class Failed(Exception):
     """A command failed; the message is the command and what it said."""
 
 
-def run(*command: str | Path, timeout_seconds: float = 600) -> str:
+def run(*command: str | Path, timeout_seconds: float = 600, **environment: str) -> str:
     """Runs a command quietly and returns its output."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_seconds)
+    env = os.environ | environment
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout_seconds)
     if done.returncode != 0:
         raise Failed(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -74,8 +87,8 @@ def build(package: Package, wheels: Path) -> str:
     return "built"
 
 
-def check(package: Package, wheels: Path, pins: Path, locked: set[str], environment: Path) -> str:
-    """Installs and tests one package and returns what pytest concludes; raises Failed."""
+def check(package: Package, wheels: Path, pins: Path, locked: set[str], environment: Path, options: list[str]) -> str:
+    """Installs, imports and tests one package and returns what pytest concludes; raises Failed."""
     python = environment / "bin" / "python"
     run(BIN / "uv", "venv", "--quiet", "--python", BIN / "python", environment)
     wanted = f"{package.name}[test]" if package.has_test_extra else package.name
@@ -85,11 +98,11 @@ def check(package: Package, wheels: Path, pins: Path, locked: set[str], environm
     names = {re.split(r"==| @ ", line)[0].lower() for line in installed}
     if unlocked := sorted(name for name in names - locked if not name.startswith("annals-")):
         raise Failed(f"needs what requirements.in does not name: {', '.join(unlocked)}")
+    run(python, "-I", "-c", _IMPORT_ALL, imported(package))
     if not package.tests.is_dir():
-        run(python, "-I", "-c", f"import {imported(package)}")
         return "has no tests"
-    options = ("-q", "-p", "no:cacheprovider", "-m", "not endurance", "--durations=3")
-    said = run(environment / "bin" / "pytest", *options, package.tests, timeout_seconds=1200)
+    pytest = (environment / "bin" / "pytest", "-q", "-p", "no:cacheprovider")
+    said = run(*pytest, *options, package.tests, timeout_seconds=1200, PYTHONPATH=str(Path(__file__).parent))
     return said.rstrip().splitlines()[-1]
 
 
@@ -98,8 +111,8 @@ def imported(package: Package) -> str:
     return next(path.parent.name for path in sorted(package.folder.glob("src/*/__init__.py")))
 
 
-def main(names: list[str]) -> int:
-    """Returns 0 if every package (or every named one) stands alone."""
+def main(names: list[str], options: list[str]) -> int:
+    """Returns 0 if every package (or every named one) stands alone; `options` are pytest's."""
     known = packages()
     failed = []
     with tempfile.TemporaryDirectory(prefix="annals-isolated-") as scratch:
@@ -121,7 +134,7 @@ def main(names: list[str]) -> int:
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             for package in known:
                 if not names or {package.name, package.name.removeprefix("annals-")} & set(names):
-                    work = partial(check, package, wheels, pins, locked, Path(scratch, package.name))
+                    work = partial(check, package, wheels, pins, locked, Path(scratch, package.name), options)
                     pool.submit(attempt, package, work)
     if failed:
         print(f"failed: {', '.join(sorted(set(failed)))}")
@@ -129,4 +142,10 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser(
+        description="Install each package alone in an empty environment and test it there."
+    )
+    parser.add_argument("--all", action="store_true", help="run all tests of the packages, not one of each file")
+    parser.add_argument("names", nargs="*", help="packages, by default all: eventlog, rewards, ...")
+    asked = parser.parse_args()
+    sys.exit(main(asked.names, [] if asked.all else _ONE_OF_EACH))
