@@ -52,7 +52,7 @@ def test_types_are_listed_in_order_and_bases_are_not_among_them() -> None:
     types = PUBLIC
     assert list(types) == sorted(types)
     assert chain.ChainMessage not in types.values()
-    assert {name.split(".")[0] for name in types} == {"chain", "rewards", "royalties", "compliance"}
+    assert {name.split(".")[0] for name in types} == {"audit", "chain", "rewards", "royalties", "compliance"}
 
 
 @pytest.mark.usefixtures("own_types")
@@ -159,6 +159,8 @@ def texts(schema: Any) -> st.SearchStrategy[str]:
     match schema.get("format"), schema.get("pattern", ""):
         case "date-time", _:
             return st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat())
+        case "uuid", _:
+            return st.uuids().map(str)
         case _, "":
             return st.text(min_size=schema.get("minLength", 0), max_size=schema.get("maxLength"))
         case _, pattern if pattern.startswith("^T"):
