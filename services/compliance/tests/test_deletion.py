@@ -15,12 +15,18 @@ from compliance.domain import (
     DeletionStarted,
     DenialReason,
     DenyDeletion,
+    ErasureAnswered,
+    ErasureOrdered,
     ExtendDeletion,
     ExtensionReason,
+    HoldReason,
     IdentityNotVerified,
     IdentityVerified,
+    LegalHoldLifted,
+    LegalHoldPlaced,
     Method,
     ReceiveDeletion,
+    RecordErasure,
     RejectIdentity,
     StartDeletion,
     State,
@@ -29,7 +35,10 @@ from compliance.domain import (
     UnverifiedReason,
     VerifyIdentity,
     WrongState,
+    certificate,
+    certificate_hash,
     deletions,
+    legal_hold,
 )
 from compliance.domain.deletion_events import DeletionEvent
 from contracts.chain import Law
@@ -43,7 +52,10 @@ CERTIFICATE, OTHER = hash_of("certificate"), hash_of("another certificate")
 
 RECEIVED = DeletionReceived("r1", "ada", Law.GDPR, START, DUE, None)
 VERIFIED = IdentityVerified("r1", "ada", Method.SIGNED_IN, None)
+SERVICES = ("chain", "rewards")
+START_IT = StartDeletion("r1", ("ada", "Twallet"), SERVICES, LATER)
 STARTED = DeletionStarted("r1", "ada")
+ORDERED = [ErasureOrdered("r1", "ada", erases, SERVICES) for erases in ("ada", "Twallet")]
 COMPLETED = DeletionCompleted("r1", "ada", CERTIFICATE, None, None)
 NOT_VERIFIED = IdentityNotVerified("r1", "ada", UnverifiedReason.MISMATCH)
 
@@ -52,12 +64,59 @@ def receive(name: str = "r1", law: Law = Law.GDPR, at: datetime = START, block: 
     return ReceiveDeletion(name, "ada", law, at, None if block is None else source(block))
 
 
+def erased(service: str, subject: str) -> RecordErasure:
+    return RecordErasure("r1", subject, service, {"contacts": 1}, {"events": "public-chain"}, None, None, LATER)
+
+
 def test_a_request_goes_from_its_receipt_to_its_completion() -> None:
     given(deletions).when(receive()).then(RECEIVED)
     given(deletions, RECEIVED).when(VerifyIdentity("r1", Method.SIGNED_IN, LATER)).then(VERIFIED)
-    given(deletions, RECEIVED, VERIFIED).when(StartDeletion("r1", LATER)).then(STARTED)
-    given(deletions, RECEIVED, VERIFIED, STARTED).when(CompleteDeletion("r1", CERTIFICATE, LATER, None)).then(COMPLETED)
-    given(deletions, RECEIVED, VERIFIED).when(CompleteDeletion("r1", CERTIFICATE, LATER, None)).then(COMPLETED)
+    given(deletions, RECEIVED, VERIFIED).when(START_IT).then(STARTED, *ORDERED)
+
+
+def test_the_answer_of_the_last_service_completes_the_request_with_a_certificate_of_all() -> None:
+    history: list[DeletionEvent] = [RECEIVED, VERIFIED, STARTED, *ORDERED]
+    asked = deletions.fold(history)["r1"].waiting_for
+    assert asked == {(service, subject) for service in SERVICES for subject in ("ada", "Twallet")}
+    for service, subject in sorted(asked):
+        history += deletions.decide(erased(service, subject), deletions.fold(history))
+        given(deletions, *history).when(erased(service, subject)).then_nothing()
+    *answers, end = history[-5:]
+    document = certificate("r1", "ada", [answer for answer in answers if isinstance(answer, ErasureAnswered)])
+    assert end == DeletionCompleted("r1", "ada", certificate_hash(document), None, None)
+    assert [(part["service"], part["subject"], part["rows"]) for part in document["erased"]] == [
+        (service, subject, {"contacts": 1}) for service in SERVICES for subject in ("Twallet", "ada")
+    ]
+    assert document["gone_from_key_backups_at"] == "2026-03-03T12:00:00+00:00"
+
+
+def test_what_was_never_ordered_is_no_answer() -> None:
+    given(deletions, RECEIVED, VERIFIED, STARTED, *ORDERED).when(erased("royalties", "ada")).then_nothing()
+    given(deletions, RECEIVED, VERIFIED).when(erased("chain", "ada")).then_nothing()
+
+
+def test_answers_that_come_after_the_chain_has_closed_the_request_are_on_record() -> None:
+    closed = DeletionCompleted("r1", "ada", CERTIFICATE, None, source(20))
+    history = [RECEIVED, VERIFIED, STARTED, ORDERED[0], closed]
+    [answer] = deletions.decide(erased("chain", "ada"), deletions.fold(history))
+    assert isinstance(answer, ErasureAnswered)
+    [last] = deletions.decide(erased("rewards", "ada"), deletions.fold([*history, answer]))
+    assert isinstance(last, ErasureAnswered), "and it is not completed twice"
+
+
+def test_an_erasure_that_was_ordered_cannot_be_denied_by_an_officer() -> None:
+    given(deletions, RECEIVED, VERIFIED, STARTED, *ORDERED).when(DenyDeletion("r1", 7, LATER, None)).then_refused(
+        WrongState, "found in-progress"
+    )
+
+
+def test_a_legal_hold_is_placed_once_and_lifted_before_another() -> None:
+    placed, lifted = LegalHoldPlaced("ada", HoldReason.TAX), LegalHoldLifted("ada")
+    given(legal_hold).when(placed).then(placed)
+    given(legal_hold, placed).when(placed).then_nothing()
+    given(legal_hold, placed).when(LegalHoldPlaced("ada", HoldReason.LITIGATION)).then_refused(WrongState, "tax")
+    given(legal_hold, placed).when(lifted).then(lifted)
+    given(legal_hold, placed, lifted).when(lifted).then_nothing()
 
 
 def test_a_request_on_the_chain_is_signed_and_so_its_identity_is_verified() -> None:
@@ -123,10 +182,9 @@ def test_an_identity_that_was_not_verified_can_still_be() -> None:
 
 
 def test_nothing_is_erased_before_the_identity_is_verified() -> None:
-    for step in (CompleteDeletion("r1", CERTIFICATE, LATER, None), StartDeletion("r1", LATER)):
-        given(deletions, RECEIVED).when(step).then_refused(
-            WrongState, "expected identity-verified or in-progress, found received"
-        )
+    given(deletions, RECEIVED).when(START_IT).then_refused(
+        WrongState, "expected identity-verified or in-progress, found received"
+    )
 
 
 def test_an_extension_counts_from_the_receipt_and_is_given_once_and_in_time() -> None:
@@ -146,9 +204,8 @@ def test_an_extension_counts_from_the_receipt_and_is_given_once_and_in_time() ->
     [
         VerifyIdentity("r1", Method.SIGNED_IN, LATER),
         RejectIdentity("r1", UnverifiedReason.NO_ANSWER, LATER),
-        StartDeletion("r1", LATER),
+        START_IT,
         ExtendDeletion("r1", ExtensionReason.COMPLEXITY, LATER),
-        CompleteDeletion("r1", OTHER, LATER, None),
         DenyDeletion("r1", DenialReason.NO_DATA, LATER, None),
     ],
 )
@@ -159,9 +216,8 @@ def test_a_closed_request_stays_as_it_is(step: Step) -> None:
 def test_a_step_taken_again_changes_nothing() -> None:
     verified, started = [RECEIVED, VERIFIED], [RECEIVED, VERIFIED, STARTED]
     given(deletions, *verified).when(VerifyIdentity("r1", Method.SIGNED_IN, LATER)).then_nothing()
-    given(deletions, *started).when(StartDeletion("r1", LATER)).then_nothing()
+    given(deletions, *started).when(START_IT).then_nothing()
     given(deletions, RECEIVED, NOT_VERIFIED).when(RejectIdentity("r1", UnverifiedReason.MISMATCH, LATER)).then_nothing()
-    given(deletions, *started, COMPLETED).when(CompleteDeletion("r1", CERTIFICATE, LATER, None)).then_nothing()
 
 
 def test_what_the_chain_has_closed_is_closed_unless_it_contradicts_us() -> None:

@@ -57,7 +57,7 @@ async def test_a_request_goes_through_the_hands_of_an_officer(compliance: Runnin
         assert timedelta(days=28) <= due - received <= timedelta(days=31)
         assert (await post(ada, "/deletion-requests", body)).json()["events"] == 0
 
-        early = await post(officer, f"{path}/complete", {"certificate_hash": hash_of("c")})
+        early = await post(officer, f"{path}/start")
         assert (early.status_code, early.json()["type"]) == (409, "urn:annals:problem:wrong-state")
         unclear = await post(officer, f"{path}/verify", {"verified": False, "reason": "insufficient-evidence"})
         assert (await get(ada, path, unclear))["state"] == "identity-unverified"
@@ -68,12 +68,10 @@ async def test_a_request_goes_through_the_hands_of_an_officer(compliance: Runnin
             "identity-verified", "document", "complexity",
         )  # fmt: skip
         assert datetime.fromisoformat(request["due_at"]) - received >= timedelta(days=89)
-        await post(officer, f"{path}/start")
-        done = await post(officer, f"{path}/complete", {"certificate_hash": hash_of("c")})
-        request = await get(ada, path, done)
-        assert (request["state"], request["certificate_hash"], request["overdue"]) == ("completed", hash_of("c"), False)
-        late = await post(officer, f"{path}/deny", {"reason": "no-data"})
-        assert late.status_code == 409
+        refused = await post(officer, f"{path}/deny", {"reason": "no-data"})
+        request = await get(ada, path, refused)
+        assert (request["state"], request["denial_reason"], request["overdue"]) == ("denied", "no-data", False)
+        assert (await post(officer, f"{path}/start")).status_code == 409
         assert (await post(officer, f"/deletion-requests/{uuid4()}/start")).status_code == 404
 
 

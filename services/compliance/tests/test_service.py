@@ -13,7 +13,7 @@ from compliance import projections
 from compliance.domain import EVENTS
 from contracts import Message, chain
 from contracts.chain import DocumentType
-from contracts.testing import address, source
+from contracts.testing import address, hash_of, source
 from eventlog import EventLog, EventTypes
 from messaging.testing import eventually, headers, send, send_raw
 from projections.testing import rebuilt_alike
@@ -214,6 +214,10 @@ async def test_live_rows_equal_rebuilt_rows(compliance: Running, kafka: str) -> 
         await post(client, f"/deletion-requests/{name}/verify", {"verified": True, "method": "document"})
         await post(client, f"/deletion-requests/{name}/extend", {"reason": "complexity"})
         await post(client, f"/deletion-requests/{name}/deny", {"reason": "legal-claims"})
+        await post(client, f"/deletion-requests/{hash_of('request', 1)}/start")
+        for subject in ("bo", "cy"):
+            await post(client, "/legal-holds", {"subject": subject, "reason": "tax"})
+        await post(client, "/legal-holds/cy/lift")
         await post(client, "/audit-events", {"kind": "admin.x", "detail": {"a": 1}})
     await compliance.shown()
     pool = compliance.pool

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from contracts.chain import DocumentType, Law
 from contracts.envelope import Message
-from contracts.values import Hash, Time
+from contracts.values import Hash, SubjectId, Time
 
 
 class DocumentVersionPublished(Message, type="compliance.events.DocumentVersionPublished.v1"):
@@ -43,3 +43,22 @@ class DeletionClosed(Message, type="compliance.events.DeletionClosed.v1"):
     request_id: str
     outcome: str = Field(pattern="^(completed|denied)$")
     closed_at: Time
+
+
+class ErasureOrdered(Message, type="compliance.orders.ErasureOrdered.v1"):
+    """Every service shall erase what it holds of this subject, and answer."""
+
+    request_id: str
+    subject: SubjectId
+    ordered_at: Time
+
+
+class ErasureCarriedOut(Message, type="compliance.answers.ErasureCarriedOut.v1"):
+    """A service has erased all that is personal of a subject: it holds no key and shows no row of it any more."""
+
+    request_id: str
+    subject: SubjectId
+    service: str
+    rows: dict[str, int] = Field(description="how many it has cleared, by table")
+    kept: dict[str, str] = Field(description="what it keeps, each with the ground")
+    carried_out_at: Time

@@ -49,7 +49,8 @@ def asyncapi(
 
     Raises ValueError when two classes have one name: their schemas would overwrite each other.
     """
-    received = sorted(set(subscriptions), key=_type)
+    publications = set(publications)
+    received = sorted(set(subscriptions) - publications, key=_type)  # what it tells itself, too, is told once
     own_acts: list[type[Message]] = [] if Acted in received else [Acted]
     sent = sorted({*publications, *own_acts}, key=_type)
     names = Counter(cls.__name__ for cls in {*sent, *received})

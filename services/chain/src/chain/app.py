@@ -19,7 +19,7 @@ from chain.settings import ChainSettings
 from chain.signing import Limits
 from chain.submissions import COMMANDS, Submissions
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
-from messaging import Consumer, Relay, inbox
+from messaging import Consumer, Relay, erasure, inbox
 from projections import Freshness, Runner
 from service import (
     Commands,
@@ -78,7 +78,7 @@ def create(settings: ChainSettings) -> Service:
         kafka,
         settings.name,
         publish.publish,
-        publishes=(*publish.TOPICS, COMMANDS),
+        publishes=(*publish.TOPICS, COMMANDS, *erasure.TOPICS),
         as_stored=publish.AS_STORED,
     )
 
@@ -114,8 +114,9 @@ def create(settings: ChainSettings) -> Service:
         settings.poll_seconds,
     )
     funds = Funds(node, accounts, settings.low_balance_sun)
-    consumer = Consumer(pool, kafka, settings.name, [COMMANDS.name], inbox(submissions.commanded, executor))
-    sending: list[Worker] = [sender, funds, consumer] if signers else []
+    heard = [erasure.ORDERS.name, *([COMMANDS.name] if signers else [])]
+    consumer = Consumer(pool, kafka, settings.name, heard, inbox(submissions.commanded, executor))
+    sending: list[Worker] = [sender, funds] if signers else []
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
     routes = api.routes(commands, submissions, log, watermark, reads, heights)
@@ -126,7 +127,7 @@ def create(settings: ChainSettings) -> Service:
         queries=engine,
         migrations=find_migrations("chain"),
         personal=personal,
-        workers=[watermark, ingester, backfill, redecoder, runner, sealer, relay, head, head_relay, *sending],
+        workers=[watermark, ingester, backfill, redecoder, runner, sealer, relay, head, head_relay, consumer, *sending],
         checks=[
             kafka_check(
                 settings, topics=[topic.name for topic in (*publish.TOPICS, *publish.BESIDE_THE_LOG, COMMANDS)]

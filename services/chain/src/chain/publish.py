@@ -10,7 +10,7 @@ from chain.domain import operation as op
 from contracts import Message, operations
 from contracts.chain import BlocksSolidified
 from eventlog import RecordedEvent
-from messaging import Publication, TopicSpec
+from messaging import Publication, TopicSpec, erasure
 
 TOPICS = (
     *(TopicSpec(f"chain.{contract}") for contract in CONTRACTS),
@@ -18,6 +18,8 @@ TOPICS = (
     TopicSpec("chain.operations"),
     TopicSpec("chain.blocks", partitions=1),
 )
+KEPT = {"blocks, transactions and events of contracts": "public-chain"}
+"""What an erasure leaves, and on which ground."""
 HEAD = TopicSpec("chain.head", partitions=1, config={"retention.ms": str(7 * 86_400_000)})
 """Provisional blocks, from a log of their own."""
 
@@ -42,7 +44,9 @@ def publish(recorded: RecordedEvent) -> Publication | None:
             message = BlocksSolidified(first=first, last=last, last_hash=last_hash, last_time=last_time)
         case _:
             message = _of_operation(recorded)
-    return Publication(message.topic, message) if message is not None else None
+    if message is None:
+        return erasure.answered(recorded, "chain", KEPT)
+    return Publication(message.topic, message)
 
 
 def _as_stored(recorded: RecordedEvent) -> Publication | None:

@@ -13,7 +13,7 @@ from chain.payloads import Payloads
 from contracts import operations
 from contracts.values import Address, Amount
 from eventlog import Intent, Metadata
-from messaging import Received, TopicSpec
+from messaging import Received, TopicSpec, erasure
 from service import Strict
 from tron.errors import InvalidArgument
 
@@ -71,9 +71,12 @@ class Submissions:
         return _intent(op.Intend(wish), at, metadata)
 
     def commanded(self, received: Received) -> Sequence[Intent]:
-        """A command of another service. What is wrong with it is told on `chain.operations`, as a failure."""
+        """A command of another service, or an order to erase.
+
+        What is wrong with a command is told on `chain.operations`, as a failure.
+        """
         if not isinstance(command := received.message, operations.ChainCommand):
-            return []
+            return erasure.ordered(received)
         at = received.time or datetime.now(UTC)
         wish = op.OperationIntended(command.operation_id, command.sender, payload_of(command), received.source)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from compliance import api, domain, handlers, projections, publish
 from compliance.settings import ComplianceSettings
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
-from messaging import Consumer, Relay
+from messaging import Consumer, Relay, erasure
 from messaging.acts import TOPIC as ACTS
 from projections import Freshness, Runner
 from service import (
@@ -35,12 +35,13 @@ def create(settings: ComplianceSettings) -> Service:
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     # Acts are gathered here: those of our own callers are in our log already.
-    topics = (*publish.TOPICS, ACTS)
+    topics = (*publish.TOPICS, ACTS, erasure.ANSWERS)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics, acts=False)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handlers.handle_messages(executor, facts))
 
-    routes = api.routes(Commands(settings.name, executor), Queries(settings.name, engine, pool), facts)
+    commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
+    routes = api.routes(commands, reads, facts, tuple(settings.erasing_services.split(",")))
     return Service(
         settings,
         create_api(settings, routes, title="Annals compliance", version="0.1.0"),

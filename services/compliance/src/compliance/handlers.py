@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 
 from compliance import domain
 from contracts import audit, chain
+from contracts import compliance as answers
 from contracts.chain import DocumentType
 from contracts.values import Hash
-from eventlog import EventLog, Executor, Intent, Metadata
-from messaging import Committed, Handle, MissingPrerequisite, Received, inbox
+from eventlog import EventLog, Executor, Intent, JointIntent, Metadata
+from messaging import Committed, Handle, MissingPrerequisite, Received, erasure, inbox
 
-TOPICS = ("audit.events", "chain.compliance-registry")
+TOPICS = ("audit.events", "chain.compliance-registry", erasure.ORDERS.name, erasure.ANSWERS.name)
 
 MakeStep = Callable[[str, datetime], domain.Step]
 """Makes a step for a request id, at a time."""
@@ -74,6 +76,10 @@ class Facts:
         except KeyError:
             raise domain.NotOnRecord(f"request {request_id}: not received") from None
 
+    async def identities(self, subject: str) -> tuple[str, ...]:
+        """All ids under which services may know a subject: its own."""
+        return (subject,)
+
     async def subjects(self, ids: Iterable[str], connection: asyncpg.Connection | None = None) -> dict[str, str]:
         """Whose the requests with these ids are; unknown ids are left out."""
         wanted = dict.fromkeys((request_id_stream(request_id) for request_id in ids), 0)
@@ -127,6 +133,8 @@ def translate(received: Received, known: Known) -> Sequence[Intent]:
             subject = _subject(message.request_id, known)
             deny = domain.DenyDeletion(message.request_id, message.reason, message.occurred_at, message.source)
             return [deletion_step(subject, deny, Metadata())]
+        case answers.ErasureCarriedOut():
+            return [deletion_step(_subject(message.request_id, known), _answer(received, message), Metadata())]
         case chain.RootAnchored():
             anchored = domain.RootAnchored(message.log_id, message.segment, message.root, message.source)
             stream = f"anchor/{message.log_id}/{message.segment}"
@@ -134,7 +142,7 @@ def translate(received: Received, known: Known) -> Sequence[Intent]:
         case audit.Acted():
             return [_act(message)]
         case _:
-            return []
+            return erasure.ordered(received)
 
 
 def _act(message: audit.Acted) -> Intent:
@@ -156,6 +164,19 @@ def _acceptance(message: chain.DocumentAccepted, known: Known) -> Intent:
     return acceptance(command, message.occurred_at, Metadata(actor=message.account))
 
 
+def _answer(received: Received, answer: answers.ErasureCarriedOut) -> domain.RecordErasure:
+    return domain.RecordErasure(
+        answer.request_id,
+        answer.subject,
+        answer.service,
+        answer.rows,
+        answer.kept,
+        str(received.log) if received.log is not None else None,
+        received.position,
+        answer.carried_out_at,
+    )
+
+
 def _subject(request_id: str, known: Known) -> str:
     subject = known.subjects.get(request_id)
     if subject is None:
@@ -174,8 +195,8 @@ async def _known(batch: Sequence[Received], facts: Facts, connection: asyncpg.Co
                 hashes[published.document_type, published.version] = published.content_hash
             case chain.DeletionRequested() as requested:
                 subjects[requested.request_id] = requested.account
-            case chain.DeletionCompleted(request_id=request_id) | chain.DeletionDenied(request_id=request_id):
-                named.add(request_id)
+            case chain.DeletionCompleted() | chain.DeletionDenied() | answers.ErasureCarriedOut():
+                named.add(received.message.request_id)
             case _:
                 pass
     recorded = await facts.subjects(named, connection)
@@ -191,6 +212,14 @@ def document_stream(document_type: DocumentType) -> str:
 
 def request_id_stream(request_id: str) -> str:
     return f"deletion-id/{request_id}"
+
+
+def deletion_stream(subject: str) -> str:
+    return f"deletion/{subject}"
+
+
+def hold_stream(subject: str) -> str:
+    return f"legal-hold/{subject}"
 
 
 def publish_document(command: domain.PublishDocument, at: datetime, metadata: Metadata) -> Intent:
@@ -209,13 +238,33 @@ def receive_deletion(command: domain.ReceiveDeletion, metadata: Metadata) -> lis
     taken = domain.RequestIdTaken(command.request_id, command.subject)
     return [
         Intent(request_id_stream(command.request_id), domain.request_id, taken, command.at, metadata),
-        Intent(f"deletion/{command.subject}", domain.deletions, command, command.at, metadata),
+        Intent(deletion_stream(command.subject), domain.deletions, command, command.at, metadata),
     ]
 
 
 def deletion_step(subject: str, command: domain.Step, metadata: Metadata) -> Intent:
     """A step of a request, for the stream of its subject."""
-    return Intent(f"deletion/{subject}", domain.deletions, command, command.at, metadata)
+    return Intent(deletion_stream(subject), domain.deletions, command, command.at, metadata)
+
+
+def start_deletion(subject: str, command: domain.StartDeletion, metadata: Metadata) -> JointIntent:
+    """The order to erase, unless a legal hold on any of its subjects forbids it: one decision on all their streams."""
+    stream = deletion_stream(subject)
+    holds = {hold_stream(one): domain.legal_hold for one in command.subjects}
+
+    def decided(states: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
+        events = domain.deletions.decide(command, states[stream])
+        held = [f"{name.partition('/')[2]} for {states[name]}" for name in holds if states[name] is not None]
+        if events and held:
+            raise domain.HeldByLaw(f"request {command.request_id}: {', '.join(held)}")
+        return [(stream, event) for event in events]
+
+    return JointIntent({stream: domain.deletions, **holds}, decided, command.at, metadata)
+
+
+def hold(event: domain.LegalHoldPlaced | domain.LegalHoldLifted, at: datetime, metadata: Metadata) -> Intent:
+    """A legal hold placed or lifted, for the stream of its subject."""
+    return Intent(hold_stream(event.subject), domain.legal_hold, event, at, metadata)
 
 
 def log_audit_event(event: domain.AuditEventLogged, at: datetime, key: str, metadata: Metadata) -> Intent:

@@ -8,13 +8,16 @@ from compliance.domain import (
     DeletionReceived,
     DocumentAccepted,
     DocumentPublished,
+    ErasureOrdered,
 )
 from contracts import Message, compliance
 from eventlog import RecordedEvent
-from messaging import Publication, TopicSpec
+from messaging import Publication, TopicSpec, erasure
 
 TOPIC = "compliance.events"
-TOPICS = (TopicSpec(TOPIC),)
+TOPICS = (TopicSpec(TOPIC), erasure.ORDERS)
+KEPT = {"acceptances and requests": "legal-claims"}
+"""What an erasure leaves, and on which ground."""
 
 
 def publish(recorded: RecordedEvent) -> Publication | None:
@@ -23,7 +26,9 @@ def publish(recorded: RecordedEvent) -> Publication | None:
     A duplicate request is private: the others hear of the one it was joined to.
     """
     message = _message(recorded)
-    return Publication(TOPIC, message) if message is not None else None
+    if message is None:
+        return erasure.answered(recorded, "compliance", KEPT)
+    return Publication(message.topic, message)
 
 
 def _message(recorded: RecordedEvent) -> Message | None:
@@ -49,6 +54,10 @@ def _message(recorded: RecordedEvent) -> Message | None:
                 subject=received.subject,
                 law=received.law,
                 due_at=received.due_at,
+            )
+        case ErasureOrdered() as order:
+            return compliance.ErasureOrdered(
+                request_id=order.request_id, subject=order.erases, ordered_at=recorded.occurred_at
             )
         case DeletionCompleted(joined_to=None) as completed:
             return compliance.DeletionClosed(

@@ -16,10 +16,12 @@ from compliance.projections import (
     ComplianceIndex,
     DeletionRequests,
     Documents,
+    LegalHolds,
 )
 from compliance.projections.acceptances import acceptance_counts, acceptance_records, compliance_index
-from compliance.projections.deletions import data_deletion_requests
+from compliance.projections.deletions import data_deletion_requests, erasure_answers
 from compliance.projections.documents import documents
+from compliance.projections.legal_holds import legal_holds
 from compliance.projections.trail import admin_actions, audit_events
 
 Query = sa.Select[tuple[Any, ...]]
@@ -149,7 +151,20 @@ def _requests(now: datetime) -> tuple[Query, sa.Table, sa.ColumnElement[str], sa
     state = sa.case((sa.and_(waiting, passed), State.EXPIRED.value), else_=table.c.state)
     overdue = sa.and_(table.c.state.in_([state.value for state in DUE]), passed)
     columns = [column for column in table.c if column.name != "state"]
-    return sa.select(*columns, state.label("state"), overdue.label("overdue")), table, state, overdue
+    answers = DeletionRequests.live(erasure_answers)
+    open_orders = sa.select(answers.c.service).where(
+        answers.c.request_id == table.c.request_id, answers.c.answered_at.is_(None)
+    )
+    services = sa.func.array(open_orders.distinct().order_by(answers.c.service).scalar_subquery())
+    query = sa.select(*columns, state.label("state"), overdue.label("overdue"), services.label("waiting_for"))
+    return query, table, state, overdue
+
+
+def holds(after: str | None, limit: int) -> Query:
+    """Legal holds in force, by subject."""
+    table = LegalHolds.live(legal_holds)
+    query = sa.select(table).order_by(table.c.subject).limit(limit)
+    return query if after is None else query.where(table.c.subject > after)
 
 
 # ---- the trail ---------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventlog import EventLog, EventTypes, Executor, Sealer, Together, Watermark
-from messaging import Consumer, Relay
+from messaging import Consumer, Relay, erasure
 from projections import Freshness, Runner
 from rewards import api, domain, handlers, projections, publish
 from rewards.chain_time import BLOCKS, ChainTime
@@ -39,7 +39,7 @@ def create(settings: RewardsSettings) -> Service:
     personal = PersonalData(settings, log, watermark, projections.ALL)
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS)
+    topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS, *erasure.TOPICS)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handlers.handle_messages(executor, recorder))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contracts import Message, operations, rewards
 from eventlog import RecordedEvent
-from messaging import Publication, TopicSpec
+from messaging import Publication, TopicSpec, erasure
 from rewards import domain, periods
 from rewards.claiming import operation_of
 
 TOPIC = "rewards.events"
 TOPICS = (TopicSpec(TOPIC),)
+KEPT = {"rewards, claims and budgets": "money-records"}
+"""What an erasure leaves, and on which ground."""
 COMMANDS = TopicSpec("chain.commands")
 """The chain service's: what we ask it to do."""
 SENDER = "rewards"
@@ -19,7 +21,9 @@ SENDER = "rewards"
 def publish(recorded: RecordedEvent) -> Publication | None:
     """The public message of an event of ours, None for those that stay private."""
     message = _message(recorded)
-    return Publication(message.topic, message) if message is not None else None
+    if message is None:
+        return erasure.answered(recorded, "rewards", KEPT)
+    return Publication(message.topic, message)
 
 
 def _message(recorded: RecordedEvent) -> Message | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts import Message, operations, royalties
 from eventlog import RecordedEvent
-from messaging import Publication, TopicSpec
+from messaging import Publication, TopicSpec, erasure
 from royalties.distributing.intents import operation_of
 from royalties.domain import (
     AssetRegistered,
@@ -23,6 +23,8 @@ from royalties.domain.periods import period_named
 
 TOPIC = "royalties.events"
 TOPICS = (TopicSpec(TOPIC),)
+KEPT = {"sales, postings and statements": "money-records"}
+"""What an erasure leaves, and on which ground."""
 COMMANDS = TopicSpec("chain.commands")
 """The chain service's: what we ask it to do."""
 SENDER = "royalties"
@@ -32,7 +34,9 @@ SENDER = "royalties"
 def publish(recorded: RecordedEvent) -> Publication | None:
     """The public message of an event of ours, None for those that stay private."""
     message = _message(recorded)
-    return Publication(message.topic, message) if message is not None else None
+    if message is None:
+        return erasure.answered(recorded, "royalties", KEPT)
+    return Publication(message.topic, message)
 
 
 def _message(recorded: RecordedEvent) -> Message | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from compliance import domain, handlers, projections, queries
@@ -23,7 +23,7 @@ from compliance.api.common import (
     slugs,
 )
 from contracts.chain import Law
-from contracts.values import Hash, SubjectId
+from contracts.values import SubjectId
 from service import After, Caller, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged, not_found
 
 RequestId = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
@@ -52,10 +52,6 @@ class NotVerified(Strict):
 Identity = Annotated[Verified | NotVerified, Field(discriminator="verified")]
 
 
-class Completion(Strict):
-    certificate_hash: Hash = Field(description="SHA-256 of the erasure certificate")
-
-
 class Denial(Strict):
     reason: DenialName
 
@@ -74,6 +70,7 @@ class DeletionStatus(OnChain):
     law: str
     state: domain.State
     overdue: bool
+    waiting_for: list[str] = Field(description="services that have yet to carry the erasure out")
     received_at: datetime
     due_at: datetime
     joined_to: str | None
@@ -99,8 +96,21 @@ def denial_name(reason: int | None) -> str | None:
     return names.get(reason, f"code-{reason}")
 
 
-def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRouter:
+def _may_see_request(caller: Caller, subject: str, request_id: str) -> None:
+    if not (caller.roles & SEES_ALL or subject == caller.subject):
+        raise not_found("request", request_id)  # as if it were not there: an id is no secret to fish for
+
+
+def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: tuple[str, ...]) -> APIRouter:
     router = APIRouter(route_class=Tagged)
+
+    async def whose(request_id: str, caller: Caller) -> str:
+        try:
+            subject = await facts.subject_of(request_id)
+        except domain.NotOnRecord:
+            raise not_found("request", request_id) from None
+        _may_see_request(caller, subject, request_id)
+        return subject
 
     async def step(command: str, request_id: str, caller: Caller, key: str, make: handlers.MakeStep) -> Recorded:
         async with asking(commands, command, request_id, caller, key) as ask:
@@ -136,8 +146,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
     async def get_request(request_id: RequestId, caller: Reader, after: After) -> DeletionStatus:
         await reads.caught_up(after, projections.DeletionRequests)
         row = await reads.one(queries.deletion_request(request_id, datetime.now(UTC)), "request", request_id)
-        if not (caller.roles & SEES_ALL or row["subject"] == caller.subject):
-            raise not_found("request", request_id)  # as if it were not there: an id is no secret to fish for
+        _may_see_request(caller, row["subject"], request_id)
         return _status(row)
 
     @router.post("/deletion-requests/{request_id}/verify", summary="Say whether the subject's identity is verified")
@@ -149,9 +158,27 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
 
         return await step("verify-identity", request_id, caller, key, make)
 
-    @router.post("/deletion-requests/{request_id}/start", summary="Begin the erasure")
+    @router.post("/deletion-requests/{request_id}/start", summary="Order every service to erase")
     async def start(request_id: RequestId, caller: Officer, key: IdempotencyKey) -> Recorded:
-        return await step("start-deletion", request_id, caller, key, domain.StartDeletion)
+        async with asking(commands, "start-deletion", request_id, caller, key) as ask:
+            subject = await facts.subject_of(request_id)
+            command = domain.StartDeletion(request_id, await facts.identities(subject), services, ask.at)
+            return await commands.execute([handlers.start_deletion(subject, command, ask.metadata)])
+
+    @router.get(
+        "/deletion-requests/{request_id}/certificate",
+        summary="What was erased where, and what is kept",
+        response_class=Response,
+        responses={200: {"content": {"application/json": {}}}},
+    )
+    async def get_certificate(request_id: RequestId, caller: Reader) -> Response:
+        """The text itself, whose SHA-256 is the request's `certificate_hash`."""
+        subject = await whose(request_id, caller)
+        request = (await commands.state(handlers.deletion_stream(subject), domain.deletions))[request_id]
+        if request.state is not domain.State.COMPLETED or not request.answers or request.waiting_for:
+            raise not_found("certificate of request", request_id)
+        text = domain.certificate_text(domain.certificate(request_id, subject, request.answers))
+        return Response(text, media_type="application/json")
 
     @router.post("/deletion-requests/{request_id}/extend", summary="Extend the deadline once, with notice")
     async def extend(request_id: RequestId, body: Extension, caller: Officer, key: IdempotencyKey) -> Recorded:
@@ -159,13 +186,6 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
             return domain.ExtendDeletion(name, body.reason, at)
 
         return await step("extend-deletion", request_id, caller, key, make)
-
-    @router.post("/deletion-requests/{request_id}/complete", summary="Close a request: the data are erased")
-    async def complete(request_id: RequestId, body: Completion, caller: Officer, key: IdempotencyKey) -> Recorded:
-        def make(name: str, at: datetime) -> domain.Step:
-            return domain.CompleteDeletion(name, body.certificate_hash, at, None)
-
-        return await step("complete-deletion", request_id, caller, key, make)
 
     @router.post("/deletion-requests/{request_id}/deny", summary="Close a request: there is a legal ground against it")
     async def deny(request_id: RequestId, body: Denial, caller: Officer, key: IdempotencyKey) -> Recorded:

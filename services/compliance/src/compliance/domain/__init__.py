@@ -22,7 +22,8 @@ from compliance.domain.audit import (
     audit_event,
     refusals,
 )
-from compliance.domain.deletion import deletions, request_id
+from compliance.domain.certificate import certificate, certificate_hash, certificate_text
+from compliance.domain.deletion import Request, deletions, request_id
 from compliance.domain.deletion_events import (
     AWAITING_IDENTITY,
     DUE,
@@ -36,12 +37,15 @@ from compliance.domain.deletion_events import (
     DeletionStarted,
     DenialReason,
     DenyDeletion,
+    ErasureAnswered,
+    ErasureOrdered,
     ExtendDeletion,
     ExtensionReason,
     IdentityNotVerified,
     IdentityVerified,
     Method,
     ReceiveDeletion,
+    RecordErasure,
     RejectIdentity,
     RequestIdTaken,
     StartDeletion,
@@ -51,7 +55,8 @@ from compliance.domain.deletion_events import (
     VerifyIdentity,
 )
 from compliance.domain.document import DocumentPublished, PublicationConfirmed, PublishDocument, Versions, document
-from compliance.domain.refusal import Contradiction, NotOnRecord, Refusal, TooLate, WrongState, WrongText
+from compliance.domain.legal_hold import HoldReason, LegalHoldLifted, LegalHoldPlaced, legal_hold
+from compliance.domain.refusal import Contradiction, HeldByLaw, NotOnRecord, Refusal, TooLate, WrongState, WrongText
 from privacy import EVENTS as ERASURES
 
 EVENTS: dict[str, type] = {
@@ -65,9 +70,13 @@ EVENTS: dict[str, type] = {
     "IdentityVerified.v1": IdentityVerified,
     "IdentityNotVerified.v1": IdentityNotVerified,
     "DeletionStarted.v1": DeletionStarted,
+    "ErasureOrdered.v1": ErasureOrdered,
+    "ErasureAnswered.v1": ErasureAnswered,
     "DeletionExtended.v1": DeletionExtended,
     "DeletionCompleted.v1": DeletionCompleted,
     "DeletionDenied.v1": DeletionDenied,
+    "LegalHoldPlaced.v1": LegalHoldPlaced,
+    "LegalHoldLifted.v1": LegalHoldLifted,
     "AuditEventLogged.v1": AuditEventLogged,
     "ActReported.v1": ActReported,
     "CommandRefused.v1": CommandRefused,
@@ -96,20 +105,28 @@ __all__ = [
     "DocumentAccepted",
     "DocumentPublished",
     "DocumentServed",
+    "ErasureAnswered",
+    "ErasureOrdered",
     "ExtendDeletion",
     "ExtensionReason",
+    "HeldByLaw",
+    "HoldReason",
     "How",
     "IdentityNotVerified",
     "IdentityVerified",
+    "LegalHoldLifted",
+    "LegalHoldPlaced",
     "Method",
     "NotOnRecord",
     "PublicationConfirmed",
     "PublishDocument",
     "ReceiveDeletion",
     "RecordAcceptance",
+    "RecordErasure",
     "RecordServed",
     "Refusal",
     "RejectIdentity",
+    "Request",
     "RequestIdTaken",
     "RootAnchored",
     "StartDeletion",
@@ -125,8 +142,12 @@ __all__ = [
     "act",
     "anchors",
     "audit_event",
+    "certificate",
+    "certificate_hash",
+    "certificate_text",
     "deletions",
     "document",
+    "legal_hold",
     "refusals",
     "request_id",
 ]

@@ -8,9 +8,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import assert_never
 
+from compliance.domain.certificate import certificate, certificate_hash
 from compliance.domain.deadlines import due_at
 from compliance.domain.deletion_events import (
     AWAITING_IDENTITY,
+    DENIABLE,
     DUE,
     OPEN,
     CompleteDeletion,
@@ -23,12 +25,15 @@ from compliance.domain.deletion_events import (
     DeletionReceived,
     DeletionStarted,
     DenyDeletion,
+    ErasureAnswered,
+    ErasureOrdered,
     ExtendDeletion,
     ExtensionReason,
     IdentityNotVerified,
     IdentityVerified,
     Method,
     ReceiveDeletion,
+    RecordErasure,
     RejectIdentity,
     RequestIdTaken,
     StartDeletion,
@@ -52,7 +57,14 @@ class Request:
     periods: tuple[tuple[Law, datetime], ...]
     extension: ExtensionReason | None = None
     joined_to: str | None = None
+    orders: frozenset[tuple[str, str]] = frozenset()  # to a service, of a subject
+    answers: tuple[ErasureAnswered, ...] = ()
     outcome: Hash | int | None = None  # certificate or reason
+
+    @property
+    def waiting_for(self) -> frozenset[tuple[str, str]]:
+        """The service and subject of each erasure that is ordered and not answered."""
+        return self.orders - {(answer.service, answer.erased) for answer in self.answers}
 
     @property
     def due_at(self) -> datetime:
@@ -86,8 +98,9 @@ def decide(command: DeletionCommand, requests: Requests) -> list[DeletionEvent]:
             return [] if done else [IdentityNotVerified(command.request_id, request.subject, command.reason)]
         case StartDeletion():
             _expect(command, request, DUE)
-            done = request.state is State.IN_PROGRESS
-            return [] if done else [DeletionStarted(command.request_id, request.subject)]
+            return [] if request.state is State.IN_PROGRESS else _start(command, request)
+        case RecordErasure():
+            return _record(command, request)
         case ExtendDeletion():
             return _extend(command, request)
         case never:
@@ -117,6 +130,27 @@ def _receive(command: ReceiveDeletion, requests: Requests) -> list[DeletionEvent
     return opened
 
 
+def _start(command: StartDeletion, request: Request) -> list[DeletionEvent]:
+    name = (command.request_id, request.subject)
+    orders = [ErasureOrdered(*name, erases, command.services) for erases in command.subjects]
+    return [DeletionStarted(*name), *orders]
+
+
+def _record(command: RecordErasure, request: Request) -> list[DeletionEvent]:
+    """What was answered before, or never ordered, changes nothing. The last answer completes the request."""
+    if (command.service, command.erased) not in request.waiting_for:
+        return []
+    answer = ErasureAnswered(
+        command.request_id, request.subject, command.erased, command.service,
+        command.rows, command.kept, command.log, command.position, command.at,
+    )  # fmt: skip
+    after = replace(request, answers=(*request.answers, answer))
+    if after.waiting_for or request.state is not State.IN_PROGRESS:
+        return [answer]
+    certified = certificate_hash(certificate(command.request_id, request.subject, after.answers))
+    return [answer, DeletionCompleted(command.request_id, request.subject, certified, None, None)]
+
+
 def _extend(command: ExtendDeletion, request: Request) -> list[DeletionEvent]:
     _expect(command, request, OPEN)
     if request.extension is not None:
@@ -130,19 +164,18 @@ def _extend(command: ExtendDeletion, request: Request) -> list[DeletionEvent]:
 
 
 def _close(command: CompleteDeletion | DenyDeletion, request: Request) -> list[DeletionEvent]:
-    """An officer may complete only what is due; what the chain has closed is closed."""
+    """An officer may deny until the erasure is ordered; what the chain has closed is closed."""
     state: State
     outcome: Hash | int
-    allowed: tuple[State, ...]
     match command:
         case CompleteDeletion():
-            state, outcome, allowed = State.COMPLETED, command.certificate_hash, DUE
+            state, outcome = State.COMPLETED, command.certificate_hash
         case DenyDeletion():
-            state, outcome, allowed = State.DENIED, command.reason, OPEN
+            state, outcome = State.DENIED, command.reason
     if (request.state, request.outcome) == (state, outcome):
         return []
     if command.source is None:
-        _expect(command, request, allowed)
+        _expect(command, request, DENIABLE)
     elif request.state not in (*OPEN, State.JOINED):
         raise Contradiction(
             f"request {command.request_id}: {request.state} with {request.outcome}, got {state} with {outcome}"
@@ -186,6 +219,10 @@ def _advance(request: Request, event: StepTaken) -> Request:
             return replace(request, state=State.UNVERIFIED)
         case DeletionStarted():
             return replace(request, state=State.IN_PROGRESS)
+        case ErasureOrdered():
+            return replace(request, orders=request.orders | {(service, event.erases) for service in event.services})
+        case ErasureAnswered():
+            return replace(request, answers=(*request.answers, event))
         case DeletionExtended():
             return replace(request, extension=event.reason)
         case DeletionCompleted():

@@ -1,11 +1,13 @@
 """What can be asked of deletion requests, and what can happen to them. deletion.py decides.
 
-received → identity verified | unverified → in progress → completed | denied; joined: a duplicate of an open one.
+received → identity verified | unverified → in progress → completed | denied; joined: a duplicate of an open one. In
+progress, every service is ordered to erase; the answer of the last one completes the request.
 Expired is no event: it is a request whose identity was not verified in time, so it follows from the clock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -28,6 +30,8 @@ class State(StrEnum):
 AWAITING_IDENTITY = (State.RECEIVED, State.UNVERIFIED)
 DUE = (State.VERIFIED, State.IN_PROGRESS)
 OPEN = (*AWAITING_IDENTITY, *DUE)
+DENIABLE = (*AWAITING_IDENTITY, State.VERIFIED)
+"""Once services were ordered to erase, there is nothing left to deny."""
 
 
 class Method(StrEnum):
@@ -92,7 +96,25 @@ class RejectIdentity:
 
 @dataclass(frozen=True, slots=True)
 class StartDeletion:
+    """Every one of the services shall erase all that it holds of these subjects: the user, and its wallets."""
+
     request_id: str
+    subjects: tuple[str, ...]
+    services: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordErasure:
+    """A service says that it has erased one of the subjects. `log` and `position` are where its own log has that."""
+
+    request_id: str
+    erased: str
+    service: str
+    rows: Mapping[str, int]
+    kept: Mapping[str, str]
+    log: str | None
+    position: int | None
     at: datetime
 
 
@@ -105,10 +127,12 @@ class ExtendDeletion:
 
 @dataclass(frozen=True, slots=True)
 class CompleteDeletion:
+    """The chain has closed it. Others are completed by the last service's answer."""
+
     request_id: str
     certificate_hash: Hash
     at: datetime
-    source: Source | None
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +143,9 @@ class DenyDeletion:
     source: Source | None
 
 
-Step = VerifyIdentity | RejectIdentity | StartDeletion | ExtendDeletion | CompleteDeletion | DenyDeletion
+Step = (
+    VerifyIdentity | RejectIdentity | StartDeletion | RecordErasure | ExtendDeletion | CompleteDeletion | DenyDeletion
+)
 DeletionCommand = ReceiveDeletion | Step
 
 # ---- events ------------------------------------------------------------------------------------------------------
@@ -170,6 +196,29 @@ class DeletionStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasureOrdered:
+    """These services shall erase `erases`: the subject itself, or a wallet of it."""
+
+    request_id: str
+    subject: str
+    erases: str
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureAnswered:
+    request_id: str
+    subject: str
+    erased: str
+    service: str
+    rows: Mapping[str, int]
+    kept: Mapping[str, str]
+    log: str | None
+    position: int | None
+    carried_out_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DeletionExtended:
     """The subject was given notice of a longer period."""
 
@@ -183,7 +232,7 @@ class DeletionExtended:
 class DeletionCompleted:
     request_id: str
     subject: str
-    certificate_hash: Hash
+    certificate_hash: Hash  # of `certificate`, or the chain's own
     joined_to: str | None  # for a duplicate that the chain closed by itself
     source: Source | None
 
@@ -198,7 +247,14 @@ class DeletionDenied:
 
 
 StepTaken = (
-    IdentityVerified | IdentityNotVerified | DeletionStarted | DeletionExtended | DeletionCompleted | DeletionDenied
+    IdentityVerified
+    | IdentityNotVerified
+    | DeletionStarted
+    | ErasureOrdered
+    | ErasureAnswered
+    | DeletionExtended
+    | DeletionCompleted
+    | DeletionDenied
 )
 DeletionEvent = DeletionReceived | DeletionJoined | StepTaken
 

@@ -45,3 +45,10 @@ class TooLate(Refusal):
 
     code = "too-late"
     title = "The deadline has passed."
+
+
+class HeldByLaw(Refusal):
+    """A legal hold is placed on the subject, or on a wallet of it."""
+
+    code = "legal-hold"
+    title = "A legal hold forbids the erasure."

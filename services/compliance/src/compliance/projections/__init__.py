@@ -3,9 +3,18 @@
 from compliance.projections.acceptances import AcceptanceRecords, ComplianceIndex
 from compliance.projections.deletions import DeletionRequests
 from compliance.projections.documents import Documents
+from compliance.projections.legal_holds import LegalHolds
 from compliance.projections.trail import AdminActions, AuditTrail
 
-ALL = (Documents(), AcceptanceRecords(), ComplianceIndex(), DeletionRequests(), AuditTrail(), AdminActions())
+ALL = (
+    Documents(),
+    AcceptanceRecords(),
+    ComplianceIndex(),
+    DeletionRequests(),
+    LegalHolds(),
+    AuditTrail(),
+    AdminActions(),
+)
 
 __all__ = [
     "ALL",
@@ -15,4 +24,5 @@ __all__ = [
     "ComplianceIndex",
     "DeletionRequests",
     "Documents",
+    "LegalHolds",
 ]

@@ -13,6 +13,8 @@ from compliance.domain import (
     DeletionJoined,
     DeletionReceived,
     DeletionStarted,
+    ErasureAnswered,
+    ErasureOrdered,
     IdentityNotVerified,
     IdentityVerified,
     State,
@@ -42,12 +44,22 @@ data_deletion_requests = sa.Table(
     sa.Index("data_deletion_requests_subject", "subject", "due_at", "request_id"),
 )
 
+erasure_answers = sa.Table(
+    "erasure_answers",
+    metadata,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("erases", sa.Text, primary_key=True),
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("ordered_at", Time, nullable=False),
+    sa.Column("answered_at", Time),
+)
+
 
 class DeletionRequests(Projection):
     """Every deletion request, its state and when it is due."""
 
     name = "data_deletion_requests"
-    tables = (data_deletion_requests,)
+    tables = (data_deletion_requests, erasure_answers)
 
     @on(DeletionReceived, DeletionJoined)
     def received(self, event: DeletionReceived | DeletionJoined, recorded: RecordedEvent, rows: Rows) -> None:
@@ -77,6 +89,22 @@ class DeletionRequests(Projection):
     @on(DeletionStarted)
     def started(self, event: DeletionStarted, recorded: RecordedEvent, rows: Rows) -> None:
         rows.update(data_deletion_requests, _request(event), state=State.IN_PROGRESS.value)
+
+    @on(ErasureOrdered)
+    def ordered(self, event: ErasureOrdered, recorded: RecordedEvent, rows: Rows) -> None:
+        for service in event.services:
+            rows.insert(
+                erasure_answers,
+                request_id=event.request_id,
+                erases=event.erases,
+                service=service,
+                ordered_at=recorded.occurred_at,
+            )
+
+    @on(ErasureAnswered)
+    def answered(self, event: ErasureAnswered, recorded: RecordedEvent, rows: Rows) -> None:
+        key = {"request_id": event.request_id, "erases": event.erased, "service": event.service}
+        rows.update(erasure_answers, key, answered_at=event.carried_out_at)
 
     @on(DeletionExtended)
     def extended(self, event: DeletionExtended, recorded: RecordedEvent, rows: Rows) -> None:

@@ -19,6 +19,8 @@ from compliance.domain import (
     DocumentPublished,
     IdentityNotVerified,
     IdentityVerified,
+    LegalHoldLifted,
+    LegalHoldPlaced,
     PublicationConfirmed,
     RootAnchored,
 )
@@ -78,6 +80,8 @@ ADMINISTRATION = (
     DeletionExtended,
     DeletionCompleted,
     DeletionDenied,
+    LegalHoldPlaced,
+    LegalHoldLifted,
     RootAnchored,
 )
 

@@ -1,0 +1,115 @@
+"""An erasure from the order to the certificate, in the running service, which is one of those that erase."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from compliance.app import create
+from contracts import compliance as messages
+from messaging import TopicSpec, ensure
+from messaging.testing import delete_topics, eventually, read_all, send
+from privacy import Personal
+from service.testing import Running, serving
+
+sys.path.append(str(Path(__file__).parent))
+
+from said import TOPIC, get, post
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+async def compliance(database: str, kafka: str) -> AsyncIterator[Running]:
+    """The service with one other that takes part in erasures: the test."""
+    await delete_topics(kafka)
+    await ensure(kafka, [TopicSpec(TOPIC)])
+    async with serving(create, database, kafka, erasing_services="compliance,test") as running:
+        await running.shown()
+        yield running
+
+
+async def verified(officer: httpx.AsyncClient, subject: str) -> str:
+    """A request of the subject's whose identity is verified; returns its path."""
+    body = {"request_id": str(uuid4()), "subject": subject, "law": "gdpr"}
+    assert (await post(officer, "/deletion-requests", body)).status_code == 200
+    path = f"/deletion-requests/{body['request_id']}"
+    assert (await post(officer, f"{path}/verify", {"verified": True, "method": "document"})).status_code == 200
+    return path
+
+
+def answer(path: str, subject: str) -> tuple[str, messages.ErasureCarriedOut]:
+    name, now = path.rpartition("/")[2], datetime.now(UTC)
+    carried_out = messages.ErasureCarriedOut(
+        request_id=name, subject=subject, service="test", rows={"contacts": 2}, kept={}, carried_out_at=now
+    )
+    return f"erasure/{name}/{subject}", carried_out
+
+
+async def test_every_service_erases_and_answers_and_the_request_is_certified_once(
+    compliance: Running, kafka: str
+) -> None:
+    personal = compliance.service.personal
+    assert personal is not None
+    async with compliance.client("olga", "officer") as officer, compliance.client("ada", "user") as ada:
+        sealed = await personal.vault.seal([Personal(who, "email", SecretStr(f"{who}@x")) for who in ("ada", "bob")])
+        path = await verified(officer, "ada")
+        started = await post(officer, f"{path}/start")
+        request = await get(ada, path, started)
+        assert (request["state"], set(request["waiting_for"]) | {"compliance"}) == (
+            "in-progress", {"compliance", "test"},
+        )  # fmt: skip
+        assert (await ada.get(f"{path}/certificate")).status_code == 404
+
+        async def only_the_test_is_missing() -> bool:
+            return (await ada.get(path)).json()["waiting_for"] == ["test"]  # type: ignore[no-any-return]  # JSON
+
+        await eventually(only_the_test_is_missing)
+        ada_opened, bob_opened = await personal.vault.open(sealed)
+        assert (ada_opened, bob_opened) == (None, SecretStr("bob@x"))
+        await send(kafka, answer(path, "ada"), answer(path, "ada"))
+
+        async def completed() -> bool:
+            return (await ada.get(path)).json()["state"] == "completed"  # type: ignore[no-any-return]  # JSON
+
+        await eventually(completed)
+        request = (await ada.get(path)).json()
+        certificate = await ada.get(f"{path}/certificate")
+        assert sha256(certificate.content).hexdigest() == request["certificate_hash"]
+        ours, theirs = certificate.json()["erased"]
+        assert (ours["service"], ours["rows"]) == ("compliance", {})
+        assert (theirs["service"], theirs["rows"]) == ("test", {"contacts": 2})
+        row = await compliance.pool.fetchrow("SELECT type, stream FROM events WHERE position = $1", ours["position"])
+        assert row is not None
+        assert tuple(row) == ("ErasureCarriedOut", f"erasure/{request['request_id']}/ada")
+        async with compliance.client("bob", "user") as bob:
+            assert (await bob.get(f"{path}/certificate")).status_code == 404
+        ended = "SELECT count(*) FROM events WHERE type = 'DeletionCompleted'"
+        assert await compliance.pool.fetchval(ended) == 1
+    orders = [dict(record.headers)["ce_type"] for record in await read_all(kafka, "compliance.orders")]
+    assert orders == [b"compliance.orders.ErasureOrdered.v1"]
+
+
+async def test_a_legal_hold_forbids_the_erasure_until_it_is_lifted(compliance: Running) -> None:
+    async with compliance.client("olga", "officer") as officer:
+        path = await verified(officer, "ada")
+        held = await post(officer, "/legal-holds", {"subject": "ada", "reason": "litigation"})
+        listed: dict[str, Any] = await get(officer, "/legal-holds", held)
+        assert [(hold["subject"], hold["reason"], hold["placed_by"]) for hold in listed["items"]] == [
+            ("ada", "litigation", "olga")
+        ]
+        refused = await post(officer, f"{path}/start")
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:annals:problem:legal-hold")
+        assert "ada for litigation" in refused.json()["detail"]
+        lifted = await post(officer, "/legal-holds/ada/lift")
+        assert (await get(officer, "/legal-holds", lifted))["items"] == []
+        assert (await post(officer, f"{path}/start")).status_code == 200
