@@ -209,6 +209,8 @@ async def test_live_rows_equal_rebuilt_rows(compliance: Running, kafka: str) -> 
         await post(client, "/acceptances", acceptance("ada"))
         await post(client, "/documents/terms/served", {"subject": "bo", "version": 1, "content_hash": text(1)})
         await post(client, "/documents", publication(3))
+        contact = {"name": "Ada", "email": "ada@lovelace.example", "country": "GB"}
+        await client.put("/subjects/ada/contact", json=contact, headers={"idempotency-key": "k-contact"})
         name = str(uuid4())
         await post(client, "/deletion-requests", {"request_id": name, "subject": "ada", "law": "ccpa"})
         await post(client, f"/deletion-requests/{name}/verify", {"verified": True, "method": "document"})

@@ -47,13 +47,22 @@ class Running:
         return self.service.pool
 
     async def shown(self) -> None:
-        """Waits until every read model is made and shows all that is in the log now. Raises TimeoutError."""
+        """Waits until every read model is made and shows all that is in the log now, and the vault is open.
+
+        Raises TimeoutError.
+        """
         pool = self.pool
         end = await pool.fetchval("SELECT coalesce(max(position), 0) FROM events")
         there = "SELECT count(*) FROM progress WHERE subscription = ANY ($1) AND position >= $2"
         async with asyncio.timeout(60):
-            while await pool.fetchval(there, list(self.service.lags), end) < len(self.service.lags):  # noqa: ASYNC110 - rows
+            while (  # noqa: ASYNC110 - rows
+                self._locked or await pool.fetchval(there, list(self.service.lags), end) < len(self.service.lags)
+            ):
                 await asyncio.sleep(0.05)
+
+    @property
+    def _locked(self) -> bool:
+        return self.service.personal is not None and self.service.personal.vault.locked
 
 
 @contextlib.asynccontextmanager

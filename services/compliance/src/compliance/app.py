@@ -41,7 +41,7 @@ def create(settings: ComplianceSettings) -> Service:
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handlers.handle_messages(executor, facts))
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
-    routes = api.routes(commands, reads, facts, tuple(settings.erasing_services.split(",")))
+    routes = api.routes(commands, reads, facts, personal.vault, tuple(settings.erasing_services.split(",")))
     return Service(
         settings,
         create_api(settings, routes, title="Annals compliance", version="0.1.0"),

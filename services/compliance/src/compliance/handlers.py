@@ -210,6 +210,10 @@ def document_stream(document_type: DocumentType) -> str:
     return f"document/{document_type.label}"
 
 
+def contact_stream(subject: str) -> str:
+    return f"contact/{subject}"
+
+
 def request_id_stream(request_id: str) -> str:
     return f"deletion-id/{request_id}"
 

@@ -14,11 +14,13 @@ from compliance.projections import (
     AdminActions,
     AuditTrail,
     ComplianceIndex,
+    Contacts,
     DeletionRequests,
     Documents,
     LegalHolds,
 )
 from compliance.projections.acceptances import acceptance_counts, acceptance_records, compliance_index
+from compliance.projections.contacts import contacts
 from compliance.projections.deletions import data_deletion_requests, erasure_answers
 from compliance.projections.documents import documents
 from compliance.projections.legal_holds import legal_holds
@@ -104,6 +106,14 @@ def accepted(subject: str, document_type: str, version: int | None) -> Query:
         .select_from(table.outerjoin(index, mine))
         .where(table.c.document_type == document_type, table.c.version == wanted)
     )
+
+
+# ---- contacts ----------------------------------------------------------------------------------------------------
+
+
+def contact(subject: str) -> Query:
+    table = Contacts.live(contacts)
+    return sa.select(table).where(table.c.subject == subject)
 
 
 # ---- deletion requests -------------------------------------------------------------------------------------------

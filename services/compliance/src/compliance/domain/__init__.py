@@ -1,7 +1,7 @@
 """What the compliance service knows and decides; pure: no clock, no ids, no I/O.
 
 Read document.py and acceptance.py, then deletion_events.py and deletion.py. Subjects are opaque ids or public
-addresses: no personal data is here, in no field.
+addresses; what says who they are is sealed (contact.py).
 """
 
 from compliance.domain.acceptance import (
@@ -23,6 +23,7 @@ from compliance.domain.audit import (
     refusals,
 )
 from compliance.domain.certificate import certificate, certificate_hash, certificate_text
+from compliance.domain.contact import ContactGiven, contact
 from compliance.domain.deletion import Request, deletions, request_id
 from compliance.domain.deletion_events import (
     AWAITING_IDENTITY,
@@ -64,6 +65,7 @@ EVENTS: dict[str, type] = {
     "PublicationConfirmed.v1": PublicationConfirmed,
     "DocumentServed.v1": DocumentServed,
     "DocumentAccepted.v1": DocumentAccepted,
+    "ContactGiven.v1": ContactGiven,
     "RequestIdTaken.v1": RequestIdTaken,
     "DeletionReceived.v1": DeletionReceived,
     "DeletionJoined.v1": DeletionJoined,
@@ -93,6 +95,7 @@ __all__ = [
     "AuditEventLogged",
     "CommandRefused",
     "CompleteDeletion",
+    "ContactGiven",
     "Contradiction",
     "DeletionCompleted",
     "DeletionDenied",
@@ -145,6 +148,7 @@ __all__ = [
     "certificate",
     "certificate_hash",
     "certificate_text",
+    "contact",
     "deletions",
     "document",
     "legal_hold",

@@ -1,6 +1,7 @@
 """The read models of compliance. Every table can be dropped and rebuilt from the log; queries.py reads them."""
 
 from compliance.projections.acceptances import AcceptanceRecords, ComplianceIndex
+from compliance.projections.contacts import Contacts
 from compliance.projections.deletions import DeletionRequests
 from compliance.projections.documents import Documents
 from compliance.projections.legal_holds import LegalHolds
@@ -10,6 +11,7 @@ ALL = (
     Documents(),
     AcceptanceRecords(),
     ComplianceIndex(),
+    Contacts(),
     DeletionRequests(),
     LegalHolds(),
     AuditTrail(),
@@ -22,6 +24,7 @@ __all__ = [
     "AdminActions",
     "AuditTrail",
     "ComplianceIndex",
+    "Contacts",
     "DeletionRequests",
     "Documents",
     "LegalHolds",

@@ -1,0 +1,96 @@
+"""How a person is reached. In clear it is here only, between the caller and the vault."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import APIRouter, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from compliance import domain, handlers, projections, queries
+from compliance.api.common import Requester, asking, may_act_for
+from contracts.values import SubjectId
+from eventlog import Intent
+from privacy import ErasedSubject, Personal, Sealed, Vault
+from service import After, Caller, Commands, IdempotencyKey, Problem, Queries, Recorded, Strict, not_found
+
+FIELD = "contact"
+OFFICERS = frozenset({"officer", "admin"})
+
+
+def _an_address(value: SecretStr) -> SecretStr:
+    name, at, place = value.get_secret_value().rpartition("@")
+    if not (name and at and "." in place) or any(letter.isspace() for letter in name + place):
+        raise ValueError("expected an address for e-mail: name@example.org")
+    return value
+
+
+class Contact(Strict):
+    """A person's name, address for e-mail and country (ISO 3166-1, two letters)."""
+
+    name: Annotated[SecretStr, Field(min_length=1, max_length=200)]
+    email: Annotated[SecretStr, Field(min_length=6, max_length=254), AfterValidator(_an_address)]
+    country: Annotated[SecretStr, Field(min_length=2, max_length=2)]
+
+
+class ContactDetails(BaseModel):
+    """The same in clear, for the subject itself and for officers; every reading is on record."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    email: str
+    country: str
+
+
+class GivenContact(ContactDetails):
+    subject: str
+    given_at: datetime
+
+
+def routes(commands: Commands, reads: Queries, vault: Vault) -> APIRouter:
+    router = APIRouter()  # answers have no ETag: nobody shall keep them
+
+    async def opened(sealed: Sealed) -> ContactDetails | None:
+        [clear] = await vault.open([sealed])
+        return None if clear is None else ContactDetails.model_validate_json(clear.get_secret_value())
+
+    @router.put("/subjects/{subject}/contact", summary="Say how a subject is reached, or correct it")
+    async def give_contact(subject: SubjectId, body: Contact, caller: Requester, key: IdempotencyKey) -> Recorded:
+        may_act_for(caller, subject)
+        details = ContactDetails(**{name: getattr(body, name).get_secret_value() for name in Contact.model_fields})
+        last = await commands.state(handlers.contact_stream(subject), domain.contact)
+        if last is not None and await opened(last.details) == details:
+            return Recorded(events=0)
+        async with asking(commands, "give-contact", subject, caller, key) as ask:
+            try:
+                [sealed] = await vault.seal([Personal(subject, FIELD, SecretStr(details.model_dump_json()))])
+            except ErasedSubject:
+                raise domain.Erased(f"{subject}: erased, and nothing is kept of it any more") from None
+            given = domain.ContactGiven(subject, sealed)
+            intent = Intent(handlers.contact_stream(subject), domain.contact, given, ask.at, ask.metadata)
+            return await commands.execute([intent])
+
+    @router.get("/subjects/{subject}/contact", summary="How a subject is reached")
+    async def get_contact(subject: SubjectId, caller: Requester, after: After, response: Response) -> GivenContact:
+        if caller.subject != subject and not caller.roles & OFFICERS:
+            raise Problem(403, "not-yourself", "Only officers see how others are reached.")
+        await reads.caught_up(after, projections.Contacts)
+        row = await reads.one(queries.contact(subject), "contact", subject)
+        details = None if row["box"] is None else await opened(Sealed(subject, FIELD, row["box"]))
+        if details is None:
+            raise not_found("contact", subject)
+        if caller.subject != subject:
+            await _record_reading(caller, subject)
+        response.headers["cache-control"] = "no-store"
+        return GivenContact(subject=subject, given_at=row["given_at"], **details.model_dump())
+
+    async def _record_reading(caller: Caller, subject: str) -> None:
+        """On record before it is answered."""
+        async with asking(commands, "read-contact", subject, caller, f"{caller.subject}/{uuid4()}") as ask:
+            read = domain.AuditEventLogged("contact.read", subject, {})
+            await commands.execute([handlers.log_audit_event(read, ask.at, ask.key, ask.metadata)])
+
+    return router

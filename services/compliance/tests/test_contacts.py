@@ -1,0 +1,103 @@
+"""How people are reached: sealed everywhere, opened for themselves and for officers, gone with the person."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from compliance import projections
+from compliance.domain import EVENTS
+from eventlog import EventLog, EventTypes, Executor, Intent
+from messaging.testing import eventually
+from privacy import SubjectErased, erasure, erasure_stream
+from projections.testing import rebuilt_alike
+from service.testing import Running
+
+sys.path.append(str(Path(__file__).parent))
+
+from said import get
+
+pytestmark = pytest.mark.timeout(120)
+
+ADA = {"name": "Ada Lovelace", "email": "ada@lovelace.example", "country": "GB"}
+BOB = {"name": "Bob Example", "email": "bob@example.org", "country": "DE"}
+
+
+async def put(client: httpx.AsyncClient, subject: str, body: dict[str, Any]) -> httpx.Response:
+    return await client.put(f"/subjects/{subject}/contact", json=body, headers={"idempotency-key": str(uuid4())})
+
+
+def log_of(running: Running) -> EventLog:
+    return EventLog(running.pool, EventTypes(EVENTS))
+
+
+async def erase(running: Running, subject: str) -> None:
+    """Has a subject erased here, and waits until that is carried out."""
+    fact = SubjectErased(str(uuid4()), subject, datetime.now(UTC))
+    stream = erasure_stream(fact.request_id, subject)
+    await Executor(log_of(running)).execute([Intent(stream, erasure, fact, fact.ordered_at)])
+    done = "SELECT EXISTS (SELECT FROM events WHERE type = 'ErasureCarriedOut' AND stream = $1)"
+    await eventually(lambda: running.pool.fetchval(done, stream))
+
+
+async def test_a_contact_is_given_corrected_and_seen_by_its_subject_and_by_officers(compliance: Running) -> None:
+    async with compliance.client("ada", "user") as ada, compliance.client("olga", "officer") as olga:
+        assert (await ada.get("/subjects/ada/contact")).status_code == 404
+        assert (await put(ada, "ada", BOB)).json()["events"] == 1
+        given = await put(ada, "ada", ADA)
+        assert given.json()["events"] == 1
+        assert (await put(ada, "ada", ADA)).json()["events"] == 0, "nothing new"
+        mine = await get(ada, "/subjects/ada/contact", given)
+        assert {name: mine[name] for name in ADA} == ADA
+        seen = await olga.get("/subjects/ada/contact")
+        assert seen.json() == mine
+        assert seen.headers["cache-control"] == "no-store"
+        read = "SELECT count(*) FROM events WHERE type = 'AuditEventLogged' AND metadata->>'actor' = 'olga'"
+        assert await compliance.pool.fetchval(read) == 1, "who has seen it is on record"
+
+
+async def test_nobody_else_sees_a_contact(compliance: Running) -> None:
+    async with compliance.client("ada", "user") as ada, compliance.nobody() as nobody:
+        await put(ada, "ada", ADA)
+        assert (await nobody.get("/subjects/ada/contact")).status_code == 401
+    for role in ("user", "service", "auditor"):
+        async with compliance.client("eve", role) as eve:
+            assert (await eve.get("/subjects/ada/contact")).status_code == 403
+            assert (await put(eve, "ada", BOB)).status_code == (200 if role == "service" else 403)
+
+
+async def test_what_is_no_contact_is_refused_and_told_to_no_log(
+    compliance: Running, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with compliance.client("ada", "user") as ada:
+        for wrong in ({"email": "ada"}, {"email": "a b@x.org"}, {"name": ""}, {"country": "GBR"}, {"phone": "1"}):
+            assert (await put(ada, "ada", {**ADA, **wrong})).status_code == 422
+    assert "Lovelace" not in "".join(capfd.readouterr())
+    assert await compliance.pool.fetchval("SELECT count(*) FROM events") == 0
+
+
+async def test_only_boxes_are_stored_and_nothing_opens_them_once_the_subject_is_erased(compliance: Running) -> None:
+    async with compliance.client("shop", "service") as shop, compliance.client("olga", "officer") as olga:
+        await put(shop, "ada", ADA)
+        given = await put(shop, "bob", BOB)
+        await get(olga, "/subjects/bob/contact", given)
+        stored = await compliance.pool.fetchval(
+            "SELECT string_agg(e::text, '') || (SELECT string_agg(c::text, '') FROM contacts_v1.contacts AS c) "
+            "FROM events AS e"
+        )
+        assert not any(value in stored for value in (ADA["name"], ADA["email"], BOB["name"]))
+
+        await erase(compliance, "ada")
+        assert (await olga.get("/subjects/ada/contact")).status_code == 404
+        refused = await put(shop, "ada", ADA)
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:annals:problem:erased")
+        assert (await olga.get("/subjects/bob/contact")).json()["email"] == BOB["email"]
+        boxes = await compliance.pool.fetch("SELECT subject, box IS NULL AS gone FROM contacts_v1.contacts")
+        assert {row["subject"]: row["gone"] for row in boxes} == {"ada": True, "bob": False}
+    await rebuilt_alike(log_of(compliance), [projections.Contacts()])
