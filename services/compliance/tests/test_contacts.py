@@ -13,15 +13,17 @@ import pytest
 
 from compliance import projections
 from compliance.domain import EVENTS
+from contracts import chain
 from eventlog import EventLog, EventTypes, Executor, Intent
-from messaging.testing import eventually
+from messaging import TopicSpec, ensure, retry
+from messaging.testing import eventually, headers, send_raw
 from privacy import SubjectErased, erasure, erasure_stream
 from projections.testing import rebuilt_alike
 from service.testing import Running
 
 sys.path.append(str(Path(__file__).parent))
 
-from said import get
+from said import TOPIC, get, parked
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -96,8 +98,26 @@ async def test_only_boxes_are_stored_and_nothing_opens_them_once_the_subject_is_
         await erase(compliance, "ada")
         assert (await olga.get("/subjects/ada/contact")).status_code == 404
         refused = await put(shop, "ada", ADA)
-        assert (refused.status_code, refused.json()["type"]) == (409, "urn:annals:problem:erased")
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:annals:problem:subject-erased")
         assert (await olga.get("/subjects/bob/contact")).json()["email"] == BOB["email"]
         boxes = await compliance.pool.fetch("SELECT subject, box IS NULL AS gone FROM contacts_v1.contacts")
         assert {row["subject"]: row["gone"] for row in boxes} == {"ada": True, "bob": False}
     await rebuilt_alike(log_of(compliance), [projections.Contacts()])
+
+
+async def test_a_dead_letter_about_a_person_is_sealed_and_gone_with_the_person(compliance: Running, kafka: str) -> None:
+    await ensure(kafka, [TopicSpec(TOPIC)])
+    letter, named = b'{"document_type": "Ada Lovelace"}', headers(ce_type=chain.DocumentAccepted.type.encode())
+    for key in (b"ada", b"nobody's"):
+        await send_raw(kafka, TOPIC, key, letter, named)
+
+    async def are_parked(number: int) -> bool:
+        return len(await parked(compliance)) == number
+
+    await eventually(lambda: are_parked(2))
+    stored = await compliance.pool.fetch("SELECT value, error FROM parked")
+    assert not any(b"Lovelace" in row["value"] or "Lovelace" in row["error"] for row in stored)
+    await erase(compliance, "ada")
+    await retry(compliance.pool)
+    await eventually(lambda: are_parked(1))
+    await eventually(lambda: compliance.pool.fetchval("SELECT attempts = 2 AND reason = 'malformed' FROM parked"))

@@ -14,6 +14,8 @@ class ErasedSubject(PrivacyError):
 class VaultLocked(PrivacyError):
     """Not all erasures of the log have been carried out in this key store yet: it may be a restored one."""
 
+    retriable = True
+
 
 class BrokenBox(PrivacyError):
     """A sealed value was changed, or belongs to another subject or field."""

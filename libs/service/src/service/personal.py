@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 
 from eventlog import EventLog, RecordedEvent, Watermark
-from privacy import DEVELOPMENT, Erasures, KekError, Keks, KeyStore, Vault, install
+from privacy import DEVELOPMENT, Erasures, KekError, Keks, KeyStore, Letters, MonthKeys, Vault, install
 from projections import Freshness, Projection
 from service.database import CONNECT_SECONDS, close_pool, connect_options, plain_dsn
 from service.health import Check
@@ -30,7 +30,9 @@ class PersonalData:
         self.vault = Vault(self.keys, seconds=settings.keys_remembered_seconds, locked=True)
         self._log = log
         self._read_models = [model for model in read_models if model.personal]
-        self.erasures = Erasures(log, watermark, self.keys, self.vault, self._cleared)
+        months = MonthKeys(self.keys, "letters")
+        self.letters = Letters(self.vault, self.keys, months)
+        self.workers = (Erasures(log, watermark, self.keys, self.vault, self._cleared), months)
 
     async def __aenter__(self) -> PersonalData:
         await self._keys_pool  # opens it; connections are made when they are needed

@@ -70,8 +70,8 @@ class Service:
         self.release = Release.of(migrations) if migrations is not None else None
         self.lags = lags or {}
         self.personal = personal
-        erasing = [personal.erasures] if personal is not None else []
-        self.supervised = [Supervised(worker, is_transient) for worker in (*workers, *erasing)]
+        every = [*workers, *(personal.workers if personal is not None else ())]
+        self.supervised = [Supervised(worker, is_transient) for worker in every]
         self._resources = [*resources, *([personal] if personal is not None else [])]
         outside = [*self._builtin_checks(), *checks]
         self.outside = Health(self.name, self.version, outside)

@@ -115,7 +115,8 @@ def create(settings: ChainSettings) -> Service:
     )
     funds = Funds(node, accounts, settings.low_balance_sun)
     heard = [erasure.ORDERS.name, *([COMMANDS.name] if signers else [])]
-    consumer = Consumer(pool, kafka, settings.name, heard, inbox(submissions.commanded, executor))
+    handle = inbox(submissions.commanded, executor)
+    consumer = Consumer(pool, kafka, settings.name, heard, handle, sealing=personal.letters)
     sending: list[Worker] = [sender, funds] if signers else []
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)

@@ -38,7 +38,8 @@ def create(settings: ComplianceSettings) -> Service:
     topics = (*publish.TOPICS, ACTS, erasure.ANSWERS)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics, acts=False)
     # Offsets commit with the events that the messages led to; records of one key come in order.
-    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handlers.handle_messages(executor, facts))
+    handle = handlers.handle_messages(executor, facts)
+    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters)
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
     routes = api.routes(commands, reads, facts, personal.vault, tuple(settings.erasing_services.split(",")))

@@ -42,7 +42,8 @@ def create(settings: RewardsSettings) -> Service:
     topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS, *erasure.TOPICS)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
     # Offsets commit with the events that the messages led to; records of one key come in order.
-    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handlers.handle_messages(executor, recorder))
+    handle = handlers.handle_messages(executor, recorder)
+    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters)
 
     verifier, chain_time = verifier_of(settings), ChainTime(pool, kafka, settings.name)
     claims = ClaimProcess(log, executor, together, watermark, verifier, chain_time, settings.claims_look_seconds)

@@ -43,7 +43,7 @@ def create(settings: RoyaltiesSettings) -> Service:
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     handle = handlers.handle_messages(executor, recorder)
-    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle)
+    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters)
     reconciler = Reconciler(log, settings)
 
     look_seconds = settings.distributions_look_seconds

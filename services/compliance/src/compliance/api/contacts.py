@@ -13,7 +13,7 @@ from compliance import domain, handlers, projections, queries
 from compliance.api.common import Requester, asking, may_act_for
 from contracts.values import SubjectId
 from eventlog import Intent
-from privacy import ErasedSubject, Personal, Sealed, Vault
+from privacy import Personal, Sealed, Vault
 from service import After, Caller, Commands, IdempotencyKey, Problem, Queries, Recorded, Strict, not_found
 
 FIELD = "contact"
@@ -65,10 +65,7 @@ def routes(commands: Commands, reads: Queries, vault: Vault) -> APIRouter:
         if last is not None and await opened(last.details) == details:
             return Recorded(events=0)
         async with asking(commands, "give-contact", subject, caller, key) as ask:
-            try:
-                [sealed] = await vault.seal([Personal(subject, FIELD, SecretStr(details.model_dump_json()))])
-            except ErasedSubject:
-                raise domain.Erased(f"{subject}: erased, and nothing is kept of it any more") from None
+            [sealed] = await vault.seal([Personal(subject, FIELD, SecretStr(details.model_dump_json()))])
             given = domain.ContactGiven(subject, sealed)
             intent = Intent(handlers.contact_stream(subject), domain.contact, given, ask.at, ask.metadata)
             return await commands.execute([intent])

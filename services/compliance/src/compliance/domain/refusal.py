@@ -19,13 +19,6 @@ class NotOnRecord(Refusal):
     title = "There is nothing by this name."
 
 
-class Erased(Refusal):
-    """The subject was erased: nothing can be recorded of it any more."""
-
-    code = "erased"
-    title = "The subject was erased."
-
-
 class Contradiction(Refusal):
     """The same thing came again with other contents."""
 
