@@ -7,18 +7,15 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import SecretStr, ValidationError
 
-from contracts.values import SubjectId
 from privacy.errors import ErasedSubject
 from privacy.keys import KeyStore
 from privacy.months import MonthKeys
-from privacy.values import Personal, Sealed
+from privacy.values import SUBJECT_IDS, Personal, Sealed
 from privacy.vault import Vault
 
 FIELD = "dead_letter"
-
-_SUBJECT: TypeAdapter[str] = TypeAdapter(SubjectId)
 
 
 class Letters:
@@ -53,6 +50,6 @@ class Letters:
 def _subject(key: bytes | None) -> str | None:
     """Whom the key of a record names; None where it names nobody."""
     try:
-        return _SUBJECT.validate_python((key or b"").decode())
+        return SUBJECT_IDS.validate_python((key or b"").decode())
     except (UnicodeDecodeError, ValidationError):
         return None

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import SecretStr, StringConstraints
+from pydantic import SecretStr, StringConstraints, TypeAdapter
 
 from contracts.values import SubjectId
+
+SUBJECT_IDS: TypeAdapter[str] = TypeAdapter(SubjectId)
+"""Tells whether a text can be a subject's id."""
 
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 """What a value is: `email`, `reason`."""
