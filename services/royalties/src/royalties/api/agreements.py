@@ -19,7 +19,7 @@ from royalties.domain.division import MOST_RECIPIENTS
 from royalties.domain.terms import BPS
 from royalties.projections.agreements import agreement_versions, agreements, assets, terms
 from royalties.recorder import TERMS, agreement_stream, asset_stream
-from service import After, Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, metadata_of
+from service import After, Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, Tagged, metadata_of
 
 
 class Share(Strict):
@@ -95,7 +95,7 @@ class Asset(BaseModel):
 
 
 def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     async def execute(
         stream: str, decider: Decider[Any, Any, Any], command: object, caller: Caller, key: str

@@ -14,7 +14,7 @@ from eventlog import EventLog, Watermark
 from royalties import projections, queries
 from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, balance_of, known
 from royalties.domain import TRX, AccountClass, Side, class_of
-from service import After, Page, Paging, Queries, not_found
+from service import After, Page, Paging, Queries, Tagged, not_found
 from service.queries import Row
 
 
@@ -50,7 +50,7 @@ class TrialBalance(BaseModel):
 
 
 def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.get("/balances/{account:path}", summary="The balance of an account of the books")
     async def balance(

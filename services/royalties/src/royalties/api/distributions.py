@@ -42,6 +42,7 @@ from service import (
     Recorded,
     StreamEvent,
     Strict,
+    Tagged,
     followed,
     metadata_of,
     not_found,
@@ -146,7 +147,7 @@ class Step(BaseModel):
 def routes(
     commands: Commands, reads: Queries, log: EventLog, watermark: Watermark, settings: RoyaltiesSettings
 ) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.post("/distributions", summary="Open a distribution")
     async def open_(body: NewDistribution, caller: Officer, key: IdempotencyKey) -> Opened:

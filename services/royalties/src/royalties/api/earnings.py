@@ -12,7 +12,7 @@ from contracts.values import SignedAmount, SubjectId, Uint256
 from royalties import queries
 from royalties.api.common import InAsset, User, balance_of, named
 from royalties.domain import TRX, AccountClass, Side
-from service import Page, Paging, Queries
+from service import Page, Paging, Queries, Tagged
 from service.queries import Row
 
 
@@ -56,7 +56,7 @@ class Earnings(BaseModel):
 
 
 def routes(reads: Queries) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.get("/artists/{address}/earnings", summary="What a collaborator has earned, and from what")
     async def earnings(address: SubjectId, caller: User) -> Earnings:

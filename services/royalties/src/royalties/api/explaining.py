@@ -15,7 +15,7 @@ from eventlog import EventLog, RecordedEvent
 from royalties.api.common import User
 from royalties.domain import MONEY_MOVED, Posting, Side, class_of
 from royalties.domain.explaining import FORMULA, is_explained, rests_on, steps
-from service import not_found
+from service import Tagged, not_found
 
 
 class Fact(BaseModel):
@@ -68,7 +68,7 @@ class Why(BaseModel):
 
 
 def routes(log: EventLog) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.get("/lines/{position}/{posting}/why", summary="Why a line of a statement is what it is")
     async def why(

@@ -18,7 +18,7 @@ from royalties.domain.periods import period_named
 from royalties.projections.closing import Closings
 from royalties.statements import issued
 from royalties.statements.closing import Closing
-from service import After, IdempotencyKey, Page, Paging, Queries, Recorded, metadata_of, not_found
+from service import After, IdempotencyKey, Page, Paging, Queries, Recorded, Tagged, metadata_of, not_found
 from service.queries import Row
 
 Named = Annotated[str, InPath(description="A month, a quarter or a year: 2026-01, 2026-Q1, 2026")]
@@ -52,7 +52,7 @@ class IssuedStatement(InAsset):
 
 
 def routes(reads: Queries, closing: Closing) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.post("/periods/{period}/close", summary="Issue the statements of a period that are due")
     async def close(period: Named, caller: Officer, key: IdempotencyKey) -> Recorded:

@@ -17,7 +17,20 @@ from royalties.domain.books import PLATFORM_FEE, parts_of
 from royalties.projections.agreements import scale_of
 from royalties.projections.platform_sales import platform_sales, sale_changes
 from royalties.recorder import Posted, Recorder, Reported, Told
-from service import After, Caller, IdempotencyKey, Page, Paging, Problem, Queries, Recorded, Strict, Token, metadata_of
+from service import (
+    After,
+    Caller,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Problem,
+    Queries,
+    Recorded,
+    Strict,
+    Tagged,
+    Token,
+    metadata_of,
+)
 
 MOST = 500
 AHEAD = timedelta(minutes=5)  # by which others' clocks may be ahead
@@ -100,7 +113,7 @@ class SaleStory(PlatformSale):
 
 
 def routes(recorder: Recorder, service: str, reads: Queries) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     async def record(facts: list[tuple[Told, datetime]], caller: Caller, key: str) -> PostedResults:
         """All of them, or none."""

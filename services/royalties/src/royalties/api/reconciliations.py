@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from contracts.values import SignedAmount
 from royalties import queries
 from royalties.api.common import BlockNumber, InAsset, User
-from service import Page, Paging, Queries
+from service import Page, Paging, Queries, Tagged
 
 
 class FoundDifference(InAsset):
@@ -33,7 +33,7 @@ class Reconciliation(BaseModel):
 
 
 def routes(reads: Queries) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.get("/reconciliations", summary="When the books were held against the contracts, newest first")
     async def reconciliations(caller: User, paging: Paging) -> Page[Reconciliation]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from contracts.values import Address, SignedAmount, Uint256
 from royalties import queries
 from royalties.api.common import InAsset, OnChain, User, after, place
-from service import Page, Paging, Queries
+from service import Page, Paging, Queries, Tagged
 
 
 class Sale(InAsset, OnChain):
@@ -77,7 +77,7 @@ class PlatformFee(OnChain):
 
 
 def routes(reads: Queries) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.get("/sales", summary="Sales, newest first")
     async def sales(caller: User, paging: Paging, track_id: Uint256 | None = None) -> Page[Sale]:

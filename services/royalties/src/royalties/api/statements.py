@@ -18,7 +18,7 @@ from royalties import statements
 from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, known, prefers_csv
 from royalties.domain import TRX, AccountClass
 from royalties.statements import Scope
-from service import PageRequest, Paging, Problem, Queries
+from service import PageRequest, Paging, Problem, Queries, Tagged
 
 
 class Line(BaseModel):
@@ -82,7 +82,7 @@ CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 
 
 def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     @router.get(
         "/parties/{party}/statement",

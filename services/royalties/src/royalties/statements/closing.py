@@ -25,7 +25,6 @@ from royalties.projections.ledger import Ledger, lines
 from royalties.statements import issued
 from service import Commands, Problem, Queries, Recorded, get_logger
 from service.consistency import Token
-from service.database import is_not_made
 
 LOOK_SECONDS = 3600.0
 log = get_logger("royalties.closing")
@@ -126,12 +125,8 @@ class MonthEnd:
             return
         try:
             recorded = await self._closing.close(month, now, Metadata(actor=self.name))
-        except Problem as problem:  # behind, or parked: it is still due an hour later
+        except Problem as problem:  # behind, not even made yet, or parked: it is still due an hour later
             log.warning("not closed", period=month.name, why=problem.detail)
-        except sa.exc.DBAPIError as error:
-            if not is_not_made(error):
-                raise
-            log.info("not closed", period=month.name, why="the read models are being made")
         else:
             log.info("closed", period=month.name, events=recorded.events)
 
