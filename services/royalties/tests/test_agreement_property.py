@@ -19,6 +19,7 @@ from royalties.domain import (
     CarryGivenOut,
     CloseVersions,
     ExpireMove,
+    Funds,
     PostMove,
     PostRefund,
     PostReversal,
@@ -128,13 +129,15 @@ def histories(draw: st.DrawFn) -> Books:
             case "close":
                 act(CloseVersions(now))
             case "reserve":
-                wanted = ReserveMove(name, "ada", "earnings:ada", "paid-out:bank", "USD", 7, 10, now)
-                books.do("move/m", domain.move, wanted)
-            case "end":
-                how = draw(st.sampled_from([PostMove(START), PostMove(START, 3), VoidMove("no"), ExpireMove(now)]))
-                books.do("move/m", domain.move, how)
+                made = len(books.of(domain.MoveReserved))
+                wanted = ReserveMove(name, "ada", "earnings:ada", "paid-out:bank", "USD", 7, now, Funds(10, made))
+                books.do("moves/ada", domain.moves, wanted)
+            case "end" if reserved := books.of(domain.MoveReserved):
+                of = draw(st.sampled_from(reserved)).reference
+                ends = [PostMove(of, START), PostMove(of, START, 3), VoidMove(of, "no"), ExpireMove(of, now)]
+                books.do("moves/ada", domain.moves, draw(st.sampled_from(ends)))
             case _:
-                pass  # there is nothing to take back yet
+                pass  # there is nothing to take back or to end yet
     return books
 
 

@@ -13,4 +13,5 @@ def upgrade() -> None:
     for library in (eventlog, projections, messaging):
         run_sql(library.install_sql())
     run_sql(eventlog.index_sql("events_of_distributions", streams="distribution"))  # their process follows these alone
+    run_sql(eventlog.index_sql("events_of_moves", streams="moves/"))  # and so does theirs
     grant_runtime("royalties")

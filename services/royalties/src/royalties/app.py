@@ -9,6 +9,7 @@ from projections import Freshness, Runner
 from royalties import api, domain, handlers, projections, publish
 from royalties.distributing.holders import Holders
 from royalties.distributing.process import DistributionProcess
+from royalties.moving import MoveExpiry
 from royalties.reconciliation.worker import Reconciler
 from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
@@ -49,6 +50,8 @@ def create(settings: RoyaltiesSettings) -> Service:
     look_seconds = settings.distributions_look_seconds
     distributions = DistributionProcess(log, executor, watermark, Holders(kafka), look_seconds)
 
+    moves = MoveExpiry(log, executor, watermark)
+
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
     closing = Closing(settings.name, log, executor, watermark, commands, reads)
     calendar = [] if settings.close_after_days is None else [MonthEnd(closing, settings.close_after_days)]
@@ -60,7 +63,7 @@ def create(settings: RoyaltiesSettings) -> Service:
         queries=engine,
         migrations=find_migrations("royalties"),
         personal=personal,
-        workers=[watermark, runner, sealer, relay, consumer, reconciler, distributions, *calendar],
+        workers=[watermark, runner, sealer, relay, consumer, reconciler, distributions, moves, *calendar],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC, publish.COMMANDS.name, BLOCKS])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

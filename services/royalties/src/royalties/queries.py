@@ -138,6 +138,14 @@ def balance_at(account: str, until: datetime | None, position: int | None) -> Qu
     return query.group_by(asset).order_by(asset)
 
 
+def owed_off_the_chain(account: str, asset: str) -> Query:
+    """What is on a party's account but for what a contract holds for it, and pays out itself."""
+    line, entry = Ledger.live(lines), Ledger.live(entries_table)
+    amount = sa.func.coalesce(sa.func.sum(line.c.amount), 0).label("amount")
+    query = sa.select(amount).join(entry, entry.c.position == line.c.position)
+    return query.where(_of_account(line, account), line.c.asset == asset, entry.c.block_number.is_(None))
+
+
 def entries(account: str, asset: str, after: Key | None, limit: int) -> Query:
     """The lines of an account in one asset, oldest first; `amount` is above zero where the account grew."""
     line, entry = Ledger.live(lines), Ledger.live(entries_table)

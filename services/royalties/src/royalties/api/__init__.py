@@ -11,6 +11,7 @@ from royalties.api import (
     distributions,
     earnings,
     explaining,
+    moves,
     payees,
     periods,
     platform_sales,
@@ -19,6 +20,7 @@ from royalties.api import (
     sales,
     statements,
 )
+from royalties.moving import Reserving
 from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
 from royalties.statements.closing import Closing
@@ -45,6 +47,7 @@ def routes(
         platform_sales.routes(recorder, settings.name, reads),
         agreements.routes(commands, reads),
         books.routes(reads, log, watermark),
+        moves.routes(commands, Reserving(settings.name, log, commands, reads), reads),
         reconciliations.routes(reads),
         pools.routes(commands, reads),
         payees.routes(commands, reads),

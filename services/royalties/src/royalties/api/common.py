@@ -62,12 +62,12 @@ Moment = Annotated[
 ]
 
 
-NOT_FOUND = {"no-agreement", "not-found", "sale-unknown"}
+NOT_FOUND = {"no-agreement", "not-found", "not-reserved", "sale-unknown"}
 CONFLICTS = {
     "agreement-conflict", "asset-conflict", "reference-conflict", "not-in-control", "not-in-order", "not-offered",
     "reversed-before", "pool-too-small", "period-distributed", "distribution-conflict", "approved-already",
     "not-previewed", "own-distribution", "other-preview", "payment-ended", "payment-under-way", "held",
-    "too-many-attempts",
+    "too-many-attempts", "balance-too-small", "move-conflict", "move-ended", "move-expired",
 }  # fmt: skip
 
 

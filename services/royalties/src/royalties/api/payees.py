@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import AwareDatetime, BaseModel, Field
 
-from contracts.values import Address, Amount, Hash
+from contracts.values import Address, Amount, Hash, SubjectId
 from royalties import projections
 from royalties.api.common import InAsset, Officer, Reason, User, refusals
 from royalties.distributing import intents, queries
@@ -28,6 +28,7 @@ from service import (
     Queries,
     Recorded,
     Strict,
+    Tagged,
     metadata_of,
     not_found,
 )
@@ -73,18 +74,18 @@ class CreditedShare(InAsset):
 
 
 def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=Tagged)
 
     async def noted(command: HoldPlaced | HoldReleased | TaxFormRecorded, caller: Caller, key: str) -> Recorded:
         with refusals():
             return await commands.execute([intents.note(command, datetime.now(UTC), metadata_of(caller, key))])
 
     @router.post("/holds/{party}", summary="Pay nothing to a party until it is released")
-    async def hold(party: Address, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
+    async def hold(party: SubjectId, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
         return await noted(HoldPlaced(party, body.reason, caller.subject), caller, key)
 
     @router.post("/holds/{party}/release", summary="Pay a party again: what waits comes with the next distribution")
-    async def release(party: Address, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
+    async def release(party: SubjectId, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
         return await noted(HoldReleased(party, body.reason, caller.subject), caller, key)
 
     @router.get("/holds", summary="Parties that are held, the longest first")
@@ -99,7 +100,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
         return await noted(TaxFormRecorded(party, body.reference, body.sha256, caller.subject), caller, key)
 
     @router.get("/parties/{party}", summary="Whether a party is held, and where its tax form is filed")
-    async def party(party: Address, caller: Officer, after: After) -> Payee:
+    async def party(party: SubjectId, caller: Officer, after: After) -> Payee:
         await reads.caught_up(after, projections.Payees)
         return Payee(**({"party": party} | await reads.first(queries.payee(party))))
 

@@ -26,6 +26,7 @@ from royalties.domain.books import (
     TRX,
     USD,
     AccountClass,
+    BooksMoved,
     Contradiction,
     Posting,
     Reference,
@@ -33,10 +34,11 @@ from royalties.domain.books import (
     Side,
     class_of,
 )
-from royalties.domain.closing import BooksMoved, CloseBooks, NumbersDrawn, PeriodClosed, StatementIssued
+from royalties.domain.closing import CloseBooks, NumbersDrawn, PeriodClosed, StatementIssued
 from royalties.domain.division import AgreementVersionSet, Breakpoint
 from royalties.domain.moves import (
     ExpireMove,
+    Funds,
     MoveExpired,
     MovePosted,
     MoveReserved,
@@ -44,7 +46,7 @@ from royalties.domain.moves import (
     PostMove,
     ReserveMove,
     VoidMove,
-    move,
+    moves,
 )
 from royalties.domain.platform import FeeRecipientSet, PlatformFeeSet, platform
 from royalties.domain.reconciliation import (
@@ -166,6 +168,7 @@ __all__ = [
     "DifferenceSettled",
     "ExpireMove",
     "FeeRecipientSet",
+    "Funds",
     "MoneyMoved",
     "MoveExpired",
     "MovePosted",
@@ -217,7 +220,7 @@ __all__ = [
     "agreement",
     "asset",
     "class_of",
-    "move",
+    "moves",
     "platform",
     "reconciliation",
     "refusals",

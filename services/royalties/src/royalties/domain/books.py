@@ -221,6 +221,10 @@ class Refused(Exception):
         self.code = code
 
 
+class BooksMoved(Exception):
+    """What a command was made from has changed meanwhile: it is to be made again."""
+
+
 class Contradiction(Exception):
     """The chain can't have done what the message says, given what it did before: the message is put aside."""
 

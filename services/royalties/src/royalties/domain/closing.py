@@ -11,6 +11,7 @@ from typing import Any
 
 from contracts.values import Hash
 from eventlog import Decider
+from royalties.domain.books import BooksMoved
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,6 @@ class Closed:
     position: int = 0
 
 
-class BooksMoved(Exception):
-    """Somebody else closed the period, or drew the numbers, meanwhile: what was made is to be made again."""
-
-
 def evolve(closed: Closed, event: StatementIssued | PeriodClosed) -> Closed:
     return Closed(event.revision, event.position) if isinstance(event, PeriodClosed) else closed
 
@@ -98,7 +95,7 @@ def numbers_stream(year: int) -> str:
 
 
 def close_books(command: CloseBooks, states: Mapping[str, Any]) -> list[tuple[str, object]]:
-    """The events of both streams. Raises BooksMoved."""
+    """The events of both streams. Raises BooksMoved when somebody else closed the period, or drew the numbers."""
     closed, of_period, of_year = command.closed, period_stream(command.closed.period), numbers_stream(command.year)
     if (states[of_period].revision, states[of_year]) != (closed.revision - 1, command.first - 1):
         raise BooksMoved(

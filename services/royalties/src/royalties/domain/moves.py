@@ -1,17 +1,20 @@
-"""Two-phase moves: money of a party is reserved, and later posted, voided, or given up when its time is over.
+"""Two-phase moves: what a party is owed off the chain is reserved to be paid, and then posted, voided, or expired.
 
-As pending transfers of a ledger: what is reserved can't be spent again, and each reservation ends once.
+As pending transfers of a ledger: what is reserved can't be spent again, and each reservation ends once. The moves of a
+party are one stream, so no two of them are made of the same money.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import assert_never
 
 from eventlog import Decider
 from royalties.domain import books
-from royalties.domain.books import Entries, Posting, Reference, Refused, postings_of
+from royalties.domain.books import BooksMoved, Entries, Posting, Reference, Refused, postings_of
 
 # ---- events -----------------------------------------------------------------------------------------------------
 
@@ -75,8 +78,16 @@ MoveEvent = MoveReserved | MovePosted | MoveVoided | MoveExpired
 
 
 @dataclass(frozen=True, slots=True)
+class Funds:
+    """What an account held when its party had made so many moves; what is reserved is no longer in it."""
+
+    amount: int
+    moves: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReserveMove:
-    """`available` is what the account holds, as far as its owner's books are known to whoever asks."""
+    """`funds` are looked up when it is decided."""
 
     reference: Reference
     party: str
@@ -84,25 +95,28 @@ class ReserveMove:
     to: str
     asset: str
     amount: int
-    available: int
     expires_at: datetime
+    funds: Funds = Funds(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class PostMove:
-    """None: all that was reserved."""
+    """`amount` is None for all that was reserved."""
 
+    reference: Reference
     at: datetime
     amount: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VoidMove:
+    reference: Reference
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExpireMove:
+    reference: Reference
     at: datetime
 
 
@@ -111,38 +125,45 @@ MoveCommand = ReserveMove | PostMove | VoidMove | ExpireMove
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    reserved: MoveReserved | None = None
+    reserved: MoveReserved
     end: MovePosted | MoveVoided | MoveExpired | None = None
 
 
-def decide(command: MoveCommand, move: Move) -> list[MoveEvent]:
-    """Nothing for what was done before. Raises Refused for anything else once the move has ended."""
+Moves = Mapping[Reference, Move]
+"""All moves of a party."""
+
+
+def decide(command: MoveCommand, moves: Moves) -> list[MoveEvent]:
+    """Nothing for what was done before. Raises Refused for anything else once the move has ended, BooksMoved."""
+    move = moves.get(command.reference)
     if isinstance(command, ReserveMove):
-        return _reserve(command, move)
-    if move.reserved is None:
-        raise Refused("not-reserved", "there is no such reservation")
+        return _reserve(command, move, len(moves))
+    if move is None:
+        raise Refused("not-reserved", f"move {command.reference} was never reserved")
     event = _end(command, move.reserved)
     if event is None or event == move.end:
         return []
     if move.end is not None:
-        raise Refused("move-ended", f"move {move.reserved.reference} has ended: {move.end.line_kind}")
+        raise Refused("move-ended", f"move {command.reference} has ended: {move.end.line_kind}")
     if isinstance(command, PostMove) and command.at >= move.reserved.expires_at:
-        raise Refused("move-expired", f"move {move.reserved.reference} was reserved until {move.reserved.expires_at}")
+        raise Refused("move-expired", f"move {command.reference} was reserved until {move.reserved.expires_at}")
     return [event]
 
 
-def _reserve(command: ReserveMove, move: Move) -> list[MoveEvent]:
+def _reserve(command: ReserveMove, before: Move | None, moves: int) -> list[MoveEvent]:
     amount, aside = command.amount, books.reserved(command.party)
     reserved = MoveReserved(
         command.reference, command.asset, books.balanced([(command.account, amount), (aside, -amount)]),
         command.party, command.account, command.to, amount, command.expires_at,
     )  # fmt: skip
-    if move.reserved == reserved:
-        return []
-    if move.reserved is not None:
+    if before is not None:
+        if before.reserved == reserved:
+            return []
         raise Refused("move-conflict", f"move {command.reference} was reserved before, with other contents")
-    if not 0 < amount <= command.available:
-        raise Refused("balance-too-small", f"asked for {amount}, available are {command.available}")
+    if command.funds.moves != moves:
+        raise BooksMoved(f"{command.party}: {moves} moves were made, not {command.funds.moves}")
+    if not 0 < amount <= command.funds.amount:
+        raise Refused("balance-too-small", f"asked for {amount}, available are {command.funds.amount}")
     return [reserved]
 
 
@@ -164,8 +185,10 @@ def _end(command: PostMove | VoidMove | ExpireMove, reserved: MoveReserved) -> M
             assert_never(never)
 
 
-def evolve(move: Move, event: MoveEvent) -> Move:
-    return Move(reserved=event) if isinstance(event, MoveReserved) else Move(move.reserved, event)
+def evolve(moves: Moves, event: MoveEvent) -> Moves:
+    if isinstance(event, MoveReserved):
+        return {**moves, event.reference: Move(event)}
+    return {**moves, event.reference: Move(moves[event.reference].reserved, event)}
 
 
-move: Decider[MoveCommand, Move, MoveEvent] = Decider(Move(), decide, evolve)
+moves: Decider[MoveCommand, Moves, MoveEvent] = Decider(MappingProxyType({}), decide, evolve)

@@ -4,6 +4,7 @@ from royalties.projections.agreements import Agreements, Terms
 from royalties.projections.closing import Closings
 from royalties.projections.distributions import Distributions, Payees
 from royalties.projections.ledger import Ledger
+from royalties.projections.moves import Moves
 from royalties.projections.payments import Payouts, Royalties
 from royalties.projections.platform_sales import PlatformSales
 from royalties.projections.pools import RevenuePools, TrackRevenue
@@ -26,6 +27,7 @@ ALL = (
     TrackRevenue(),
     Distributions(),
     Payees(),
+    Moves(),
     Closings(),
 )
 
@@ -35,6 +37,7 @@ __all__ = [
     "Closings",
     "Distributions",
     "Ledger",
+    "Moves",
     "Payees",
     "Payouts",
     "PlatformFees",

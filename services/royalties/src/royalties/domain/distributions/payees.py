@@ -49,16 +49,16 @@ class PaymentCarried:
 
 @dataclass(frozen=True, slots=True)
 class HoldPlaced:
-    """Nothing is paid to the party until it is released."""
+    """Nothing is paid to the party, and nothing reserved for it, until it is released."""
 
-    party: Address
+    party: str
     reason: str
     officer: str
 
 
 @dataclass(frozen=True, slots=True)
 class HoldReleased:
-    party: Address
+    party: str
     reason: str
     officer: str
 
