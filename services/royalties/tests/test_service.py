@@ -74,8 +74,7 @@ async def test_a_contradiction_is_put_aside_with_its_key_behind_it_and_others_go
     )
     key = f"royalty-distributor/track/{bad}"
     await send(kafka, *chain.messages[:first], (key, contradiction), *chain.messages[first:])
-    pool = royalties.service.pool
-    assert pool is not None
+    pool = royalties.pool
 
     async def others_went_on() -> bool:
         async with royalties.client("ada", "user") as client:
@@ -105,8 +104,7 @@ async def test_malformed_messages_are_put_aside_and_the_others_go_on(royalties: 
         body = json.dumps({**json.loads(payment.model_dump_json()), "amount_sun": amount})
         named = headers(ce_type=payment.type.encode())
         await send_raw(kafka, payment.topic, f"royalty-distributor/track/9{number}".encode(), body.encode(), named)
-    pool = royalties.service.pool
-    assert pool is not None
+    pool = royalties.pool
 
     async def settled() -> bool:
         async with royalties.client("ada", "user") as client:
