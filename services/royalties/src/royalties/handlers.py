@@ -14,7 +14,7 @@ from messaging import Committed, Handle, Received, TopicSpec, erasure, inbox
 from royalties import domain, reports
 from royalties.distributing import intents
 from royalties.domain.books import DISTRIBUTOR, MUSIC_NFT
-from royalties.domain.track import TrackCommand
+from royalties.domain.track_events import TrackCommand
 from royalties.recorder import Recorder
 
 COMMANDS = TopicSpec("royalties.commands")

@@ -72,7 +72,8 @@ from royalties.domain.sales import (
 from royalties.domain.split import Share
 from royalties.domain.terms import SaleKind, SetTerms, TermsSet, terms
 from royalties.domain.token import RecordSale, SaleRecorded, token
-from royalties.domain.track import (
+from royalties.domain.track import track
+from royalties.domain.track_events import (
     CarrySettlementPosted,
     PaymentPosted,
     PostPayment,
@@ -84,7 +85,6 @@ from royalties.domain.track import (
     SplitDifferenceFound,
     SplitSet,
     TrackRegistered,
-    track,
 )
 
 MoneyMoved = (

@@ -9,7 +9,8 @@ from royalties.domain.agreement import Agreement, agreement
 from royalties.domain.division import AgreementVersionSet, Taken
 from royalties.domain.sales import RefundPosted, ReversalPosted, SalePosted
 from royalties.domain.split import PPM
-from royalties.domain.track import PaymentPosted, RoyaltyPosted, SplitSet, track
+from royalties.domain.track import track
+from royalties.domain.track_events import PaymentPosted, RoyaltyPosted, SplitSet
 
 
 @dataclass(frozen=True, slots=True)
