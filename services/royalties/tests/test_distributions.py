@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from io import StringIO
 from typing import Any
@@ -29,7 +30,7 @@ from royalties_chain import Chain
 from contracts import operations
 from contracts.testing import address, hash_of
 from eventlog import EventLog, EventTypes
-from messaging.testing import eventually
+from messaging.testing import eventually, read_all
 from projections.testing import rebuilt_alike
 from royalties import domain, projections
 from service.testing import Running, events_of
@@ -163,6 +164,13 @@ async def test_what_holders_at_a_block_get_is_previewed_approved_by_two_paid_and
         kinds = ["distribution", "payment-failed", "payment-failed", "payment-repeated", "payment-repeated", "payment"]
         assert [line["kind"] for line in lines] == [*kinds, "distribution", "payment"]
         assert lines[-1]["balance"] == "0"
+
+        async def all_told() -> bool:
+            told = Counter(dict(one.headers)["ce_type"].decode() for one in await read_all(kafka, "royalties.events"))
+            steps = {"Opened": 2, "Paid": 4, "Reconciled": 2}
+            return told == {f"royalties.events.Distribution{step}.v1": count for step, count in steps.items()}
+
+        await eventually(all_told)
 
         # All of it comes from the log alone.
         assert await royalties.pool.fetchval("SELECT count(*) FROM dead_letters") == 0

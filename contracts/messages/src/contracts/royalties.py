@@ -120,3 +120,45 @@ class PeriodClosed(Message, type="royalties.events.PeriodClosed.v1"):
     revision: int = Field(ge=1)
     statements: int = Field(ge=1)
     root: Hash = Field(description="of the Merkle tree (RFC 6962) over the blinded hashes of these statements")
+
+
+class DistributionOpened(Message, type="royalties.events.DistributionOpened.v1"):
+    """Revenue is to be shared among holders; it may still be cancelled."""
+
+    distribution_id: str
+    pool: str = Field(description="platform, or the address of the artist whose revenue it is")
+    period: str = Field(description="a quarter: 2026-Q3")
+    asset: str
+    amount: Amount
+    holding: Literal["dcmx-token", "music-nft"]
+    track_id: Uint256 | None = Field(description="of the editions that have a share, if only those")
+    block_number: int = Field(ge=0, description="those share who held something after it")
+
+
+class DistributionCancelled(Message, type="royalties.events.DistributionCancelled.v1"):
+    """Nobody was paid, and nobody will be."""
+
+    distribution_id: str
+
+
+class DistributionPaid(Message, type="royalties.events.DistributionPaid.v1"):
+    """A holder was paid its share, with what earlier ones had carried forward; final."""
+
+    distribution_id: str
+    recipient: Address
+    asset: str
+    amount: Amount
+    tx_id: Hash
+    block_number: int = Field(ge=0)
+
+
+class DistributionReconciled(Message, type="royalties.events.DistributionReconciled.v1"):
+    """It has ended: shared + brought = paid + given_up + carried."""
+
+    distribution_id: str
+    shared: Amount
+    brought: Amount = Field(description="carried forward by earlier ones, and paid along")
+    paid: Amount
+    given_up: Amount = Field(description="could not be paid, and is carried forward")
+    carried: Amount = Field(description="held, too little, or without a tax form: carried forward")
+    dust: Amount = Field(description="rounding down has left it; it went back to the pool")

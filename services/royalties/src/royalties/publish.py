@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from contracts import Message, operations, royalties
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec, erasure
@@ -18,7 +20,13 @@ from royalties.domain import (
     WithdrawalPosted,
 )
 from royalties.domain.books import DISTRIBUTOR, Entries, parts_of
-from royalties.domain.distributions import PaymentAsked
+from royalties.domain.distributions import (
+    DistributionCancelled,
+    DistributionOpened,
+    DistributionReconciled,
+    PaymentAsked,
+    PaymentMade,
+)
 from royalties.domain.periods import period_named
 
 TOPIC = "royalties.events"
@@ -64,6 +72,21 @@ def _message(recorded: RecordedEvent) -> Message | None:
             return royalties.RoyaltyPaidOut(recipient=out.account, amount_sun=out.amount_sun, source=out.source)
         case PaymentAsked() as asked:
             return _payment(asked)
+        case DistributionOpened() as opened:
+            return _opened(opened)
+        case DistributionCancelled(distribution_id=cancelled):
+            return royalties.DistributionCancelled(distribution_id=cancelled)
+        case PaymentMade() as paid:
+            return royalties.DistributionPaid(
+                distribution_id=paid.distribution_id,
+                recipient=paid.party,
+                asset=paid.asset,
+                amount=paid.amount,
+                tx_id=paid.tx_id,
+                block_number=paid.block_number,
+            )
+        case DistributionReconciled() as ended:
+            return royalties.DistributionReconciled(**asdict(ended))
         case SalePosted(sale=sale) as posted:
             return royalties.SalePosted(
                 caller=sale.reference.caller,
@@ -125,6 +148,20 @@ def _payment(asked: PaymentAsked) -> Message:
         return operations.PayTrx(operation_id=operation_id, sender=SENDER, to=asked.party, amount_sun=asked.amount)
     return operations.PayToken(
         operation_id=operation_id, sender=SENDER, token=asked.token, to=asked.party, amount=asked.amount
+    )
+
+
+def _opened(opened: DistributionOpened) -> Message:
+    terms = opened.terms
+    return royalties.DistributionOpened(
+        distribution_id=opened.distribution_id,
+        pool=terms.pool,
+        period=terms.period,
+        asset=terms.asset,
+        amount=terms.amount,
+        holding=terms.holding.kind,
+        track_id=terms.holding.track_id,
+        block_number=terms.block,
     )
 
 
