@@ -70,6 +70,21 @@ async def test_a_joint_decision_is_made_on_all_its_streams_and_appended_to_all_o
     assert [await _balance(log, stream) for stream in "abc"] == [6, 1, 2]
 
 
+async def test_streams_that_others_tell_of_are_loaded_until_there_are_no_more(log: EventLog) -> None:
+    """Each account's balance is the number of the next."""
+    await log.append([NewEvent(f"n-{number}", Credited(number + 1), NOW) for number in range(4)])
+    await log.append([NewEvent("n-4", Credited(4), NOW)])  # tells of itself
+
+    def also(balances: Mapping[str, int]) -> dict[str, Decider[int, int, Credited | Debited]]:
+        return dict.fromkeys([f"n-{balance}" for balance in balances.values()], account)
+
+    def decided(balances: Mapping[str, int]) -> list[tuple[str, object]]:
+        return [("n-3", Credited(len(balances)))]
+
+    await Executor(log).execute([JointIntent({"n-0": account}, decided, NOW, also=also)])
+    assert await _balance(log, "n-3") == 4 + 5
+
+
 async def test_of_intents_decided_apart_a_refused_one_leaves_the_others_alone(log: EventLog) -> None:
     await _open(log, 10, "a")
     execution = await Executor(log).execute(

@@ -45,7 +45,9 @@ class RoyaltyPaidOut(Message, type="royalties.events.RoyaltyPaidOut.v1"):
 class Part(BaseModel):
     """What a party's earnings changed by; below zero where it was taken back."""
 
-    recipient: str = Field(description="opaque subject id, or an address")
+    recipient: str = Field(
+        description="opaque subject id, an address, or agreement:<name> (see GroupShared)"
+    )
     amount: SignedAmount
 
 
@@ -90,6 +92,19 @@ class ReversalPosted(Message, type="royalties.events.ReversalPosted.v1"):
     left: Amount = Field(description="what still stands of the sale")
     parts: tuple[Part, ...]
     reason: str
+
+
+class GroupShared(Message, type="royalties.events.GroupShared.v1"):
+    """An agreement's share of another's money was shared on; below zero, it was taken back."""
+
+    agreement: str
+    split_version: int = Field(ge=1)
+    path: str = Field(description="agreements with their versions, from that of the sale: song/1/band/2")
+    asset: str
+    amount: SignedAmount
+    caller: str | None
+    reference: str | None = Field(description="of the sale, refund or correction; null: it came from carry")
+    parts: tuple[Part, ...]
 
 
 class CommandRefused(Message, type="royalties.events.CommandRefused.v1"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -80,6 +80,8 @@ class JointIntent:
     key: str | None = None
     first_id: UUID | None = None
     """The id of its first event, where others look for it by that."""
+    also: Callable[[Mapping[str, Any]], Mapping[str, Decider[Any, Any, Any]]] | None = None
+    """More streams that it is about, as the states of those known so far tell; asked until there are no more."""
 
 
 AnyIntent = Intent | JointIntent
@@ -152,15 +154,15 @@ class Executor:
             self._recent.remember(stream, version, state)
 
     async def _execute(self, intents: Sequence[AnyIntent], conn: asyncpg.Connection | None, apart: bool) -> Execution:
-        states = await self._load(intents, conn)
+        states, deciders = await self._load(intents, conn)
+        current = _Current(states)
         loaded = {stream: version for stream, (version, _) in states.items()}
         outcomes: list[list[NewEvent]] = []
         refused: dict[int, Exception] = {}
         for intent in intents:
-            deciders = intent.deciders
             decided: Sequence[tuple[str, object]] = ()
             try:
-                decided = intent.decided({stream: states[stream][1] for stream in deciders})
+                decided = intent.decided(current)
             except Exception as error:
                 if not apart:
                     raise
@@ -178,14 +180,39 @@ class Executor:
                 states = {}  # what was decided now is not what the log holds
         return Execution(outcomes, appended, states, self, refused)
 
-    async def _load(self, intents: Sequence[AnyIntent], conn: asyncpg.Connection | None) -> dict[str, tuple[int, Any]]:
-        deciders = {stream: decider for intent in intents for stream, decider in intent.deciders.items()}
-        states = {stream: self._recent.get(stream, decider.initial) for stream, decider in deciders.items()}
-        after = {stream: version for stream, (version, _) in states.items()}
-        for recorded in await self.log.read_streams(after, conn):
-            _, state = states[recorded.stream]
-            states[recorded.stream] = (recorded.version, deciders[recorded.stream].evolve(state, recorded.event))
-        return states
+    async def _load(
+        self, intents: Sequence[AnyIntent], conn: asyncpg.Connection | None
+    ) -> tuple[dict[str, tuple[int, Any]], dict[str, Decider[Any, Any, Any]]]:
+        """The states of all streams that the intents are about, with their versions; and how each evolves."""
+        states: dict[str, tuple[int, Any]] = {}
+        deciders: dict[str, Decider[Any, Any, Any]] = {}
+        wanted = {stream: decider for intent in intents for stream, decider in intent.deciders.items()}
+        while wanted:
+            deciders |= wanted
+            states |= {stream: self._recent.get(stream, decider.initial) for stream, decider in wanted.items()}
+            for recorded in await self.log.read_streams({stream: states[stream][0] for stream in wanted}, conn):
+                _, state = states[recorded.stream]
+                states[recorded.stream] = (recorded.version, deciders[recorded.stream].evolve(state, recorded.event))
+            asking = [intent.also for intent in intents if isinstance(intent, JointIntent) and intent.also is not None]
+            more = {stream: decider for also in asking for stream, decider in also(_Current(states)).items()}
+            wanted = {stream: decider for stream, decider in more.items() if stream not in states}
+        return states, deciders
+
+
+class _Current(Mapping[str, Any]):
+    """The states of streams without their versions, as they are now."""
+
+    def __init__(self, states: Mapping[str, tuple[int, Any]]) -> None:
+        self._states = states
+
+    def __getitem__(self, stream: str) -> Any:
+        return self._states[stream][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def __len__(self) -> int:
+        return len(self._states)
 
 
 def _new_event(intent: AnyIntent, stream: str, event: object, index: int) -> NewEvent:

@@ -11,6 +11,7 @@ from royalties.distributing.intents import operation_of
 from royalties.domain import (
     AssetRegistered,
     CommandRefused,
+    GroupShared,
     PeriodClosed,
     RefundPosted,
     ReversalPosted,
@@ -124,6 +125,17 @@ def _message(recorded: RecordedEvent) -> Message | None:
                 parts=_parts(undone.entries),
                 reason=reversal.reason,
             )
+        case GroupShared(reference=reference) as shared:
+            return royalties.GroupShared(
+                agreement=shared.agreement,
+                split_version=shared.version,
+                path=shared.path,
+                asset=shared.asset,
+                amount=shared.amount,
+                caller=reference and reference.caller,
+                reference=reference and reference.id,
+                parts=_parts(shared.entries, shared.agreement),
+            )
         case CommandRefused(reference=reference, code=code, detail=detail):
             return royalties.CommandRefused(caller=reference.caller, command_id=reference.id, code=code, detail=detail)
         case AssetRegistered(asset=asset, scale=scale):
@@ -165,5 +177,5 @@ def _opened(opened: DistributionOpened) -> Message:
     )
 
 
-def _parts(entries: Entries) -> tuple[royalties.Part, ...]:
-    return tuple(royalties.Part(recipient=who, amount=amount) for who, amount in parts_of(entries))
+def _parts(entries: Entries, own: str | None = None) -> tuple[royalties.Part, ...]:
+    return tuple(royalties.Part(recipient=who, amount=amount) for who, amount in parts_of(entries, own))

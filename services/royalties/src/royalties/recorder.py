@@ -40,7 +40,9 @@ from royalties.domain import (
     ReversalPosted,
     Sale,
     SalePosted,
+    groups,
 )
+from royalties.domain.agreement import AgreementCommand
 from royalties.domain.terms import in_force
 
 TERMS = "terms"
@@ -77,6 +79,24 @@ def agreement_stream(agreement: str) -> str:
 
 def asset_stream(asset: str) -> str:
     return f"asset/{asset}"
+
+
+def groups_of(*agreements: str) -> Callable[[Mapping[str, Any]], Mapping[str, Decider[Any, Any, Any]]]:
+    """The streams of agreements, and of all that share in them, as far as their states are known."""
+
+    def also(states: Mapping[str, Any]) -> Mapping[str, Decider[Any, Any, Any]]:
+        found = groups.reached(agreements, lambda name: states.get(agreement_stream(name)))
+        return dict.fromkeys(map(agreement_stream, found), domain.agreement)
+
+    return also
+
+
+def decide_with_groups(
+    command: AgreementCommand, agreement: str, states: Mapping[str, Any], at: datetime
+) -> list[tuple[str, object]]:
+    """What a command leads to in an agreement and in those that share in it, which go by their versions at `at`."""
+    decided = groups.decide(command, agreement, lambda name: states[agreement_stream(name)], at)
+    return [(agreement_stream(name), event) for name, event in decided]
 
 
 def event_id_of(reference: Reference) -> UUID:
@@ -163,10 +183,9 @@ def _intent(one: Reported, known: dict[Reference, Posted], agreements: Mapping[R
     """`known` grows with each decision, for those behind it; `agreements` are those of sales in the same batch."""
     told = one.told
     deciders: dict[str, Decider[Any, Any, Any]] = {}
-    stream = ""
-    if (agreement := _agreement(told, known, agreements)) is not None:
-        stream = agreement_stream(agreement)
-        deciders[stream] = domain.agreement
+    agreement = _agreement(told, known, agreements)
+    if agreement is not None:
+        deciders[agreement_stream(agreement)] = domain.agreement
     if isinstance(told, Sale):
         deciders[TERMS] = domain.terms
         if told.asset not in SCALES:
@@ -177,11 +196,14 @@ def _intent(one: Reported, known: dict[Reference, Posted], agreements: Mapping[R
             if _told(before) != told:
                 raise Refused("reference-conflict", f"{told.reference} was used before, with other contents")
             return []
-        events = domain.agreement.decide(_command(told, known, states), states[stream])
-        known[told.reference] = events[0]  # type: ignore[assignment]  # a posting comes first
-        return [(stream, event) for event in events]
+        command = _command(told, known, states)
+        sale = command.sale if isinstance(command, domain.PostSale) else command.sale.sale
+        events = decide_with_groups(command, sale.agreement, states, sale.occurred_at)
+        known[told.reference] = events[0][1]  # type: ignore[assignment]  # a posting comes first
+        return events
 
-    return JointIntent(deciders, decided, one.at, one.metadata, first_id=event_id_of(told.reference))
+    also = None if agreement is None else groups_of(agreement)
+    return JointIntent(deciders, decided, one.at, one.metadata, first_id=event_id_of(told.reference), also=also)
 
 
 def _agreement(told: Told, known: Mapping[Reference, Posted], agreements: Mapping[Reference, str]) -> str | None:

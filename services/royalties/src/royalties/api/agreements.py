@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,19 +12,19 @@ from pydantic import BaseModel, Field
 
 from contracts.sales import AssetName
 from contracts.values import Amount, SubjectId
-from eventlog import Decider, Intent
+from eventlog import Decider, Intent, JointIntent
 from royalties import domain, projections
 from royalties.api.common import Moment, Reporter, User, may_act_for, refusals
 from royalties.domain.assets import MOST_DECIMALS
 from royalties.domain.division import MOST_RECIPIENTS
 from royalties.domain.terms import BPS
 from royalties.projections.agreements import agreement_versions, agreements, assets, terms
-from royalties.recorder import TERMS, agreement_stream, asset_stream
+from royalties.recorder import TERMS, agreement_stream, asset_stream, decide_with_groups, groups_of
 from service import After, Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, Tagged, metadata_of
 
 
 class Share(Strict):
-    recipient: SubjectId = Field(description="Opaque subject id, or an address.")
+    recipient: SubjectId = Field(description="Opaque subject id, or an address; agreement:<name> for a group.")
     ppm: int = Field(gt=0, le=1_000_000, strict=True, description="Parts per million.")
 
 
@@ -108,6 +109,21 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     async def agree(agreement: str, command: object, caller: Caller, key: str) -> Recorded:
         return await execute(agreement_stream(agreement), domain.agreement, command, caller, key)
 
+    async def agree_with_groups(
+        agreement: str, command: domain.SetVersion | domain.CloseVersions, caller: Caller, key: str
+    ) -> Recorded:
+        """Decided on the agreements that share in it, too."""
+
+        def decided(states: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
+            return decide_with_groups(command, agreement, states, command.at)
+
+        stream, new = agreement_stream(agreement), command.groups if isinstance(command, domain.SetVersion) else ()
+        also, metadata = groups_of(agreement, *new), metadata_of(caller, key)
+        with refusals():
+            return await commands.execute(
+                [JointIntent({stream: domain.agreement}, decided, command.at, metadata, also=also)]
+            )
+
     @router.post("/agreements", summary="Open an agreement, controlled by somebody")
     async def open_agreement(body: NewAgreement, caller: Reporter, key: IdempotencyKey) -> Recorded:
         opened = domain.AgreementOpened(body.agreement, body.controller)
@@ -119,7 +135,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
         breakpoints = tuple(domain.Breakpoint(one.asset, one.above, _shares(one.shares)) for one in body.breakpoints)
         start, now = body.effective_from.astimezone(UTC), datetime.now(UTC)
         command = domain.SetVersion(agreement, body.by, start, _shares(body.shares), breakpoints, now)
-        return await agree(agreement, command, caller, key)
+        return await agree_with_groups(agreement, command, caller, key)
 
     @router.post("/agreements/{agreement}/offers", summary="Offer the control of an agreement to somebody")
     async def offer(agreement: SubjectId, body: Offer, caller: User, key: IdempotencyKey) -> Recorded:
@@ -133,7 +149,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
 
     @router.post("/agreements/{agreement}/closings", summary="Give out the carry of versions that are over")
     async def close(agreement: SubjectId, caller: Reporter, key: IdempotencyKey) -> Recorded:
-        return await agree(agreement, domain.CloseVersions(datetime.now(UTC)), caller, key)
+        return await agree_with_groups(agreement, domain.CloseVersions(datetime.now(UTC)), caller, key)
 
     @router.get("/agreements/{agreement}", summary="An agreement and every version of its split")
     async def get_agreement(agreement: SubjectId, caller: User, after: After) -> AgreementShown:

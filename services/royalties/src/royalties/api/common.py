@@ -67,7 +67,7 @@ CONFLICTS = {
     "agreement-conflict", "asset-conflict", "reference-conflict", "not-in-control", "not-in-order", "not-offered",
     "reversed-before", "pool-too-small", "period-distributed", "distribution-conflict", "approved-already",
     "not-previewed", "own-distribution", "other-preview", "payment-ended", "payment-under-way", "held",
-    "too-many-attempts", "balance-too-small", "move-conflict", "move-ended", "move-expired",
+    "too-many-attempts", "balance-too-small", "move-conflict", "move-ended", "move-expired", "split-cycle",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,8 +14,9 @@ from contracts.chain import Source
 from contracts.values import SignedAmount
 from eventlog import EventLog, RecordedEvent
 from royalties.api.common import User
-from royalties.domain import MONEY_MOVED, Posting, Side, class_of
+from royalties.domain import MONEY_MOVED, GroupShared, Posting, Side, class_of
 from royalties.domain.explaining import FORMULA, is_explained, rests_on, steps
+from royalties.recorder import event_id_of
 from service import Tagged, not_found
 
 
@@ -64,7 +66,7 @@ class Why(BaseModel):
     reference: str | None = Field(description="What the caller named it, where it happened off the chain.")
     postings: list[Move] = Field(description="All that moved with it; for each asset, debits and credits are the same.")
     fact: Fact
-    rests_on: list[Fact] = Field(description="The split in force, and the payment or sale that was divided.")
+    rests_on: list[Fact] = Field(description="The split in force; the payment or sale that was divided.")
 
 
 def routes(log: EventLog) -> APIRouter:
@@ -81,12 +83,15 @@ def routes(log: EventLog) -> APIRouter:
         before: list[RecordedEvent] = []
         if is_explained(recorded.event) and recorded.version > 1:
             before = await log.read_stream(recorded.stream, limit=recorded.version - 1)
-        return _why(recorded, posting, before)
+        rests = [one for one in before if rests_on(recorded.event, one.event)]
+        if isinstance(recorded.event, GroupShared) and (origin := recorded.event.reference) is not None:
+            rests = [*(await log.events([event_id_of(origin)])).values(), *rests]
+        return _why(recorded, posting, before, rests)
 
     return router
 
 
-def _why(recorded: RecordedEvent, number: int, before: list[RecordedEvent]) -> Why:
+def _why(recorded: RecordedEvent, number: int, before: Sequence[RecordedEvent], rests: Sequence[RecordedEvent]) -> Why:
     event = recorded.event
     posting: Posting = event.postings[number]
     account_class, _, party = posting.account.partition(":")
@@ -117,7 +122,7 @@ def _why(recorded: RecordedEvent, number: int, before: list[RecordedEvent]) -> W
         reference=reference and reference.id,
         postings=[Move(**one._asdict()) for one in event.postings],
         fact=_fact(recorded),
-        rests_on=[_fact(one) for one in before if rests_on(event, one.event)],
+        rests_on=[_fact(one) for one in rests],
     )
 
 

@@ -37,6 +37,7 @@ class Line(BaseModel):
     token_id: Uint256 | None = None
     payment_id: Uint256 | None = None
     split_version: int | None = None
+    path: str | None = Field(None, description="Of a group's part: agreements with their versions, song/1/band/2.")
     block_number: int | None = None
     log_index: int | None = None
     tx_id: Hash | None = None

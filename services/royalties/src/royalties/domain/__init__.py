@@ -59,6 +59,7 @@ from royalties.domain.reconciliation import (
 from royalties.domain.refusals import CommandRefused, refusals
 from royalties.domain.sales import (
     CarryGivenOut,
+    GroupShared,
     PostRefund,
     PostReversal,
     PostSale,
@@ -97,6 +98,7 @@ MoneyMoved = (
     | RefundPosted
     | ReversalPosted
     | CarryGivenOut
+    | GroupShared
     | MoveReserved
     | MovePosted
     | MoveVoided
@@ -126,6 +128,7 @@ EVENTS: dict[str, type] = {
     "RefundPosted.v1": RefundPosted,
     "ReversalPosted.v1": ReversalPosted,
     "CarryGivenOut.v1": CarryGivenOut,
+    "GroupShared.v1": GroupShared,
     "CommandRefused.v1": CommandRefused,
     "MoveReserved.v1": MoveReserved,
     "MovePosted.v1": MovePosted,
@@ -169,6 +172,7 @@ __all__ = [
     "ExpireMove",
     "FeeRecipientSet",
     "Funds",
+    "GroupShared",
     "MoneyMoved",
     "MoveExpired",
     "MovePosted",

@@ -22,10 +22,12 @@ from royalties.domain.division import (
     Tiers,
     divide,
     give_out_carry,
+    groups_in,
     with_moved,
 )
 from royalties.domain.sales import (
     CarryGivenOut,
+    GroupShared,
     PostRefund,
     PostReversal,
     PostSale,
@@ -76,6 +78,11 @@ class SetVersion:
     breakpoints: tuple[Breakpoint, ...]
     at: datetime
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """The agreements that are to have a share."""
+        return groups_in(self.shares, *(one.shares for one in self.breakpoints))
+
 
 @dataclass(frozen=True, slots=True)
 class CloseVersions:
@@ -106,6 +113,7 @@ class Agreement:
     taken: AllTaken = field(default_factory=lambda: MappingProxyType({}))
     left: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # of sales that did not stay whole
     undone: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()  # agreements that have, or had, a share in this one
 
     def in_force(self, at: datetime) -> AgreementVersionSet | None:
         return next((version for version in reversed(self.versions) if version.effective_from <= at), None)
@@ -127,7 +135,7 @@ def decide(command: AgreementCommand, agreement: Agreement) -> list[AgreementEve
             return _set_version(command, agreement)
         case CloseVersions():
             closed = agreement.in_force(command.at)
-            return [] if closed is None else list(_closed_before(closed, agreement))
+            return [] if closed is None else list(closed_before(closed, agreement))
         case AgreementOpened():
             return _open(command, agreement)
         case OfferControl():
@@ -184,7 +192,7 @@ def _post_sale(command: PostSale, agreement: Agreement) -> list[AgreementEvent]:
         raise Refused("no-split", f"agreement {sale.agreement} has no split for {sale.occurred_at}")
     tiers, entries = divide(version, agreement.taken, sale, command.fee_bps, 0, sale.amount)
     posted = SalePosted(version.version, tiers, entries, sale, command.terms, command.fee_bps)
-    return [posted, *_closed_before(version, agreement)]
+    return [posted, *closed_before(version, agreement)]
 
 
 def _post_refund(command: PostRefund, agreement: Agreement) -> RefundPosted:
@@ -215,7 +223,7 @@ def _changed(
     )  # fmt: skip
 
 
-def _closed_before(version: AgreementVersionSet, agreement: Agreement) -> Iterator[CarryGivenOut]:
+def closed_before(version: AgreementVersionSet, agreement: Agreement) -> Iterator[CarryGivenOut]:
     for (number, asset), taken in agreement.taken.items():
         if number < version.version:
             yield from give_out_carry(agreement.versions[number - 1], asset, taken)
@@ -233,6 +241,8 @@ def evolve(agreement: Agreement, event: AgreementEvent) -> Agreement:
                 left={**agreement.left, str(event.sale): event.left},
                 undone=agreement.undone | gone,
             )
+        case GroupShared():
+            return replace(agreement, taken=with_moved(agreement.taken, event.version, event.asset, event.tiers))
         case CarryGivenOut():
             taken = agreement.taken[event.version, event.asset]
             running = {tier: total for tier, total in taken.running.items() if tier != event.tier}
@@ -243,7 +253,8 @@ def evolve(agreement: Agreement, event: AgreementEvent) -> Agreement:
         case ControlOffered():
             return replace(agreement, offered_to=event.to)
         case AgreementVersionSet():
-            return replace(agreement, versions=(*agreement.versions, event))
+            groups = agreement.groups | event.groups
+            return replace(agreement, versions=(*agreement.versions, event), groups=groups)
         case never:
             assert_never(never)
 

@@ -31,6 +31,7 @@ class AccountClass(StrEnum):
     CUSTODY = "custody"  # custody:<contract>: what a contract holds
     CLEARING = "clearing"  # clearing:<source>: what was taken in off the chain, by whom
     EARNINGS = "earnings"  # earnings:<party>: what a collaborator is owed
+    GROUP = "group"  # group:<agreement>: an agreement's share of another's money, on its way to those who share it
     SELLER = "seller"  # seller:<party>: what a seller is owed
     RESERVED = "reserved"  # reserved:<party>: set aside of what a party is owed, on its way to be paid
     PAID_OUT = "paid-out"  # paid-out:<means>: what left the books off the chain, by which means
@@ -81,6 +82,20 @@ def clearing(source: str) -> str:
 def earnings(party: str) -> str:
     """The account of what a collaborator is owed: an address by RoyaltyDistributor, another party by the platform."""
     return f"earnings:{party}"
+
+
+GROUP_PREFIX = "agreement:"
+"""How a recipient is called that is an agreement itself: a band inside a split."""
+
+
+def share_of(recipient: str) -> str:
+    """The account that a share of money goes to: a party's earnings, or an agreement's, to be shared in turn."""
+    return group(recipient.removeprefix(GROUP_PREFIX)) if recipient.startswith(GROUP_PREFIX) else earnings(recipient)
+
+
+def group(agreement: str) -> str:
+    """The account of an agreement's share of another's money, which is shared on in the same append."""
+    return f"group:{agreement}"
 
 
 def seller(party: str) -> str:
@@ -193,10 +208,21 @@ def postings_of(asset: str, entries: Entries) -> tuple[Posting, ...]:
     )
 
 
-def parts_of(entries: Entries) -> list[tuple[str, int]]:
-    """What each collaborator's earnings changed by; below zero where something was taken back."""
+def parts_of(entries: Entries, own: str | None = None) -> list[tuple[str, int]]:
+    """What everybody's share changed by, groups under their names in splits; below zero where it was taken back.
+
+    `own` is the group, if it is one, whose money is divided.
+    """
     mine = f"{AccountClass.EARNINGS}:"
-    return [(account.removeprefix(mine), -amount) for account, amount in entries if account.startswith(mine)]
+    parts = [(account.removeprefix(mine), -amount) for account, amount in entries if account.startswith(mine)]
+    return parts + [(f"{GROUP_PREFIX}{name}", amount) for name, amount in group_parts(entries, own)]
+
+
+def group_parts(entries: Entries, own: str | None = None) -> list[tuple[str, int]]:
+    """What other agreements than `own` got to be shared on, by their names; below zero where it was taken back."""
+    theirs = f"{AccountClass.GROUP}:"
+    parts = [(account.removeprefix(theirs), -amount) for account, amount in entries if account.startswith(theirs)]
+    return [(name, amount) for name, amount in parts if name != own]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from royalties.domain import books
-from royalties.domain.books import Entries, Refused
+from royalties.domain.books import GROUP_PREFIX, Entries, Refused
 from royalties.domain.sales import CarryGivenOut, Sale
 from royalties.domain.split import PPM, Share, largest_remainders, shares_of
 
@@ -31,6 +31,12 @@ class Breakpoint:
     shares: tuple[Share, ...]
 
 
+def groups_in(*tiers: tuple[Share, ...]) -> frozenset[str]:
+    """The agreements that are recipients themselves."""
+    named = (share.recipient for shares in tiers for share in shares)
+    return frozenset(who.removeprefix(GROUP_PREFIX) for who in named if who.startswith(GROUP_PREFIX))
+
+
 @dataclass(frozen=True, slots=True)
 class AgreementVersionSet:
     """Holds for sales from `effective_from` until that of the next version. Tier 0 has `shares`, each breakpoint makes
@@ -44,6 +50,11 @@ class AgreementVersionSet:
 
     def tier(self, number: int) -> tuple[Share, ...]:
         return self.shares if number == 0 else self.breakpoints[number - 1].shares
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The agreements that have a share."""
+        return groups_in(self.shares, *(one.shares for one in self.breakpoints))
 
     def check(self) -> None:
         """Raises Refused unless all shares are valid and breakpoints grow."""
@@ -80,22 +91,28 @@ def divide(
 ) -> tuple[Tiers, Entries]:
     """The net by tier and the entries, when `before` of the sale's amount stood, and now `after` stands."""
     old, new = sale.divided(before, fee_bps), sale.divided(after, fee_bps)
-    so_far = taken.get((version.version, sale.asset), _NOTHING)
-    tiers = tuple(_by_tier(version, sale.asset, so_far.total, so_far.total + new.net - old.net))
     lines = {books.clearing(sale.source): after - before, books.PLATFORM_FEE: old.fee - new.fee}
     if sale.seller is not None:
         lines[books.seller(sale.seller)] = old.to_seller - new.to_seller
-    for tier, net in tiers:
+    tiers = give_out(version, taken, sale.asset, new.net - old.net, lines)
+    return tiers, books.balanced(lines.items())
+
+
+def give_out(version: AgreementVersionSet, taken: AllTaken, asset: str, net: int, lines: dict[str, int]) -> Tiers:
+    """The net by tier; `lines` get what everybody's account is credited, below zero, and the carry."""
+    so_far = taken.get((version.version, asset), _NOTHING)
+    tiers = tuple(_by_tier(version, asset, so_far.total, so_far.total + net))
+    for tier, amount in tiers:
         start = so_far.running.get(tier, 0)
-        end = start + net
-        kept = net
+        end = start + amount
+        kept = amount
         for share in version.tier(tier):
             part = end * share.ppm // PPM - start * share.ppm // PPM  # below zero, rounded away from it: carry never is
-            account = books.earnings(share.recipient)
+            account = books.share_of(share.recipient)
             lines[account] = lines.get(account, 0) - part
             kept -= part
-        lines[books.carry(sale.agreement, version.version, tier)] = -kept
-    return tiers, books.balanced(lines.items())
+        lines[books.carry(version.agreement, version.version, tier)] = -kept
+    return tiers
 
 
 def _by_tier(version: AgreementVersionSet, asset: str, old: int, new: int) -> Iterator[tuple[int, int]]:
@@ -114,7 +131,7 @@ def give_out_carry(version: AgreementVersionSet, asset: str, taken: Taken) -> It
         shares = {share.recipient: share.ppm for share in version.tier(tier)}
         if winners := largest_remainders(shares, total):
             carry = books.carry(version.agreement, version.version, tier)
-            lines = [(carry, len(winners)), *((books.earnings(who), -1) for who in winners)]
+            lines = [(carry, len(winners)), *((books.share_of(who), -1) for who in winners)]
             yield CarryGivenOut(version.agreement, version.version, tier, asset, books.balanced(lines))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from royalties.domain.agreement import Agreement, agreement
 from royalties.domain.division import AgreementVersionSet, Taken
-from royalties.domain.sales import RefundPosted, ReversalPosted, SalePosted
+from royalties.domain.sales import GroupShared, RefundPosted, ReversalPosted, SalePosted
 from royalties.domain.split import PPM
 from royalties.domain.track import track
 from royalties.domain.track_events import PaymentPosted, RoyaltyPosted, SplitSet
@@ -34,7 +34,7 @@ FORMULA = "total_after * ppm // 1000000 - total_before * ppm // 1000000"
 
 def is_explained(event: object) -> bool:
     """Whether its amounts follow from a split."""
-    return isinstance(event, RoyaltyPosted | SalePosted | RefundPosted | ReversalPosted)
+    return isinstance(event, RoyaltyPosted | SalePosted | RefundPosted | ReversalPosted | GroupShared)
 
 
 def rests_on(event: object, earlier: object) -> bool:
@@ -44,7 +44,7 @@ def rests_on(event: object, earlier: object) -> bool:
             return event.split_version == earlier.version
         case RoyaltyPosted(), PaymentPosted():
             return event.payment_id == earlier.payment_id
-        case ((SalePosted() | RefundPosted() | ReversalPosted()), AgreementVersionSet()):
+        case ((SalePosted() | RefundPosted() | ReversalPosted() | GroupShared()), AgreementVersionSet()):
             return event.version == earlier.version
         case ((RefundPosted() | ReversalPosted()), SalePosted()):
             return event.sale == earlier.reference
@@ -57,10 +57,8 @@ def steps(event: object, before: Sequence[object], party: str) -> list[Step]:
     match event:
         case RoyaltyPosted():
             return [_of_payment(event, before)]
-        case SalePosted():
-            return _of_sale(event, event.sale.asset, agreement.fold(before), party)  # type: ignore[arg-type]  # its stream's
-        case RefundPosted() | ReversalPosted():
-            return _of_sale(event, event.asset, agreement.fold(before), party)  # type: ignore[arg-type]  # its stream's
+        case SalePosted() | RefundPosted() | ReversalPosted() | GroupShared():
+            return _of_sale(event, agreement.fold(before), party)  # type: ignore[arg-type]  # its stream's
         case _:
             return []
 
@@ -74,9 +72,11 @@ def _of_payment(event: RoyaltyPosted, before: Sequence[object]) -> Step:
     return Step(event.split_version, 0, ppm, state.distributed_sun - net_sun, state.distributed_sun)
 
 
-def _of_sale(event: SalePosted | RefundPosted | ReversalPosted, asset: str, state: Agreement, party: str) -> list[Step]:
+def _of_sale(
+    event: SalePosted | RefundPosted | ReversalPosted | GroupShared, state: Agreement, party: str
+) -> list[Step]:
     version = next(one for one in state.versions if one.version == event.version)
-    running = state.taken.get((event.version, asset), Taken()).running
+    running = state.taken.get((event.version, event.asset), Taken()).running
     return [
         Step(event.version, tier, share.ppm, running.get(tier, 0), running.get(tier, 0) + net)
         for tier, net in event.tiers

@@ -104,6 +104,14 @@ class SalePosted(_Posted):
         return self.sale.track_id
 
     @property
+    def asset(self) -> str:
+        return self.sale.asset
+
+    @property
+    def kind(self) -> SaleKind:
+        return self.sale.kind
+
+    @property
     def postings(self) -> tuple[Posting, ...]:
         return postings_of(self.sale.asset, self.entries)
 
@@ -186,6 +194,27 @@ class CarryGivenOut:
         return "carry"
 
 
+@dataclass(frozen=True, slots=True)
+class GroupShared(_Posted):
+    """An agreement's share of another's money went on to those who share it; below zero, it was taken back."""
+
+    agreement: str
+    path: str  # agreements with their versions, from that of the sale: song/1/band/2
+    asset: str
+    amount: int
+    kind: SaleKind | None  # None: it was given out of carry
+    reference: Reference | None  # of the sale, the refund or the correction that it comes from
+    track_id: int | None
+
+    @property
+    def postings(self) -> tuple[Posting, ...]:
+        return postings_of(self.asset, self.entries)
+
+    @property
+    def line_kind(self) -> str:
+        return "carry" if self.kind is None else f"{self.kind}-share"
+
+
 # ---- commands ---------------------------------------------------------------------------------------------------
 
 
@@ -211,4 +240,4 @@ class PostReversal:
     refund: RefundPosted | None
 
 
-SaleEvent = SalePosted | RefundPosted | ReversalPosted | CarryGivenOut
+SaleEvent = SalePosted | RefundPosted | ReversalPosted | CarryGivenOut | GroupShared

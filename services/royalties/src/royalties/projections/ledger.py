@@ -16,6 +16,7 @@ from royalties.domain import (
     AccountClass,
     CarryGivenOut,
     CarrySettlementPosted,
+    GroupShared,
     MoneyMoved,
     RefundPosted,
     ReversalPosted,
@@ -35,6 +36,7 @@ entries = sa.Table(
     sa.Column("token_id", Amount),
     sa.Column("payment_id", Amount),
     sa.Column("split_version", sa.BigInteger),
+    sa.Column("path", sa.Text),  # the agreements through which a group's part came
     # Whence it comes: a place on the chain, or what a caller named so.
     sa.Column("block_number", sa.BigInteger),
     sa.Column("log_index", sa.Integer),
@@ -139,7 +141,9 @@ def _earned_by(event: MoneyMoved) -> str | None:
             return event.sale.kind.value
         case RefundPosted() | ReversalPosted():
             return event.kind.value
-        case CarrySettlementPosted() | CarryGivenOut():
+        case GroupShared(kind=kind) if kind is not None:
+            return kind.value
+        case CarrySettlementPosted() | CarryGivenOut() | GroupShared():
             return "carry"
         case _:
             return None
@@ -154,6 +158,7 @@ def _origin(event: MoneyMoved) -> dict[str, Any]:
         "token_id": getattr(event, "token_id", None),
         "payment_id": payment if isinstance(payment, int) else None,  # a distribution's have ids of another kind
         "split_version": getattr(event, "split_version", None),
+        "path": getattr(event, "path", None),
         "block_number": source and source.block_number,
         "log_index": source and source.log_index,
         "tx_id": source and source.tx_id,

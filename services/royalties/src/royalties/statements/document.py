@@ -77,7 +77,7 @@ async def _joined(batches: AsyncIterator[list[Fields]]) -> AsyncIterator[bytes]:
 
 
 _COLUMNS = ("at", "kind", "block_number", "tx_id", "log_index", "caller", "reference", "track_id", "token_id",
-            "payment_id", "split_version", "account_class", "amount", "balance", "asset", "scale",
+            "payment_id", "split_version", "path", "account_class", "amount", "balance", "asset", "scale",
             "position", "posting")  # fmt: skip
 
 

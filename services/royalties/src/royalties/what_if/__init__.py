@@ -31,6 +31,7 @@ REPLAYED = (
     domain.RefundPosted,
     domain.ReversalPosted,
     domain.CarryGivenOut,
+    domain.GroupShared,
     domain.AssetRegistered,
 )
 
@@ -161,4 +162,6 @@ def _track(track_id: int) -> str:
 def _of(event: SoldOffChain) -> str:
     track_id: int | None = getattr(event, "track_id", None)
     agreement = event.sale.agreement if isinstance(event, domain.SalePosted) else event.agreement
+    if isinstance(event, domain.GroupShared):  # of the agreement that was sold under
+        agreement = event.path.partition("/")[0]
     return f"agreement {agreement}" if track_id is None else _track(track_id)

@@ -9,14 +9,16 @@ from functools import lru_cache
 
 from royalties import domain
 from royalties.domain import AccountClass, Posting, Share, Side, books, class_of
-from royalties.domain.division import AllTaken, Taken, divide, give_out_carry, with_moved
+from royalties.domain.division import AllTaken, Taken, divide, give_out, give_out_carry, with_moved
 from royalties.domain.split import PPM, largest_remainders, parts
 from royalties.domain.terms import BPS
 
 Lines = Iterable[tuple[str, int]]
 """Parties and what they are credited; below zero, debited. The platform and the carry are called as their accounts."""
 
-SoldOffChain = domain.SalePosted | domain.RefundPosted | domain.ReversalPosted | domain.CarryGivenOut
+SoldOffChain = (
+    domain.SalePosted | domain.RefundPosted | domain.ReversalPosted | domain.CarryGivenOut | domain.GroupShared
+)
 CARRY = "carry"  # of all versions together
 
 
@@ -132,6 +134,8 @@ class OffChain:
 
     def take(self, event: SoldOffChain, inside: bool) -> Lines:
         """What is credited under the supposed terms; before the period, nothing is supposed."""
+        if isinstance(event, domain.GroupShared):
+            return []  # what groups get is passed on with the sale
         if isinstance(event, domain.CarryGivenOut):
             return self._given_out(event)
         if isinstance(event, domain.SalePosted):
@@ -155,7 +159,26 @@ class OffChain:
         taken = self._taken.get(sale.agreement, {})
         tiers, entries = divide(version, taken, sale, sold.fee_bps, before, after)
         self._taken[sale.agreement] = with_moved(taken, version.version, sale.asset, tiers)
-        return credited(books.postings_of(sale.asset, entries))
+        return self._shared_on(entries, sale.asset, sale.occurred_at)
+
+    def _shared_on(
+        self, entries: books.Entries, asset: str, at: datetime | None, own: str | None = None
+    ) -> list[tuple[str, int]]:
+        """What is credited, with what groups get by their versions at a time, or by their newest."""
+        found = list(credited(books.postings_of(asset, entries)))
+        for group, amount in books.group_parts(entries, own):
+            version, taken, lines = self._in_force(group, at), self._taken.get(group, {}), dict[str, int]()
+            tiers = give_out(version, taken, asset, amount, lines)
+            self._taken[group] = with_moved(taken, version.version, asset, tiers)
+            found += self._shared_on(tuple(lines.items()), asset, at, group)
+        return found
+
+    def _in_force(self, agreement: str, at: datetime | None) -> domain.AgreementVersionSet:
+        versions = [one for (name, _), one in self._versions.items() if name == agreement]
+        for version in reversed(versions):
+            if at is None or version.effective_from <= at:
+                return version
+        raise LookupError(f"agreement {agreement} has no split for {at}")
 
     def _given_out(self, event: domain.CarryGivenOut) -> Lines:
         taken = self._taken.get(event.agreement, {})
@@ -170,5 +193,5 @@ class OffChain:
         return [
             line
             for given in give_out_carry(version, event.asset, of_tier)
-            for line in credited(books.postings_of(event.asset, given.entries))
+            for line in self._shared_on(given.entries, event.asset, None)
         ]
