@@ -16,7 +16,7 @@ from projections.generation import Generation
 from projections.rows import Key, Rows
 from projections.writer import write_all
 
-_AT_ONCE = 200  # events decoded and handled between two chances for other tasks of the process
+_AT_ONCE = 100  # events decoded and handled between two chances for other tasks of the process
 _KEY_BYTES = 1_000  # so that dead letters can be indexed by it
 
 

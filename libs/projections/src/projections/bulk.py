@@ -9,16 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import repeat
 from typing import Any
 
 import sqlalchemy as sa
 
 from projections.columns import Value
 from projections.errors import EventFailed, InvalidChange
-from projections.rows import ANYTHING, PART, Change, Key, Rows, TableSpec
+from projections.rows import Key, Rows, TableSpec
 
 BULK_FROM = 20  # changes of one table at a time from which it is worth it
 Columns = list[list[Value]]
+
+
+Names = tuple[str, ...]
+Origin = tuple[int, str]
+"""The event of the batch, and its partition key."""
 
 
 @dataclass(slots=True)
@@ -26,8 +32,9 @@ class _Inserts:
     """Inserts into one table: those noted, and those before, checked and by column."""
 
     admits: list[tuple[str, Callable[[Value], Value]]]  # for values that must be admitted at once
-    noted: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)  # event, owner, values
-    origins: list[tuple[int, str]] = field(default_factory=list)
+    names: Names = ()  # of the values that were noted
+    noted: list[tuple[Value, ...]] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)  # of all
     columns: Columns = field(default_factory=list)
     keys: set[Key] = field(default_factory=set)
 
@@ -35,76 +42,128 @@ class _Inserts:
         """Add what was noted to the columns; whether that was possible."""
         if not self.columns and len(self.noted) < BULK_FROM:
             return False
-        columns = _inserted(spec, [values for _, _, values in self.noted])
+        columns = _inserted(spec, self.names, self.noted)
         if columns is None:
             return False
-        keys = _keys(spec, dict(zip(spec.columns, columns, strict=True)))
-        self.keys.update(keys)
-        if len(self.keys) < len(self.origins) + len(keys):
+        self.keys.update(_keys(spec, dict(zip(spec.columns, columns, strict=True))))
+        if len(self.keys) < len(self.origins):
             return False
         self.columns = self.columns or [[] for _ in columns]
         for values, new in zip(self.columns, columns, strict=True):
             values += new
-        self.origins += [(event, owner) for event, owner, _ in self.noted]
         self.noted.clear()
         return True
 
-    def one_by_one(self, spec: TableSpec) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    def one_by_one(self, spec: TableSpec) -> Iterator[tuple[Origin, dict[str, Any]]]:
         """All of them, as they were described."""
-        for (event, owner), row in zip(self.origins, zip(*self.columns, strict=True), strict=True):
-            yield event, owner, dict(zip(spec.columns, row, strict=True))
-        yield from self.noted
+        complete = [dict(zip(spec.columns, row, strict=True)) for row in zip(*self.columns, strict=True)]
+        yield from zip(self.origins, complete, strict=False)
+        for origin, values in zip(self.origins[len(complete) :], self.noted, strict=True):
+            yield origin, dict(zip(self.names, values, strict=True))
+
+
+@dataclass(slots=True)
+class Sums:
+    """Increments of one table of totals: those noted, and what those before come to, by column."""
+
+    noted: dict[Names, list[tuple[Origin, Key, tuple[int, ...]]]] = field(default_factory=dict)  # by what is added to
+    places: dict[Key, int] = field(default_factory=dict)  # of a key in each column
+    columns: dict[str, list[int]] = field(default_factory=dict)
+
+    def combine(self, spec: TableSpec, names: Names) -> bool:
+        """Add up what was noted of these amounts; whether that was possible."""
+        noted = self.noted[names]
+        if len(noted) < BULK_FROM or not spec.key_names.isdisjoint(names):
+            return False
+        keys = [key for _, key, _ in noted]
+        amounts = _plain(spec, names, [amounts for _, _, amounts in noted])
+        if amounts is None or _plain(spec, spec.key, keys) is None:
+            return False
+        self.add(keys, amounts)
+        return True
+
+    def add(self, keys: list[Key], amounts: Mapping[str, Iterable[int]]) -> None:
+        """Add amounts, by column, to those of these keys."""
+        places = self.places
+        at = [places.setdefault(key, len(places)) for key in keys]
+        for name in amounts.keys() - self.columns.keys():
+            self.columns[name] = []
+        for column in self.columns.values():
+            column.extend(repeat(0, len(places) - len(column)))
+        for name, values in amounts.items():
+            column = self.columns[name]
+            for place, amount in zip(at, values, strict=True):
+                column[place] += amount
 
 
 class BulkRows(Rows):
     """Rows that at first only notes the inserts into a table, or the increments of totals, until it is to `combine`.
 
-    Any other change of the table settles what was noted, one by one.
+    Any other change of the table settles the inserts that were noted, one by one.
     """
 
-    __slots__ = ("_event", "_increments", "_inserts")
+    __slots__ = ("_inserts", "_origin", "_sums")
 
     def __init__(self, specs: Mapping[sa.Table, TableSpec]) -> None:
         super().__init__(specs)
-        self._event = 0
+        self._origin: Origin = (0, "")
         self._inserts: dict[sa.Table, _Inserts] = {}
-        self._increments: dict[sa.Table, list[tuple[int, Mapping[str, Any], dict[str, Any]]]] = {}
+        self._sums: dict[sa.Table, Sums] = {}
         for table, spec in specs.items():
             admits = [(name, column.admit) for name, column in spec.columns.items() if column.at_once]
             if not spec.shared:
                 self._inserts[table] = _Inserts(admits)
             elif not admits:
-                self._increments[table] = []
+                self._sums[table] = Sums()
 
     @property
     def inserted(self) -> dict[sa.Table, Columns]:
         """Complete new rows, by the columns of their table."""
         return {table: inserts.columns for table, inserts in self._inserts.items() if inserts.columns}
 
+    @property
+    def summed(self) -> dict[sa.Table, Sums]:
+        """What totals grow by; what was described one by one is among it."""
+        found = {table: sums for table, sums in self._sums.items() if sums.places}
+        for table, sums in found.items():
+            for key, change in self.pending[table].items():
+                sums.add([key], {name: [amount] for name, amount in change.added.items()})
+            self.pending[table].clear()
+        return found
+
     def starts(self, event: int, key: str) -> None:
         """The handler of this event of the batch runs next; its partition key."""
-        self._event, self._owner = event, key
+        self._owner = key
+        self._origin = event, key
 
     def insert(self, table: sa.Table, /, **values: Any) -> None:
         """As `Rows.insert`; a mistake may be found later, but is the same event's."""
         inserts = self._inserts.get(table)
+        if inserts is not None and inserts.names != (names := (*values,)):
+            if inserts.noted and not inserts.combine(self._specs[table]):
+                self._settle_inserts(table)
+                inserts = None
+            else:
+                inserts.names = names
         if inserts is None:
             super().insert(table, **values)
-        else:
-            for name, admit in inserts.admits:
-                if name in values:
-                    values[name] = admit(values[name])
-            inserts.noted.append((self._event, self._owner, values))
+            return
+        for name, admit in inserts.admits:
+            if name in values:
+                values[name] = admit(values[name])
+        inserts.origins.append(self._origin)
+        inserts.noted.append((*values.values(),))
 
     def increment(self, table: sa.Table, key: Mapping[str, Any], /, **amounts: int | Decimal) -> None:
         """As `Rows.increment`; a mistake may be found later, but is the same event's."""
-        noted = self._increments.get(table)
-        if noted is None:
-            if table in self._inserts:
-                self._settle_inserts(table)
-            super().increment(table, key, **amounts)
-        else:
-            noted.append((self._event, {**key}, amounts))
+        sums = self._sums.get(table)
+        if sums is not None and (*key,) == self._specs[table].key:
+            noted = sums.noted.setdefault((*amounts,), [])
+            noted.append((self._origin, (*key.values(),), (*amounts.values(),)))  # type: ignore[arg-type]  # if plain
+            return
+        if table in self._inserts:
+            self._settle_inserts(table)
+        super().increment(table, key, **amounts)
 
     def combine(self) -> None:
         """Combine what was noted: now and then, so that it is still at hand for the processor, and at the end.
@@ -114,10 +173,11 @@ class BulkRows(Rows):
         for table, inserts in list(self._inserts.items()):
             if inserts.noted and not inserts.combine(self._specs[table]):
                 self._settle_inserts(table)
-        for table, increments in self._increments.items():
-            if increments and not _add_up(self._specs[table], increments, self.pending[table]):
-                self._settle_increments(table)
-            increments.clear()
+        for table, sums in self._sums.items():
+            for names in sums.noted:
+                if not sums.combine(self._specs[table], names):
+                    self._settle_increments(table, names)
+            sums.noted.clear()
 
     def _owned(self, table: sa.Table, operation: str) -> TableSpec:
         if table in self._inserts:
@@ -125,67 +185,41 @@ class BulkRows(Rows):
         return super()._owned(table, operation)
 
     def _settle_inserts(self, table: sa.Table) -> None:
-        now = self._event, self._owner
-        for event, owner, values in self._inserts.pop(table).one_by_one(self._specs[table]):
-            self.starts(event, owner)
+        now = self._origin
+        for origin, values in self._inserts.pop(table).one_by_one(self._specs[table]):
+            self.starts(*origin)
             try:
                 super().insert(table, **values)
             except InvalidChange as error:
-                raise EventFailed(event, error) from error
+                raise EventFailed(origin[0], error) from error
         self.starts(*now)
 
-    def _settle_increments(self, table: sa.Table) -> None:
-        for event, key, amounts in self._increments[table]:
+    def _settle_increments(self, table: sa.Table, names: Names) -> None:
+        for origin, key, amounts in self._sums[table].noted[names]:
+            of, by = dict(zip(self._specs[table].key, key, strict=True)), dict(zip(names, amounts, strict=True))
             try:
-                super().increment(table, key, **amounts)
+                super().increment(table, of, **by)
             except InvalidChange as error:
-                raise EventFailed(event, error) from error
+                raise EventFailed(origin[0], error) from error
 
 
-def _inserted(spec: TableSpec, rows: list[dict[str, Any]]) -> Columns | None:
-    """All columns of new rows; None if they are not alike, or if anything does not fit."""
-    if not spec.required | spec.key_names <= rows[0].keys() <= spec.columns.keys():
+def _inserted(spec: TableSpec, names: Names, rows: list[tuple[Value, ...]]) -> Columns | None:
+    """All columns of new rows; None if anything does not fit."""
+    if not spec.required | spec.key_names <= {*names}:
         return None
-    given = _columns(spec, rows, rows[0])
+    given = _plain(spec, names, rows)
     if given is None:
         return None
-    return [given.get(name) or [column.default] * len(rows) for name, column in spec.columns.items()]
+    return [
+        list(given[name]) if name in given else [column.default] * len(rows) for name, column in spec.columns.items()
+    ]
 
 
-def _add_up(
-    spec: TableSpec, increments: list[tuple[int, Mapping[str, Any], dict[str, Any]]], pending: dict[Key, Change]
-) -> bool:
-    """Add increments of totals to what is pending; False if they are few, or not alike, or if anything does not fit."""
-    names = increments[0][2].keys()
-    if len(increments) < BULK_FROM or not names <= spec.columns.keys() - spec.key_names:
-        return False
-    keyed = _columns(spec, [key for _, key, _ in increments], spec.key)
-    amounts = _columns(spec, [amounts for _, _, amounts in increments], names)
-    if keyed is None or amounts is None:
-        return False
-    keys = _keys(spec, keyed)
-    for key in {*keys} - pending.keys():
-        pending[key] = Change(ANYTHING, PART, {}, {}, "")
-    for name, values in amounts.items():
-        sums = dict.fromkeys(keys, 0)
-        for key, amount in zip(keys, values, strict=True):
-            sums[key] += amount
-        for key, amount in sums.items():
-            added = pending[key].added
-            added[name] = added.get(name, 0) + amount
-    return True
-
-
-def _columns(
-    spec: TableSpec, rows: list[dict[str, Any]] | list[Mapping[str, Any]], names: Iterable[str]
-) -> dict[str, list[Value]] | None:
-    """The values of rows by column; None if a row has other names than these, or a value that is not plain."""
-    try:
-        columns = {name: [row[name] for row in rows] for name in names}
-    except KeyError:
+def _plain(spec: TableSpec, names: Names, rows: list[tuple[Any, ...]]) -> dict[str, tuple[Any, ...]] | None:
+    """The values of rows by column; None if there is no such column, or a value that is not plain."""
+    if not spec.columns.keys() >= {*names}:
         return None
-    if set(map(len, rows)) != {len(columns)}:
-        return None
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     return columns if all(spec.columns[name].are_plain(values) for name, values in columns.items()) else None
 
 

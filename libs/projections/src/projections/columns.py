@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Context, Decimal, Inexact
@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from projections.errors import InvalidChange, InvalidProjection
+from projections.texts import array_text, hex_text
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
 _json_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -49,29 +50,38 @@ def _same(value: Value) -> Value:
     return value
 
 
-def _hex(value: bytes) -> str:
-    return f"\\x{value.hex()}"
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """How one column takes values in and gives them back. A stored value is None or what `admit` returned."""
 
     name: str
-    wire_type: str  # element type of the array parameter: text where asyncpg's own codec could lose something
+    wire_type: str  # element type of the array parameter: text where a type's own could lose something
     cast: str  # what turns the parameter into the column's type: "::NUMERIC(78, 0)", or nothing
     admit: Callable[[Value], Value]  # checks a handler's value and returns it as it is kept; raises InvalidChange
-    are_plain: Callable[[list[Value]], bool]  # whether all these may be kept as they are; if not, each must be admitted
+    are_plain: Callable[[Sequence[Value]], bool]  # these may be kept as they are; else each is admitted
     at_once: bool  # admitted when described, never later: the value may be another then, or is changed by it
-    encode: Callable[[Value], Value]  # kept value -> array element
     text: Callable[[Value], str]  # kept value -> the text that PostgreSQL reads for the type
-    plain_text: bool  # a kept value is that text
     decode: Callable[[Value], Value]  # what PostgreSQL returns -> kept value
     reveal: Callable[[Value], Value]  # kept value -> what `Rows.get` hands out
     nullable: bool
     required: bool  # an insert must name it: not null and without default
     default: Value
     zero: int | None  # what an increment starts from; None where increments are refused
+
+    @property
+    def has_specials(self) -> bool:
+        """Whether a text may have characters that mean something to COPY."""
+        return self.text is not str
+
+    def texts(self, values: Sequence[Value]) -> Sequence[str | None]:
+        """The text of each kept value, None for NULL."""
+        text = self.text
+        if text is _same:
+            return values
+        if self.wire_type == "timestamptz":  # many rows of one event have the same, which is slow to write
+            known = {value: None if value is None else str(value) for value in {*values}}
+            return [known[value] for value in values]
+        return [None if value is None else text(value) for value in values] if None in values else [*map(text, values)]
 
     @property
     def selected(self) -> str:
@@ -110,9 +120,7 @@ def describe(column: sa.Column[Any], shared: bool) -> Column:
         admit=_fast(kind, _nullable(admit, where, bool(column.nullable) and not shared)),
         are_plain=_are_plain(kind, bool(column.nullable) and not shared),
         at_once=_plain_class(kind) is None,
-        encode=encode,
-        text={"text": encode, "bytea": _hex}.get(wire_type, str),
-        plain_text=wire_type == "text" and encode is _same,
+        text={"text": encode, "bytea": hex_text}.get(wire_type, str),
         decode=decode,
         reveal=reveal,
         nullable=bool(column.nullable) and not shared,
@@ -145,10 +153,10 @@ def _fast(kind: sa.types.TypeEngine[Any], admit: Callable[[Value], Value]) -> Ca
     return admit if checked else lambda value: value if type(value) is plain else admit(value)
 
 
-def _are_plain(kind: sa.types.TypeEngine[Any], nullable: bool) -> Callable[[list[Value]], bool]:
+def _are_plain(kind: sa.types.TypeEngine[Any], nullable: bool) -> Callable[[Sequence[Value]], bool]:
     """The same short cut for many values at once."""
     cls = _plain_class(kind)
-    fits: Callable[[list[Value]], bool] = bool
+    fits: Callable[[Sequence[Value]], bool] = bool
     if cls is None:
         return lambda values: True  # admitted before
     if isinstance(kind, sa.String):
@@ -158,7 +166,7 @@ def _are_plain(kind: sa.types.TypeEngine[Any], nullable: bool) -> Callable[[list
     elif isinstance(kind, sa.DateTime):
         fits = _all_zoned
 
-    def are_plain(values: list[Value]) -> bool:
+    def are_plain(values: Sequence[Value]) -> bool:
         if nullable:
             values = [value for value in values if value is not None]
         return not values or (set(map(type, values)) == {cls} and fits(values))
@@ -173,19 +181,19 @@ def _plain_class(kind: sa.types.TypeEngine[Any]) -> type | None:
     return next((cls for of, cls in _PLAIN.items() if isinstance(kind, of)), None)
 
 
-def _plain_texts(longest: int | None) -> Callable[[list[Value]], bool]:
-    def fits(values: list[Value]) -> bool:
+def _plain_texts(longest: int | None) -> Callable[[Sequence[Value]], bool]:
+    def fits(values: Sequence[Value]) -> bool:
         text = "".join(values)
         return text.isascii() and "\x00" not in text and (longest is None or max(map(len, values)) <= longest)
 
     return fits
 
 
-def _all_zoned(values: list[Value]) -> bool:
+def _all_zoned(values: Sequence[Value]) -> bool:
     return None not in {value.tzinfo for value in values}
 
 
-def _plain_integers(bound: int) -> Callable[[list[Value]], bool]:
+def _plain_integers(bound: int) -> Callable[[Sequence[Value]], bool]:
     return lambda values: -bound < min(values) and max(values) < bound
 
 
@@ -276,16 +284,7 @@ def _array_codec(kind: sa.ARRAY[Any], where: str) -> _Codec:
     def decode_all(values: Value) -> tuple[Value, ...]:
         return tuple(None if value is None else decode(value) for value in values)
 
-    return "text", admit_all, _array_literal, decode_all, list
-
-
-def _array_literal(values: Value) -> str:
-    # https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO; unnest would flatten an array of arrays
-    return "{" + ",".join("NULL" if value is None else _array_item(str(value)) for value in values) + "}"
-
-
-def _array_item(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "text", admit_all, array_text, decode_all, list
 
 
 def _instance(cls: type, where: str) -> Callable[[Value], Value]:
