@@ -27,7 +27,7 @@ from royalties import domain
 from royalties import statements as written
 from royalties.app import create
 from royalties.domain.books import carry, credit, debit, earnings, entry
-from royalties.projections import Ledger
+from royalties.projections import ALL, Ledger
 from royalties.settings import RoyaltiesSettings
 from service import Queries, Service, find_migrations, migrate
 from service.tokens import generate_keys, mint
@@ -118,7 +118,7 @@ async def _fill(pool: asyncpg.Pool) -> None:
     log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
     for start in range(0, LINES, APPENDED):
         await log.append([_royalty(number) for number in range(start, start + APPENDED)])
-    await Runner(pool, log, watermark, [Ledger()]).create_missing()
+    await Runner(pool, log, watermark, ALL).create_missing()
     await projections.rebuild(pool, log, watermark, Ledger())
     await pool.execute("VACUUM ANALYZE ledger_v1.lines, ledger_v1.entries")
 

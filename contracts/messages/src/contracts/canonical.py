@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, NoReturn
 
+import orjson
+
 EXACT = 2**53
 """From here on two readers of JSON may see different whole numbers."""
 
 
 def canonical(document: Any) -> bytes:
-    """The bytes that are hashed."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """The bytes that are hashed. Raises TypeError for whole numbers from 2^53 on, and for what is no JSON."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
 
 
 def digest(document: Any) -> str:
