@@ -45,9 +45,7 @@ class RoyaltyPaidOut(Message, type="royalties.events.RoyaltyPaidOut.v1"):
 class Part(BaseModel):
     """What a party's earnings changed by; below zero where it was taken back."""
 
-    recipient: str = Field(
-        description="opaque subject id, an address, or agreement:<name> (see GroupShared)"
-    )
+    recipient: str = Field(description="opaque subject id, an address, or agreement:<name> (see GroupShared)")
     amount: SignedAmount
 
 
