@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from eventlog import NO_STREAM, Appended, EventLog, NewEvent, WrongExpectedVersion
+from eventlog import NO_STREAM, Appended, EventLog, Metadata, NewEvent, WrongExpectedVersion
 from eventlog.testing import NOW, Credited, credited
 
 _BLOCKED = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -52,7 +52,7 @@ async def test_a_repeated_append_among_new_ones_gets_its_first_result(log: Event
 
 
 async def test_text_that_cannot_be_stored_fails_only_who_sent_it(log: EventLog) -> None:
-    bad = NewEvent("bad", Credited(1, "\0"), NOW)
+    bad = NewEvent("bad", Credited(1), NOW, metadata=Metadata(actor="\0"))
     *good, refused = await together(*(log.append([credited(f"s/{i}")]) for i in range(8)), log.append([bad]))
     assert isinstance(refused, asyncpg.UntranslatableCharacterError)
     assert all(isinstance(result, Appended) for result in good)

@@ -35,9 +35,9 @@ async def test_an_empty_log_has_no_problems(log: EventLog, pool: asyncpg.Pool) -
 
 
 CHANGES = (
-    """data = data || '{"amount": 40}'""",
-    """data = jsonb_set(data, '{note}', '" "')""",
-    """data = replace(data::text, '39', '39.0')::jsonb""",
+    """data = data::jsonb || '{"amount": 40}'""",
+    """data = jsonb_set(data::jsonb, '{note}', '" "')""",
+    """data = replace(data::text, '39', '39.0')::json""",
     """metadata = '{"actor": "somebody"}'""",
     "stream = 'account/x'",
     "version = version + 100",

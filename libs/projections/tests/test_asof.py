@@ -31,7 +31,7 @@ async def record_at(pool: asyncpg.Pool, stream: str, seconds: float) -> None:
     """A credit of 1 with the next position, recorded so many seconds after noon: as if transactions had overlapped."""
     await pool.execute(
         """INSERT INTO events (stream, version, event_id, type, type_version, data, metadata, occurred_at, recorded_at)
-           VALUES ($1, 1, $2, 'Credited', 1, $3::jsonb, '{}', $4, $4)""",
+           VALUES ($1, 1, $2, 'Credited', 1, $3::json, '{}', $4, $4)""",
         stream,
         uuid4(),
         f'{{"currency": "TRX", "amount": 1, "entry": "{stream}"}}',

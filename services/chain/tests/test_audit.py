@@ -109,12 +109,12 @@ async def test_an_index_and_another_providers_receipts_certify_the_same_log(
     [
         (f"DELETE FROM events WHERE position = {ONE}", "missing from our log: RewardClaimed", "reward-vault: expected"),
         (
-            f"UPDATE events SET data = jsonb_set(data, '{{args,amount}}', '\"7\"') WHERE position = {ONE}",
+            f"UPDATE events SET data = jsonb_set(data::jsonb, '{{args,amount}}', '\"7\"') WHERE position = {ONE}",
             "different: our log has RewardClaimed",
             "expected the root",
         ),
         (
-            f"UPDATE events SET data = jsonb_set(data, '{{source,log_index}}', '99999') WHERE position = {ONE}",
+            f"UPDATE events SET data = jsonb_set(data::jsonb, '{{source,log_index}}', '99999') WHERE position = {ONE}",
             "missing from our log: RewardClaimed",
             "expected the root",
         ),

@@ -203,7 +203,7 @@ async def test_a_past_of_other_blocks_than_the_log_knows_is_not_recorded(
         async with log.pool.acquire() as connection, connection.transaction():
             await connection.execute("SET LOCAL session_replication_role = replica")  # events cannot be changed else
             await connection.execute(
-                """UPDATE events SET data = jsonb_set(data, '{last_hash}', to_jsonb(repeat('0', 64)))
+                """UPDATE events SET data = jsonb_set(data::jsonb, '{last_hash}', to_jsonb(repeat('0', 64)))
                    WHERE stream = 'cursor' AND version = 1"""
             )
         (past,) = await pasts(log, await Watching(log).now())

@@ -23,7 +23,7 @@ from eventlog.recent import RecentStates
 from eventlog.seals import Seal, Sealer
 from eventlog.selection import index_sql, share_sql
 from eventlog.together import Decided, Together
-from eventlog.types import MAX_EVENT_BYTES, EventTypes
+from eventlog.types import MAX_EVENT_BYTES, EventTypes, has_nul
 from eventlog.verification import Problem, Verification, explain, verify
 from eventlog.watermark import Watermark
 
@@ -68,6 +68,7 @@ __all__ = [
     "decode_all",
     "derived_id",
     "explain",
+    "has_nul",
     "index_sql",
     "install_sql",
     "is_transient",

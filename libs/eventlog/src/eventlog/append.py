@@ -251,8 +251,7 @@ def _rows(append: Append, reached: dict[str, int]) -> Iterator[bytes]:
                 _UUID_SIZE,
                 event.event_id.bytes,
                 kind,
-                _SIZE.pack(len(data) + 1),
-                _JSONB,
+                _SIZE.pack(len(data)),
                 data,
                 end,
             )

@@ -5,8 +5,8 @@ only 32 bytes travel. Python computes them while verifying, from the rows themse
 database, and so that each of the two is checked by the other.
 
 Numbers are big-endian: position and version 8 bytes, type_version 4, event_id its 16 bytes, times 8 bytes of
-microseconds since 2000-01-01 UTC. Texts are UTF-8 behind 4 bytes of length; data and metadata are what PostgreSQL
-prints for jsonb.
+microseconds since 2000-01-01 UTC. Texts are UTF-8 behind 4 bytes of length; data is the JSON as it was
+written, metadata what PostgreSQL prints for jsonb.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ CREATE TABLE events (
     event_id     uuid        NOT NULL CONSTRAINT events_event_id UNIQUE,
     type         text        NOT NULL,
     type_version integer     NOT NULL,
-    data         jsonb       NOT NULL,
+    data         json        NOT NULL,  -- as it was written: jsonb is taken apart and put together at each reading
     metadata     jsonb       NOT NULL,
     occurred_at  timestamptz NOT NULL,
     recorded_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -123,7 +123,7 @@ END $$;
 CREATE FUNCTION append_events(
     names text[], expected bigint[], counts integer[],
     stream_index integer[], offset_in_stream integer[], ids uuid[], types text[], type_versions integer[],
-    payloads jsonb[], metadatas jsonb[], times timestamptz[],
+    payloads json[], metadatas jsonb[], times timestamptz[],
     OUT versions bigint[], OUT positions bigint[]
 ) LANGUAGE plpgsql AS $$
 BEGIN

@@ -19,6 +19,7 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 _NUMBERS = {"float", "decimal", "complex", "function-plain"}  # pydantic's schemas of what may be NaN, or anything
 _NO_NUMBER = ("null", "NaN", "Infinity")  # how JSON has a float or Decimal that is none
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # and not a backslash before a "u0000"
 _STORED_NAME = re.compile(r"^([A-Za-z][A-Za-z0-9_.-]*)\.v([1-9][0-9]*)$")
 
 
@@ -95,8 +96,10 @@ class EventTypes:
         except ValueError as error:  # pydantic's, or Python's for an integer of too many digits
             raise InvalidEvent(f"{name}.v{version}: {error}") from error
         for text in texts if max(map(len, texts)) > MAX_EVENT_BYTES // 4 else ():
-            if (size := _stored_bytes(text)) > MAX_EVENT_BYTES:
+            if (size := len(text.encode())) > MAX_EVENT_BYTES:
                 raise InvalidEvent(f"{name}.v{version}: {size} bytes, at most {MAX_EVENT_BYTES}")
+        if any(map(has_nul, texts)):
+            raise InvalidEvent(f"{name}.v{version}: PostgreSQL cannot read the character U+0000")
         if (name, version) in self._with_numbers:  # what nobody could read would bring its stream to a standstill
             for text in texts:
                 if any(word in text for word in _NO_NUMBER):
@@ -143,6 +146,11 @@ class EventTypes:
             raise InvalidEvent(f"stored event {name}.v{key[1]}: no upcast from v{version}: {error!r}") from error
 
 
+def has_nul(json_text: str) -> bool:
+    """Whether a JSON text has the character U+0000, the one that PostgreSQL cannot read."""
+    return "u0000" in json_text and _NUL.search(json_text) is not None
+
+
 def _split(stored: str) -> tuple[str, int]:
     match = _STORED_NAME.match(stored)
     if not match:
@@ -156,8 +164,3 @@ def _holds(schema: Any, kinds: Collection[str]) -> bool:
         kind = schema.get("type")  # of a mapping of fields, the field of that name
         return (isinstance(kind, str) and kind in kinds) or any(_holds(part, kinds) for part in schema.values())
     return isinstance(schema, list | tuple) and any(_holds(part, kinds) for part in schema)
-
-
-def _stored_bytes(text: str) -> int:
-    """At most so many bytes has a JSON text once PostgreSQL has put a space after each of its commas and colons."""
-    return len(text.encode()) + text.count(",") + text.count(":")

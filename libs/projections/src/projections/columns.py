@@ -7,7 +7,6 @@ exactly one event, however the events are cut into batches.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,12 +17,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from eventlog import has_nul
 from projections.errors import InvalidChange, InvalidProjection
 from projections.texts import array_text, hex_text
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
 _json_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the one character that jsonb cannot store
 EXACT = Context(prec=2000, traps=[Inexact])
 """Arithmetic on amounts: `decimal`'s default context rounds silently at 28 digits."""
 
@@ -389,7 +388,7 @@ def _json(where: str) -> Callable[[Value], Value]:
             text = _json_text(value)
         except (TypeError, ValueError) as error:
             raise InvalidChange(f"{where}: not JSON: {error}") from error
-        if "u0000" in text and _JSON_NUL.search(text):
+        if has_nul(text):
             raise InvalidChange(f"{where}: PostgreSQL cannot store the character U+0000")
         return Json(_storable(text, where))
 

@@ -38,7 +38,7 @@ _POSTINGS = """
         SELECT (data->'source'->>'block_number')::bigint AS block, (data->'source'->>'log_index')::int AS log_index,
                data->'source'->>'tx_id' AS tx_id, type, posting->>0 AS account, posting->>2 AS side,
                (posting->>3)::numeric AS amount
-        FROM events, jsonb_array_elements(data->'postings') AS posting WHERE type = ANY ($1)
+        FROM events, json_array_elements(data->'postings') AS posting WHERE type = ANY ($1)
     ), postings AS (
         SELECT block, log_index, tx_id, type,
                CASE WHEN account = 'platform-fee' THEN coalesce('earnings:' || (
