@@ -12,7 +12,9 @@ from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
+import orjson
 from aiokafka import ConsumerRecord
+from orjson import Fragment
 
 from eventlog import RecordedEvent
 from messaging.errors import Malformed
@@ -39,17 +41,20 @@ class StoredEvent:
 
 def encode(recorded: RecordedEvent, log_id: UUID) -> tuple[bytes, bytes, list[tuple[str, bytes | None]]]:
     """Returns key, value and headers of the copy of an event."""
-    # Both JSON texts go in as they are: the copy must be the same to the byte, and parsing them would be wasted.
-    value = (
-        f'{{"position":{recorded.position},"stream":{json.dumps(recorded.stream)},"version":{recorded.version},'
-        f'"event_id":"{recorded.event_id}","type":{_quoted(recorded.type)},"type_version":{recorded.type_version},'
-        f'"occurred_at":"{recorded.occurred_at.isoformat()}","recorded_at":"{recorded.recorded_at.isoformat()}",'
-        f"{_METADATA[1:]}{recorded.metadata_json}{_DATA}{recorded.data}}}"
-    )
-    return recorded.stream.encode(), value.encode(), [*_headers(log_id)]
-
-
-_quoted = lru_cache(maxsize=1_024)(json.dumps)
+    row = {
+        "position": recorded.position,
+        "stream": recorded.stream,
+        "version": recorded.version,
+        "event_id": str(recorded.event_id),
+        "type": recorded.type,
+        "type_version": recorded.type_version,
+        "occurred_at": recorded.occurred_at,
+        "recorded_at": recorded.recorded_at,
+        # Both go in as they are: the copy must be the same to the byte, and parsing them would be wasted.
+        "metadata": Fragment(recorded.metadata_json),
+        "data": Fragment(recorded.data),
+    }
+    return recorded.stream.encode(), orjson.dumps(row), [*_headers(log_id)]
 
 
 @lru_cache(maxsize=64)
