@@ -11,7 +11,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_THRESHOLDS = (200_000, 20, 20)  # above what three batches in memory come to
+_THRESHOLDS = (1_000_000, 20, 20)  # above what all batches and blocks in memory come to; none of it is garbage
 
 _users = 0
 _before = gc.get_threshold()
