@@ -78,16 +78,17 @@ async def place(devnet: Devnet, postgres: PostgresServer, database: str, kafka: 
     """Deploys the contracts, and runs the chain service on a database beside `database`."""
     await delete_topics(kafka)
     accounts = (await _get(f"{devnet.url}/devnet/accounts")).json()
-    admin, verifier, payer = (Key.from_hex(account["private_key"]) for account in accounts[:3])
+    admin, verifier, payer, anchor = (Key.from_hex(account["private_key"]) for account in accounts[:4])
     pools = {int(Pool.LISTENING): Funding(100 * TOKEN, 10 * TOKEN)}
-    plan = Plan(verifier=verifier.address, publishers=[payer.address], pools=pools)
+    plan = Plan(verifier=verifier.address, publishers=[payer.address], anchors=[anchor.address], pools=pools)
     async with NodeClient(devnet.url) as node:
         at = await deploy(node, admin, plan)
     names = {compiled: name for name, compiled in ARTIFACTS.items()}
+    keys = {"rewards": payer, "royalties": admin, "compliance": anchor}
     sending = {
         "node_url": devnet.url,
         "contracts": json.dumps({names[contract.NAME]: contract.address for contract in at.contracts()}),
-        "sending_keys": json.dumps({"rewards": payer.secret.hex(), "royalties": admin.secret.hex()}),
+        "sending_keys": json.dumps({name: key.secret.hex() for name, key in keys.items()}),
         "poll_seconds": 0.1,
     }
     paid = {"verifier_key": verifier.secret.hex(), "vault": at.vault, "chain_id": at.chain_id}

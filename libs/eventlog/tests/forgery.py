@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
-from typing import Any
 
 import asyncpg
 
-from eventlog import EventLog, Watermark, merkle
-from eventlog.leaves import COLUMNS, leaves, of_rows
+from eventlog import EventLog, Watermark
 from eventlog.seals import Seal, Sealer, read_seals
 from eventlog.testing import credited
 from eventlog.verification import Verification, verify
@@ -39,13 +36,6 @@ async def seal_all(pool: asyncpg.Pool) -> list[Seal]:
     return await read_seals(pool)
 
 
-async def as_superuser(pool: asyncpg.Pool, statement: str, *arguments: Any) -> None:
-    """Runs a statement that no trigger refuses."""
-    async with pool.acquire() as conn, conn.transaction():
-        await conn.execute("SET LOCAL session_replication_role = replica")
-        assert not (await conn.execute(statement, *arguments)).endswith(" 0"), f"nothing was forged by: {statement}"
-
-
 @contextlib.asynccontextmanager
 async def undone(pool: asyncpg.Pool) -> AsyncIterator[None]:
     """What the block forges of rows is put right again, so that one log serves for many forgeries."""
@@ -67,31 +57,3 @@ async def problems(pool: asyncpg.Pool, published: Sequence[Seal] | None = None) 
 async def verified(pool: asyncpg.Pool, published: Sequence[Seal] | None = None) -> Verification:
     async with pool.acquire() as conn:
         return await verify(conn, published)
-
-
-async def reseal_from(pool: asyncpg.Pool, number: int) -> None:
-    """Computes the seals from `number` on anew, as a forger would who has read this library, and replaces them."""
-    seals = await read_seals(pool)
-    before = seals[number - 2] if number > 1 else None
-    for seal in seals[number - 1 :]:
-        rows = await pool.fetch(
-            f"SELECT {COLUMNS} FROM events WHERE position BETWEEN $1 AND $2 ORDER BY position",
-            seal.first_position,
-            seal.last_position,
-        )
-        forged = replace(
-            seal,
-            events=len(rows),
-            root=merkle.root(leaves(of_rows(rows), seal.first_position, seal.last_position)),
-            previous=before.hash if before else bytes(32),
-        )
-        before = forged = replace(forged, hash=forged.computed_hash())
-        await as_superuser(
-            pool,
-            "UPDATE seals SET events = $2, root = $3, previous = $4, hash = $5 WHERE number = $1",
-            forged.number,
-            forged.events,
-            forged.root,
-            forged.previous,
-            forged.hash,
-        )

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from forgery import HOLE, as_superuser, fill, seal_all
+from forgery import HOLE, fill, seal_all
 
 from eventlog import EventLog, InvalidProof, prove, verify_proof
 from eventlog.seals import Seal
-from eventlog.testing import credited
+from eventlog.testing import as_superuser, credited
 
 
 @pytest.fixture

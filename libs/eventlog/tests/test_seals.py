@@ -14,14 +14,14 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from forgery import POSITIONS, as_superuser, fill, problems, reseal_from, seal_all
+from forgery import POSITIONS, fill, problems, seal_all
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog import BrokenLog, BrokenSeal, EventLog, Sealer, Watermark, merkle
 from eventlog.leaves import COLUMNS, LEAVES_SQL, SealedEvent, leaves, of_rows, raw_time, read_time
 from eventlog.seals import GENESIS, Restored, Seal, read_seals, restore
-from eventlog.testing import NOW, credited
+from eventlog.testing import NOW, as_superuser, credited, reseal_from
 
 
 async def test_whole_segments_are_sealed_at_once_and_the_rest_when_it_is_time(

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-from forgery import HOLE, as_superuser, fill, problems, reseal_from, seal_all, undone, verified
+from forgery import HOLE, fill, problems, seal_all, undone, verified
 
 from eventlog import EventLog, explain
 from eventlog.leaves import COLUMNS, SealedEvent, shown_time
 from eventlog.seals import Seal
-from eventlog.testing import credited
+from eventlog.testing import as_superuser, credited, reseal_from
 from eventlog.verification import verify
 
 

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from compliance.domain import (
+    AnchorAsked,
+    AnchorSeal,
     AuditEventLogged,
     CommandRefused,
     Contradiction,
@@ -29,6 +33,7 @@ from contracts.testing import hash_of, source
 from eventlog.testing import given
 
 TERMS = DocumentType.TERMS
+NOW, HOUR = datetime(2026, 1, 1, tzinfo=UTC), timedelta(hours=1)
 ONE, TWO = hash_of("terms", 1), hash_of("terms", 2)
 
 
@@ -126,6 +131,24 @@ def test_an_anchored_root_never_changes() -> None:
     given(anchors).when(root("a")).then(root("a"))
     given(anchors, root("a")).when(root("a", block=2)).then_nothing()
     given(anchors, root("a")).when(root("b")).then_refused(Contradiction, hash_of("a"))
+
+
+def test_a_seal_is_asked_for_once_a_pause_and_never_once_it_is_anchored() -> None:
+    def wish(number: int, hours: int, text: str = "") -> AnchorSeal:
+        return AnchorSeal(hash_of("log"), number, hash_of(text or number), NOW + hours * HOUR, 24 * HOUR)
+
+    def asked(number: int, hours: int, attempt: int = 1) -> AnchorAsked:
+        return AnchorAsked(hash_of("log"), number, hash_of(number), attempt, NOW + hours * HOUR)
+
+    done = RootAnchored(hash_of("log"), 7, hash_of(7), source(1))
+    given(anchors).when(wish(7, 0)).then(asked(7, 0))
+    given(anchors, asked(7, 0)).when(wish(9, 23)).then_nothing()
+    given(anchors, asked(7, 0)).when(wish(9, 24)).then(asked(9, 24))
+    given(anchors, asked(7, 0)).when(wish(7, 24)).then(asked(7, 24, attempt=2))
+    given(anchors, asked(7, 0), done).when(wish(7, 24)).then_nothing()
+    given(anchors, asked(7, 0), done).when(wish(9, 24)).then(asked(9, 24))
+    given(anchors, done).when(wish(7, 24, "resealed")).then_refused(Contradiction, hash_of(7))
+    given(anchors, done).when(wish(6, 24)).then_refused(Contradiction, "expected seal 7")
 
 
 def test_states_are_values() -> None:

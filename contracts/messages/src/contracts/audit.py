@@ -5,6 +5,7 @@ Actors are opaque ids, contents are told by their digests only: nothing is perso
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Literal
 from uuid import UUID
 
@@ -12,6 +13,11 @@ from pydantic import Field
 
 from contracts.envelope import Message
 from contracts.values import Hash, Time
+
+
+def log_id(service: str) -> Hash:
+    """What the log of a service is called where its roots are anchored; the same for ever, also after a restore."""
+    return sha256(f"annals-log/{service}".encode()).hexdigest()
 
 
 class Acted(Message, type="audit.events.Acted.v1"):

@@ -12,6 +12,7 @@ import asyncpg
 from rich.console import Console
 
 import eventlog
+from annals import anchors
 from annals.bars import steps
 from annals.services import Installed, find
 from eventlog import Proof, Seal, Verification
@@ -41,6 +42,8 @@ class Verified:
         compared = "not compared with Kafka"
         if found.published is not None:
             compared = f"{found.published:,} of them published"
+        if found.anchored is not None:
+            compared += f", {found.anchored:,} anchored"
         verdict = "nothing is wrong" if self.ok else f"{len(found.problems)} problems"
         return [
             f"{self.service}: {found.events:,} events, {found.sealed_events:,} of them under {found.seals:,} seals, "
@@ -52,8 +55,8 @@ class Verified:
         return {"service": self.service, "ok": self.ok, **asdict(self.found)}
 
 
-async def verify(name: str, *, against_topic: bool, console: Console) -> Verified:
-    """Verifies the log of a service, against its topics too if asked.
+async def verify(name: str, *, against_topic: bool, against_chain: bool, console: Console) -> Verified:
+    """Verifies the log of a service, if asked against its topics and what is anchored on the chain, too.
 
     The copy of the log on Kafka then says which events were forged, and what they were. Raises UnknownName, Malformed
     and BrokenSeal.
@@ -61,10 +64,14 @@ async def verify(name: str, *, against_topic: bool, console: Console) -> Verifie
     service = find(name)
     # Before the snapshot: whatever was published then must be in the table now.
     published = await read_published(service.settings().kafka_options(), name) if against_topic else None
+    anchored = await anchors.anchored(name) if against_chain else None
     async with _connected(service) as connection:
         with steps(console, name) as on_progress:
             found = await eventlog.verify(
-                connection, published, on_progress=lambda done, total: on_progress(Step("positions", done, total))
+                connection,
+                published,
+                anchored=anchored,
+                on_progress=lambda done, total: on_progress(Step("positions", done, total)),
             )
             if against_topic and found.broken:
                 copies = await _copies(service, found.broken, on_progress)

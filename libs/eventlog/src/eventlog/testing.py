@@ -1,5 +1,5 @@
 """For tests: sentences such as ``given(decider, Credited(50)).when(Debit(20)).then(Debited(20))``; events; spans;
-processes that kill themselves at a step."""
+processes that kill themselves at a step; and a superuser who forges what is sealed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import asyncpg
 import pytest
 from opentelemetry import trace
 
+from eventlog import merkle
 from eventlog.append import Appended
 from eventlog.decider import Decider
 from eventlog.events import NewEvent
+from eventlog.leaves import COLUMNS, leaves, of_rows
 from eventlog.log import EventLog
+from eventlog.seals import read_seals
 from eventlog.types import EventTypes
 
 if TYPE_CHECKING:
@@ -226,3 +230,35 @@ def fork_for_each_plan(main: Callable[[dict[str, Any]], Coroutine[Any, Any, None
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what it logs
             asyncio.run(main(json.loads(line)))
             os._exit(0)
+
+
+async def as_superuser(pool: asyncpg.Pool, statement: str, *arguments: Any) -> None:
+    """Runs a statement that no trigger refuses."""
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("SET LOCAL session_replication_role = replica")
+        assert not (await conn.execute(statement, *arguments)).endswith(" 0"), f"nothing was forged by: {statement}"
+
+
+async def reseal_from(pool: asyncpg.Pool, number: int) -> None:
+    """Computes the seals from `number` on anew, as a forger would who has read this library, and replaces them."""
+    seals = await read_seals(pool)
+    before = seals[number - 2] if number > 1 else None
+    for seal in seals[number - 1 :]:
+        sql = f"SELECT {COLUMNS} FROM events WHERE position BETWEEN $1 AND $2 ORDER BY position"  # noqa: S608 - constant columns
+        rows = await pool.fetch(sql, seal.first_position, seal.last_position)
+        forged = replace(
+            seal,
+            events=len(rows),
+            root=merkle.root(leaves(of_rows(rows), seal.first_position, seal.last_position)),
+            previous=before.hash if before else bytes(32),
+        )
+        before = forged = replace(forged, hash=forged.computed_hash())
+        await as_superuser(
+            pool,
+            "UPDATE seals SET events = $2, root = $3, previous = $4, hash = $5 WHERE number = $1",
+            forged.number,
+            forged.events,
+            forged.root,
+            forged.previous,
+            forged.hash,
+        )

@@ -7,7 +7,7 @@ called, and hashes are computed here.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -49,6 +49,8 @@ class Verification:
     """The last position sealed."""
     published: int | None = None
     """Published seals compared; None when there were none to compare with."""
+    anchored: int | None = None
+    """Seals compared that are anchored on a chain; None when there was none to compare with."""
     last_hash: bytes | None = None
     """Hash of the last seal: it stands for all before it."""
     broken: list[Seal] = field(default_factory=list)
@@ -64,9 +66,11 @@ async def verify(
     conn: asyncpg.Connection,
     published: Sequence[Seal] | None = None,
     *,
+    anchored: Mapping[int, bytes] | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Verification:
-    """Verify the log of a database against itself and against the seals that were `published`, in that order.
+    """Verify the log of a database against itself, against the seals that were `published`, in that order, and against
+    hashes of seals that are `anchored` on a chain, by number.
 
     Appends and reads go on meanwhile; `conn` holds one snapshot until the end and needs no right but to read. Whether
     the last seals were published yet can't be known here: a log that was changed and sealed anew behind the last
@@ -82,6 +86,9 @@ async def verify(
         if published is not None:
             result.published = len(published)
             result.problems += _against_published(seals, published)
+        if anchored is not None:
+            result.anchored = len(anchored)
+            result.problems += _against(seals, anchored, "anchored")
         await _segments(conn, seals, result, on_progress)
         for sentence, sql in _RULES:
             rows = await conn.fetch(f"{sql} LIMIT {MOST_OF_A_KIND}")
@@ -141,14 +148,21 @@ def _chain(seals: Sequence[Seal], where: str = "") -> list[Problem]:
 
 def _against_published(seals: Sequence[Seal], published: Sequence[Seal]) -> list[Problem]:
     """Where the table says something else than the topic does."""
-    problems = _chain(published, "as published: ")
-    stored = {seal.number: seal for seal in seals}
-    for seal in published:
-        found = stored.get(seal.number)
-        if found is None or found.hash != seal.hash:
-            named = f"hash {found.hash.hex()}: the log was sealed anew" if found else "no such seal"
-            sentence = f"seal {seal.number}: expected hash {seal.hash.hex()}, as published, found {named}"
-            problems.append(Problem(sentence, seal=seal.number))
+    return _chain(published, "as published: ") + _against(
+        seals, {seal.number: seal.hash for seal in published}, "published"
+    )
+
+
+def _against(seals: Sequence[Seal], hashes: Mapping[int, bytes], how: str) -> list[Problem]:
+    """Where the table has no seal with the hash that somebody else kept."""
+    problems: list[Problem] = []
+    stored = {seal.number: seal.hash for seal in seals}
+    for number, expected in hashes.items():
+        found = stored.get(number)
+        if found != expected:
+            named = f"hash {found.hex()}: the log was sealed anew" if found else "no such seal"
+            sentence = f"seal {number}: expected hash {expected.hex()}, as {how}, found {named}"
+            problems.append(Problem(sentence, seal=number))
     return problems
 
 

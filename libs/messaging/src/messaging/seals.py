@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import monotonic
 
 import asyncpg
+from aiokafka import ConsumerRecord
 
 from eventlog import BrokenSeal, Seal
 from eventlog.seals import check_chain, read_seals
@@ -46,10 +47,7 @@ class SealPublisher:
         Malformed when the last record is no seal.
         """
         record = await read_last(self._kafka, self._topic)
-        try:
-            self._last = Seal.from_json(record.value or b"") if record is not None else None
-        except BrokenSeal as error:
-            raise Malformed(f"topic {self._topic}, last record: {error}") from error
+        self._last = _read(record) if record is not None else None
         if self._last is None:
             return
         found = await read_seals(self._pool, self._last.number - 1, limit=1)
@@ -103,15 +101,28 @@ class SealPublisher:
         ]
 
 
+async def last_published(kafka: Kafka, service: str) -> Seal | None:
+    """The last seal published by a service, None when there is none or no such topic. Raises Malformed."""
+    topic = seals_topic(service).name
+    async with reading(kafka, [topic]) as reader:
+        if not any(extent.end for extent in reader.extents.values()):
+            return None
+    record = await read_last(kafka, topic)
+    return _read(record) if record is not None else None
+
+
 async def read_published(kafka: Kafka, service: str) -> list[Seal]:
     """All seals published by a service, in order; none when it has no such topic. Raises Malformed."""
     published: list[Seal] = []
     async with reading(kafka, [seals_topic(service).name]) as reader:
         for partition in reader.extents:
             async for records in reader.records(partition):
-                for record in records:
-                    try:
-                        published.append(Seal.from_json(record.value or b""))
-                    except BrokenSeal as error:
-                        raise Malformed(f"{record.topic}[{record.partition}]@{record.offset}: {error}") from error
+                published += map(_read, records)
     return published
+
+
+def _read(record: ConsumerRecord[bytes, bytes]) -> Seal:
+    try:
+        return Seal.from_json(record.value or b"")
+    except BrokenSeal as error:
+        raise Malformed(f"{record.topic}[{record.partition}]@{record.offset}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compliance import api, domain, handlers, projections, publish
+from compliance.anchoring import Anchorer
 from compliance.settings import ComplianceSettings
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
 from messaging import Consumer, Relay, erasure
@@ -35,7 +36,7 @@ def create(settings: ComplianceSettings) -> Service:
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     # Acts are gathered here: those of our own callers are in our log already.
-    topics = (*publish.TOPICS, ACTS, erasure.ANSWERS)
+    topics = (*publish.TOPICS, publish.COMMANDS, ACTS, erasure.ANSWERS)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics, acts=False)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     handle = handlers.handle_messages(executor, facts)
@@ -50,7 +51,7 @@ def create(settings: ComplianceSettings) -> Service:
         queries=engine,
         migrations=find_migrations("compliance"),
         personal=personal,
-        workers=[watermark, runner, sealer, relay, consumer],
+        workers=[watermark, runner, sealer, relay, consumer, Anchorer(executor, settings)],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

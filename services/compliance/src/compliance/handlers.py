@@ -137,8 +137,7 @@ def translate(received: Received, known: Known) -> Sequence[Intent]:
             return [deletion_step(_subject(message.request_id, known), _answer(received, message), Metadata())]
         case chain.RootAnchored():
             anchored = domain.RootAnchored(message.log_id, message.segment, message.root, message.source)
-            stream = f"anchor/{message.log_id}/{message.segment}"
-            return [Intent(stream, domain.anchors, anchored, message.occurred_at)]
+            return [anchor(anchored, message.occurred_at)]
         case audit.Acted():
             return [_act(message)]
         case _:
@@ -269,6 +268,11 @@ def start_deletion(subject: str, command: domain.StartDeletion, metadata: Metada
 def hold(event: domain.LegalHoldPlaced | domain.LegalHoldLifted, at: datetime, metadata: Metadata) -> Intent:
     """A legal hold placed or lifted, for the stream of its subject."""
     return Intent(hold_stream(event.subject), domain.legal_hold, event, at, metadata)
+
+
+def anchor(command: domain.AnchorSeal | domain.RootAnchored, at: datetime) -> Intent:
+    """An anchor that is wanted or stands on the chain, for the stream of its log."""
+    return Intent(f"anchor/{command.log_id}", domain.anchors, command, at)
 
 
 def log_audit_event(event: domain.AuditEventLogged, at: datetime, key: str, metadata: Metadata) -> Intent:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from uuid import UUID, uuid5
+
 from compliance.domain import (
+    AnchorAsked,
     DeletionCompleted,
     DeletionDenied,
     DeletionReceived,
@@ -10,7 +13,7 @@ from compliance.domain import (
     DocumentPublished,
     ErasureOrdered,
 )
-from contracts import Message, compliance
+from contracts import Message, compliance, operations
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec, erasure
 
@@ -18,6 +21,10 @@ TOPIC = "compliance.events"
 TOPICS = (TopicSpec(TOPIC), erasure.ORDERS)
 KEPT = {"acceptances and requests": "legal-claims"}
 """What an erasure leaves, and on which ground."""
+COMMANDS = TopicSpec("chain.commands")
+"""The chain service's: what we ask it to do."""
+SENDER = "compliance"
+"""The chain service's key that pays for the transactions; it has ANCHOR_ROLE."""
 
 
 def publish(recorded: RecordedEvent) -> Publication | None:
@@ -66,6 +73,14 @@ def _message(recorded: RecordedEvent) -> Message | None:
         case DeletionDenied(joined_to=None) as denied:
             return compliance.DeletionClosed(
                 request_id=denied.request_id, outcome="denied", closed_at=recorded.occurred_at
+            )
+        case AnchorAsked() as asked:
+            return operations.CallContract(
+                operation_id=str(uuid5(UUID(asked.log_id[:32]), f"{asked.segment}/{asked.attempt}")),
+                sender=SENDER,
+                contract="compliance-registry",
+                method="anchor_root",
+                args={"log_id": asked.log_id, "segment": asked.segment, "root": asked.root},
             )
         case _:
             return None

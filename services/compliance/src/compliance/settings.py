@@ -16,3 +16,17 @@ class ComplianceSettings(ServiceSettings):
         pattern=r"^[a-z]+(,[a-z]+)*$",
         description="The services that must carry out an erasure before it is certified.",
     )
+    anchor_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="Pause between two anchorings of a log on the chain, by the chain service's key `compliance`, "
+        "which needs ANCHOR_ROLE of ComplianceRegistry. Empty: nothing is anchored.",
+    )
+    anchored_logs: str = Field(
+        "chain,compliance,rewards,royalties", description="The services whose logs are anchored, separated by commas."
+    )
+
+    @property
+    def logs(self) -> list[str]:
+        """The services whose logs are anchored."""
+        return [name.strip() for name in self.anchored_logs.split(",") if name.strip()]

@@ -20,6 +20,9 @@ def verify(
         bool,
         typer.Option("--against-topic/--no-topic", help="Compare with the seals that were published on SERVICE.seals."),
     ] = True,
+    anchored: Annotated[
+        bool, typer.Option("--anchors", help="Compare with the seals that are anchored on the chain, too.")
+    ] = False,
     proof: Annotated[
         typer.FileBinaryRead | None,
         typer.Option("--proof", metavar="FILE", help="Check a proof of `annals prove` instead; - for a pipe."),
@@ -36,11 +39,13 @@ def verify(
 ) -> None:
     """Recompute every seal of a log from its events, and say what was changed, removed, moved or put in.
 
-    Compared with the published seals, it also finds a log that a superuser changed and sealed anew. A proof is checked
-    offline: it needs no database, no Kafka and no settings.
+    Compared with the published seals, it also finds a log that a superuser changed and sealed anew; compared with the
+    anchored ones also if that one rules over Kafka, too. A proof is checked offline: it needs no database, no Kafka and
+    no settings.
 
     $ annals verify
     $ annals verify rewards --no-topic --json
+    $ annals verify --anchors
     $ annals verify --proof claim.json --seal 5f0c…
     $ annals verify --certificate audit.json
     """
@@ -56,7 +61,8 @@ def verify(
     if certificate is not None:
         _certify(certificate, as_json)
     verified = [
-        shell.run(proofs.verify(name, against_topic=topic, console=errors)) for name in names or services.installed()
+        shell.run(proofs.verify(name, against_topic=topic, against_chain=anchored, console=errors))
+        for name in names or services.installed()
     ]
     if as_json:
         shell.print_json([one.to_dict() for one in verified])

@@ -12,13 +12,12 @@ from compliance.domain.acceptance import (
     RecordServed,
     acceptance,
 )
+from compliance.domain.anchor import AnchorAsked, AnchorSeal, RootAnchored, anchors
 from compliance.domain.audit import (
     ActReported,
     AuditEventLogged,
     CommandRefused,
-    RootAnchored,
     act,
-    anchors,
     audit_event,
     refusals,
 )
@@ -82,6 +81,7 @@ EVENTS: dict[str, type] = {
     "AuditEventLogged.v1": AuditEventLogged,
     "ActReported.v1": ActReported,
     "CommandRefused.v1": CommandRefused,
+    "AnchorAsked.v1": AnchorAsked,
     "RootAnchored.v1": RootAnchored,
     **ERASURES,
 }
@@ -92,6 +92,8 @@ __all__ = [
     "EVENTS",
     "OPEN",
     "ActReported",
+    "AnchorAsked",
+    "AnchorSeal",
     "AuditEventLogged",
     "CommandRefused",
     "CompleteDeletion",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from compliance.domain.refusal import Contradiction
-from contracts.chain import Source
 from contracts.values import Hash
 from eventlog import Decider
 
@@ -50,16 +49,6 @@ class CommandRefused:
     code: str  # of the refusal
 
 
-@dataclass(frozen=True, slots=True)
-class RootAnchored:
-    """The root of a sealed segment of a log stands on the chain."""
-
-    log_id: Hash
-    segment: int
-    root: Hash
-    source: Source
-
-
 Report = TypeVar("Report", AuditEventLogged, ActReported)
 
 
@@ -75,14 +64,6 @@ def refuse(command: CommandRefused, last: CommandRefused | None) -> list[Command
     return [] if command == last else [command]
 
 
-def anchor(fact: RootAnchored, anchored: RootAnchored | None) -> list[RootAnchored]:
-    if anchored is None:
-        return [fact]
-    if anchored.root == fact.root:
-        return []
-    raise Contradiction(f"log {fact.log_id} segment {fact.segment}: expected the root {anchored.root}, got {fact.root}")
-
-
 audit_event: Decider[AuditEventLogged, AuditEventLogged | None, AuditEventLogged] = Decider(
     None, log, lambda _, logged: logged
 )
@@ -90,4 +71,3 @@ act: Decider[ActReported, ActReported | None, ActReported] = Decider(None, log, 
 refusals: Decider[CommandRefused, CommandRefused | None, CommandRefused] = Decider(
     None, refuse, lambda _, refused: refused
 )
-anchors: Decider[RootAnchored, RootAnchored | None, RootAnchored] = Decider(None, anchor, lambda _, anchored: anchored)
