@@ -36,12 +36,13 @@ HEARD = 200
 class Place:
     """A chain with its contracts, the chain service that watches it, and the settings with which rewards has it pay.
 
-    `admin` holds the DCMX that no pool has; royalties pays with its key.
+    `admin` holds the DCMX that no pool has; royalties pays with its key. `contracts` is the setting of that name.
     """
 
     url: str
     at: Deployment
     admin: Key
+    contracts: str
     chain: Running
     rewards_settings: Mapping[str, Any]
 
@@ -96,7 +97,7 @@ async def place(devnet: Devnet, postgres: PostgresServer, database: str, kafka: 
     await _execute(postgres, f"CREATE DATABASE {other.rsplit('/', 1)[1]}")
     try:
         async with serving(chain.app.create, other, kafka, **sending) as running:
-            yield Place(devnet.url, at, admin, running, paid)
+            yield Place(devnet.url, at, admin, sending["contracts"], running, paid)
     finally:
         await _execute(postgres, f"DROP DATABASE {other.rsplit('/', 1)[1]} WITH (FORCE)")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,11 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
 import compliance.anchoring
+from annals import trail
+from annals.cli import app
 from compliance.app import create
 from contracts.testing import hash_of
 from eventlog import verify
@@ -26,23 +28,11 @@ sys.path.append(str(Path(__file__).parent))
 from small_town import Place, recorded
 
 
-async def annals(place: Place, database: str, home: Path, *arguments: str) -> tuple[bool, Any]:
-    """Runs the command; whether all is good, and what it prints."""
-    chain = place.chain.service.settings
-    environment = {
-        "COMPLIANCE_DATABASE_URL": database,
-        "ANNALS_KAFKA_BOOTSTRAP": chain.kafka_bootstrap,
-        "CHAIN_NODE_URL": place.url,
-        "CHAIN_CONTRACTS": getattr(chain, "contracts"),  # noqa: B009 - of this service alone
-        "ANNALS_HOME": str(home),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "annals", *arguments, "--json",
-        env={**os.environ, **environment}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    printed, errors = await process.communicate()
-    assert process.returncode in (0, 1), errors.decode() + printed.decode()
-    return process.returncode == 0, json.loads(printed)
+async def annals(*arguments: str) -> tuple[bool, Any]:
+    """Runs the command, which has a loop of its own; whether all is good, and what it prints."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "--json"])
+    assert result.exit_code in (0, 1), result.output
+    return result.exit_code == 0, json.loads(result.stdout)
 
 
 @pytest.mark.timeout(180)
@@ -51,6 +41,10 @@ async def test_a_log_that_was_forged_and_sealed_anew_differs_from_its_anchor(
 ) -> None:
     place = chain_of_claims
     monkeypatch.setattr(compliance.anchoring, "LOOK_SECONDS", 0.2)
+    monkeypatch.setenv("COMPLIANCE_DATABASE_URL", database)
+    monkeypatch.setenv("ANNALS_KAFKA_BOOTSTRAP", kafka)
+    monkeypatch.setenv("CHAIN_NODE_URL", place.url)
+    monkeypatch.setenv("CHAIN_CONTRACTS", place.contracts)
     anchoring = {"anchor_seconds": 3600, "anchored_logs": "compliance, none-such", "seal_seconds": 0.2}
     async with serving(create, database, kafka, **anchoring) as running:
         document = {"document_type": "terms", "version": 1, "content_hash": hash_of("terms"), "uri": "ipfs://terms"}
@@ -64,13 +58,23 @@ async def test_a_log_that_was_forged_and_sealed_anew_differs_from_its_anchor(
         assert await recorded(running.pool, "AnchorAsked", 2)() is False, "a day has not gone by"
 
     verifying = ("verify", "compliance", "--no-topic", "--anchors")
-    good, [report] = await annals(place, database, tmp_path, *verifying)
+    good, [report] = await annals(*verifying)
     assert (good, report["anchored"]) == (True, 1), report
+
+    exported = tmp_path / "olga.jsonl"
+    good, report = await annals("trail", "export", "--actor", "olga", "-o", str(exported))
+    assert (good, report["entries"], report["unsealed"]) == (True, 1, 0)
+    text = exported.read_text()
+    anchor = bytes.fromhex(json.loads(text.splitlines()[-1])["seals"][0]["hash"])
+    assert trail.verify(text, [anchor]).trusted
+    assert not trail.verify(text, [bytes(32)]).trusted
+    with pytest.raises(trail.InvalidTrail, match="actor: expected olga, got mallory"):
+        trail.verify(text.replace('"actor": "olga"', '"actor": "mallory"', 1), [anchor])
 
     async with asyncpg.create_pool(database, min_size=1, max_size=2) as pool:
         forged = "UPDATE audit_events_v1.audit_events SET actor = 'mallory' WHERE actor = 'olga'"
         assert await pool.execute(forged) == "UPDATE 1"
-        good, models = await annals(place, database, tmp_path, "audit", "compliance")
+        good, models = await annals("audit", "compliance")
         assert not good
         assert [one["first"] for one in models if not one["equal"]] == ["audit_events_v1"]
 
@@ -81,6 +85,6 @@ async def test_a_log_that_was_forged_and_sealed_anew_differs_from_its_anchor(
             assert not (await verify(connection)).ok, "the seals tell"
             await reseal_from(pool, 1)
             assert (await verify(connection)).ok, "log and seals agree again"
-    good, [report] = await annals(place, database, tmp_path, *verifying)
+    good, [report] = await annals(*verifying)
     assert not good
     assert ["as anchored" in problem["sentence"] for problem in report["problems"]] == [True]

@@ -27,6 +27,7 @@ from annals.commands import (
     stack,
     status,
     topics,
+    trail,
 )
 from annals.shell import CONSUME, INSPECT, OPERATE, RUN, Commands
 
@@ -103,6 +104,7 @@ app.add_typer(contracts.app, name="contracts", rich_help_panel=OPERATE)
 app.add_typer(chain.app, name="chain", rich_help_panel=INSPECT)
 app.add_typer(rewards.app, name="rewards", rich_help_panel=INSPECT)
 app.add_typer(royalties.app, name="royalties", rich_help_panel=INSPECT)
+app.add_typer(trail.app, name="trail", rich_help_panel=INSPECT)
 app.add_typer(compliance.app, name="compliance", rich_help_panel=OPERATE)
 app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)

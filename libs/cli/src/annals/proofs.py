@@ -65,7 +65,7 @@ async def verify(name: str, *, against_topic: bool, against_chain: bool, console
     # Before the snapshot: whatever was published then must be in the table now.
     published = await read_published(service.settings().kafka_options(), name) if against_topic else None
     anchored = await anchors.anchored(name) if against_chain else None
-    async with _connected(service) as connection:
+    async with connected(service) as connection:
         with steps(console, name) as on_progress:
             found = await eventlog.verify(
                 connection,
@@ -100,12 +100,12 @@ def _sealed(event: StoredEvent) -> SealedEvent:
 
 async def prove(name: str, event_id: UUID, upto_seal: int | None) -> Proof:
     """Proves that an event of a service's log is sealed. Raises UnknownName, LookupError and InvalidProof."""
-    async with _connected(find(name)) as connection:
+    async with connected(find(name)) as connection:
         return await eventlog.prove(connection, event_id, upto_seal)
 
 
 @contextlib.asynccontextmanager
-async def _connected(service: Installed) -> AsyncIterator[asyncpg.Connection]:
+async def connected(service: Installed) -> AsyncIterator[asyncpg.Connection]:
     """A connection without time limits: a long log takes long."""
     connection = await asyncpg.connect(
         plain_dsn(service.settings().database_url),

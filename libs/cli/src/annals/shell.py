@@ -153,7 +153,12 @@ def _plain(value: Any) -> str:
 
 def print_line(value: Any) -> None:
     """Prints a value as one line of JSON."""
-    print(json.dumps(value, default=_plain, ensure_ascii=False), flush=True)
+    print(json_line(value), flush=True)
+
+
+def json_line(value: Any) -> str:
+    """A value as one line of JSON; times are RFC 3339, bytes hexadecimal."""
+    return json.dumps(value, default=_plain, ensure_ascii=False)
 
 
 @contextlib.contextmanager
