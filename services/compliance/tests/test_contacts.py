@@ -60,7 +60,7 @@ async def test_a_contact_is_given_corrected_and_seen_by_its_subject_and_by_offic
         seen = await olga.get("/subjects/ada/contact")
         assert seen.json() == mine
         assert seen.headers["cache-control"] == "no-store"
-        read = "SELECT count(*) FROM events WHERE type = 'AuditEventLogged' AND metadata->>'actor' = 'olga'"
+        read = "SELECT count(*) FROM events WHERE type = 'PersonalDataRead' AND metadata->>'actor' = 'olga'"
         assert await compliance.pool.fetchval(read) == 1, "who has seen it is on record"
 
 

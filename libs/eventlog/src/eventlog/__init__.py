@@ -17,7 +17,13 @@ from eventlog.errors import (
 from eventlog.events import Metadata, NewEvent, RecordedEvent, decode_all
 from eventlog.ids import derived_id, uuid7
 from eventlog.log import EventLog, Share, install_sql
-from eventlog.operations import OPERATIONS, DeadLetterDiscarded, MessageDiscarded, dead_letters_stream
+from eventlog.operations import (
+    OPERATIONS,
+    DeadLetterDiscarded,
+    MessageDiscarded,
+    PersonalDataRead,
+    dead_letters_stream,
+)
 from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.recent import RecentStates
 from eventlog.seals import Seal, Sealer
@@ -52,6 +58,7 @@ __all__ = [
     "MessageDiscarded",
     "Metadata",
     "NewEvent",
+    "PersonalDataRead",
     "Problem",
     "Proof",
     "RecentStates",

@@ -1,4 +1,4 @@
-"""Events that any log may hold beside those of its domain: what the people who operate a service decided.
+"""Events that any log may hold beside those of its domain: what the people who operate a service decided and saw.
 
 `EventTypes` knows them without being told. They are facts of one service, never published.
 """
@@ -39,9 +39,20 @@ class MessageDiscarded:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class PersonalDataRead:
+    """The actor was shown records of `subject`, or of many if that is None, by a route, as one of `roles`."""
+
+    subject: str | None
+    route: str
+    purpose: str
+    roles: tuple[str, ...]
+
+
 OPERATIONS: dict[str, type] = {
     "DeadLetterDiscarded.v1": DeadLetterDiscarded,
     "MessageDiscarded.v1": MessageDiscarded,
+    "PersonalDataRead.v1": PersonalDataRead,
 }
 
 

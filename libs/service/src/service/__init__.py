@@ -1,6 +1,7 @@
 """What every service's `app.py` needs: settings, logs, metrics, health, tokens, problems, migrations, one process."""
 
-from service.auth import Caller, CurrentCaller, Verifier, caller, require
+from service.access import may_act_for, may_see, require, sees
+from service.auth import Caller, CurrentCaller, Verifier, caller
 from service.bodies import Strict
 from service.commands import Commands, Recorded, metadata_of
 from service.consistency import After, Token, await_position
@@ -64,6 +65,8 @@ __all__ = [
     "is_transient",
     "kafka_check",
     "main",
+    "may_act_for",
+    "may_see",
     "metadata_of",
     "migrate",
     "not_found",
@@ -71,4 +74,5 @@ __all__ = [
     "run",
     "run_env",
     "run_sql",
+    "sees",
 ]

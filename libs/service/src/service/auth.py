@@ -1,8 +1,8 @@
-"""Bearer tokens: Ed25519-signed JSON Web Tokens (RFC 8037, RFC 8725) with roles, as FastAPI dependencies."""
+"""Bearer tokens: Ed25519-signed JSON Web Tokens (RFC 8037, RFC 8725) with roles. What a role may do is in access.py."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -24,11 +24,13 @@ _REFUSED = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request: the token's `sub`, its roles, and when it expires."""
+    """Who makes a request: the token's `sub`, its roles (in a route those it admits), and when it expires."""
 
     subject: str
     roles: frozenset[str]
     expires_at: datetime
+    purpose: str | None = None
+    """Why a member of the staff reads somebody's records; None for everybody else."""
 
 
 class Verifier:
@@ -129,28 +131,3 @@ async def caller(
 
 
 CurrentCaller = Annotated[Caller, Depends(caller)]
-
-
-def require(*roles: str) -> Callable[[Caller], Awaitable[Caller]]:
-    """Dependency: a caller with at least one of `roles`; 401 without a valid token, 403 without the role.
-
-    `admin: Annotated[Caller, Depends(require("admin"))]`
-    """
-    if not roles:
-        raise ValueError("require: expected at least one role; to admit any caller use `caller`")
-
-    async def with_role(caller: CurrentCaller) -> Caller:
-        if caller.roles.isdisjoint(roles):
-            wanted = " or ".join(roles)
-            challenge = 'Bearer realm="annals", error="insufficient_scope"'
-            raise Problem(
-                403,
-                "forbidden",
-                "The caller lacks the role.",
-                f"Needs the role {wanted}.",
-                headers={"www-authenticate": challenge},
-                roles=list(roles),
-            )
-        return caller
-
-    return with_role

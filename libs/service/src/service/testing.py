@@ -32,9 +32,10 @@ class Running:
     service: Service
 
     def client(self, subject: str = "tester", *roles: str) -> httpx.AsyncClient:
-        """An HTTP client that acts as `subject` with these roles."""
+        """An HTTP client that acts as `subject` with these roles; the staff reads for a review."""
         token = mint(self.private_key, subject, roles)
-        return httpx.AsyncClient(base_url=self.url, headers={"authorization": f"Bearer {token}"}, timeout=30)
+        headers = {"authorization": f"Bearer {token}", "annals-purpose": "review"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
 
     def nobody(self) -> httpx.AsyncClient:
         """An HTTP client without a token."""

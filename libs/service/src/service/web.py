@@ -7,6 +7,7 @@ import contextlib
 import re
 import secrets
 from time import perf_counter
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -15,6 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from eventlog import EventLog
+from service.access import Visit, Visits, described, visit
 from service.auth import Verifier
 from service.database import is_not_made, is_transient, is_unstorable_text
 from service.logs import get_logger
@@ -34,12 +37,27 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 log = get_logger("service.http")
 
 
+class _Api(FastAPI):
+    """Its document also says whom each route admits."""
+
+    def openapi(self) -> dict[str, Any]:
+        return described(self, super().openapi())
+
+
 def create_api(
-    settings: ServiceSettings, *routers: APIRouter, title: str, version: str, description: str = ""
+    settings: ServiceSettings,
+    *routers: APIRouter,
+    title: str,
+    version: str,
+    description: str = "",
+    log: EventLog | None = None,
 ) -> FastAPI:
-    """A FastAPI application that serves `routers`, with `/openapi.json` and `/docs`; every error is problem+json."""
+    """A FastAPI application that serves `routers`, with `/openapi.json` and `/docs`; every error is problem+json.
+
+    `log` is where reads of somebody's records are put on record; without it they fail.
+    """
     problem = {"description": "A problem (RFC 9457).", "content": {MEDIA_TYPE: {"schema": _PROBLEM_REF}}}
-    api = FastAPI(
+    api = _Api(
         title=title,
         version=version,
         description=description,
@@ -53,7 +71,7 @@ def create_api(
     install_problems(api)
     for router in routers:
         api.include_router(router)
-    api.add_middleware(_Requests, settings=settings)
+    api.add_middleware(_Requests, settings=settings, visits=None if log is None else Visits(log))
     return api
 
 
@@ -77,9 +95,10 @@ async def _discard(receive: Receive, size: int) -> None:
 class _Requests:
     """One ASGI middleware around everything: trace, limits of size, time and number, log line, metric, last resort."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, visits: Visits | None) -> None:
         self._app = app
         self._settings = settings
+        self._visits = visits
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +113,7 @@ class _Requests:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         scope["annals.trace_id"] = trace.trace_id
+        visit.set(None)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace.trace_id)
         status, counted = 0, True
@@ -118,6 +138,8 @@ class _Requests:
 
         async def served(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if message["status"] < 400 and (made := visit.get()) is not None and made.is_on_record:
+                    await self._recorded(made)
                 deadline.reschedule(None)  # a response that has started may stream for as long as it likes
             await sent(message)
 
@@ -138,6 +160,12 @@ class _Requests:
             await problem_response(Request(scope), _unexpected(error))(scope, receive, sent)
         finally:
             answered()
+
+    async def _recorded(self, made: Visit) -> None:
+        """What can't be put on record is not shown."""
+        if self._visits is None:
+            raise RuntimeError(f"{made.route} shows somebody's records: expected create_api(..., log=...)")
+        await self._visits.record(made)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         if self._in_flight > self._settings.http_requests and scope["path"] not in OPERATIONAL:

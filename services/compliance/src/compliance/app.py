@@ -46,7 +46,7 @@ def create(settings: ComplianceSettings) -> Service:
     routes = api.routes(commands, reads, facts, personal.vault, tuple(settings.erasing_services.split(",")))
     return Service(
         settings,
-        create_api(settings, routes, title="Annals compliance", version="0.1.0"),
+        create_api(settings, routes, title="Annals compliance", version="0.1.0", log=log),
         pool=pool,
         queries=engine,
         migrations=find_migrations("compliance"),

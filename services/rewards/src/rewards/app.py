@@ -54,7 +54,7 @@ def create(settings: RewardsSettings) -> Service:
     routes = api.routes(settings.name, executor, watermark, commands, reads, recorder, origins, periods)
     return Service(
         settings,
-        create_api(settings, routes, title="Annals rewards", version="0.1.0"),
+        create_api(settings, routes, title="Annals rewards", version="0.1.0", log=log),
         pool=pool,
         queries=engine,
         migrations=find_migrations("rewards"),

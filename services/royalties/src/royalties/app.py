@@ -58,7 +58,7 @@ def create(settings: RoyaltiesSettings) -> Service:
     routes = api.routes(commands, recorder, reads, log, watermark, closing, settings)
     return Service(
         settings,
-        create_api(settings, routes, title="Annals royalties", version="0.1.0"),
+        create_api(settings, routes, title="Annals royalties", version="0.1.0", log=log),
         pool=pool,
         queries=engine,
         migrations=find_migrations("royalties"),

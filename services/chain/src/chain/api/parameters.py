@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from chain.queries import Span
 from service import Caller, require
 
-User = Annotated[Caller, Depends(require("user", "service", "admin"))]
+User = Annotated[Caller, Depends(require("user", "artist", "support", "officer", "auditor", "admin", "service"))]
 Service = Annotated[Caller, Depends(require("service", "admin"))]
 BlockNumber = Annotated[int, Query(ge=0, lt=2**63)]
 Name = Annotated[str, Query(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]

@@ -13,17 +13,27 @@ from compliance.api.common import (
     DocumentName,
     NamedType,
     OnChain,
-    Reader,
+    Owner,
     Subject,
     VersionNumber,
     asking,
     before,
-    may_act_for,
-    may_see,
 )
 from compliance.projections.common import slug
 from contracts.values import Hash, SubjectId
-from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged
+from service import (
+    After,
+    Commands,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Queries,
+    Recorded,
+    Strict,
+    Tagged,
+    may_act_for,
+    may_see,
+)
 
 
 class Serving(Strict):
@@ -89,7 +99,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
 
     @router.get("/acceptances", summary="Acceptances with their evidence, newest first")
     async def list_acceptances(
-        caller: Reader,
+        caller: Owner,
         paging: Paging,
         after: After,
         subject: SubjectId | None = None,
@@ -105,7 +115,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
     async def has_accepted(
         subject: SubjectId,
         document_type: NamedType,
-        caller: Reader,
+        caller: Owner,
         after: After,
         version: Annotated[int | None, Query(ge=1, lt=2**32, description="by default the one in force")] = None,
     ) -> Accepted:

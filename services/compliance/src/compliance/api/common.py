@@ -17,15 +17,16 @@ from contracts.chain import DocumentType
 from eventlog import Metadata
 from service import Caller, Commands, CurrentCaller, Paging, Problem, metadata_of, require
 
-ON_BEHALF = frozenset({"service", "officer", "admin"})
-SEES_ALL = ON_BEHALF | {"auditor"}
-
-Subject = Annotated[Caller, Depends(require("user", "service", "admin"))]
-Requester = Annotated[Caller, Depends(require("user", "service", "officer", "admin"))]
-Reader = Annotated[Caller, Depends(require("user", "service", "officer", "auditor", "admin"))]
+Subject = Annotated[Caller, Depends(require("user", "artist", "admin", "service", personal=True))]
+Requester = Annotated[Caller, Depends(require("user", "artist", "officer", "admin", "service", personal=True))]
+Correspondent = Annotated[Caller, Depends(require("user", "artist", "officer", "admin", personal=True))]
+Owner = Annotated[
+    Caller, Depends(require("user", "artist", "support", "officer", "auditor", "admin", "service", personal=True))
+]
+Reader = Annotated[Caller, Depends(require("user", "artist", "support", "officer", "auditor", "admin", "service"))]
 Officer = Annotated[Caller, Depends(require("officer", "admin"))]
-Auditor = Annotated[Caller, Depends(require("officer", "auditor", "admin"))]
-Reporter = Annotated[Caller, Depends(require("service", "officer", "admin"))]
+Auditor = Annotated[Caller, Depends(require("officer", "auditor", "admin", personal=True))]
+Reporter = Annotated[Caller, Depends(require("officer", "admin", "service"))]
 
 E = TypeVar("E", bound=IntEnum)
 
@@ -90,16 +91,6 @@ async def asking(
         await commands.execute([handlers.refused(refused, ask.at, key, ask.metadata)])
         status = 404 if isinstance(refusal, domain.NotOnRecord) else 409
         raise Problem(status, refusal.code, refusal.title, str(refusal)) from refusal
-
-
-def may_act_for(caller: Caller, subject: str) -> None:
-    if not caller.roles & ON_BEHALF and subject != caller.subject:
-        raise Problem(403, "not-yourself", "A user may act for itself only.")
-
-
-def may_see(caller: Caller, subject: str | None) -> None:
-    if not caller.roles & SEES_ALL and subject != caller.subject:
-        raise Problem(403, "not-yourself", "A user may see its own records only.", "Expected subject = yourself.")
 
 
 def before(paging: Paging) -> int | None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
-from uuid import uuid4
 
 from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from compliance import domain, handlers, projections, queries
-from compliance.api.common import Requester, asking, may_act_for
+from compliance.api.common import Correspondent, Requester, asking
 from contracts.values import SubjectId
 from eventlog import Intent
 from privacy import Personal, Sealed, Vault
-from service import After, Caller, Commands, IdempotencyKey, Problem, Queries, Recorded, Strict, not_found
+from service import After, Commands, IdempotencyKey, Queries, Recorded, Strict, may_act_for, may_see, not_found
 
 FIELD = "contact"
-OFFICERS = frozenset({"officer", "admin"})
 
 
 def _an_address(value: SecretStr) -> SecretStr:
@@ -71,23 +69,14 @@ def routes(commands: Commands, reads: Queries, vault: Vault) -> APIRouter:
             return await commands.execute([intent])
 
     @router.get("/subjects/{subject}/contact", summary="How a subject is reached")
-    async def get_contact(subject: SubjectId, caller: Requester, after: After, response: Response) -> GivenContact:
-        if caller.subject != subject and not caller.roles & OFFICERS:
-            raise Problem(403, "not-yourself", "Only officers see how others are reached.")
+    async def get_contact(subject: SubjectId, caller: Correspondent, after: After, response: Response) -> GivenContact:
+        may_see(caller, subject)
         await reads.caught_up(after, projections.Contacts)
         row = await reads.one(queries.contact(subject), "contact", subject)
         details = None if row["box"] is None else await opened(Sealed(subject, FIELD, row["box"]))
         if details is None:
             raise not_found("contact", subject)
-        if caller.subject != subject:
-            await _record_reading(caller, subject)
         response.headers["cache-control"] = "no-store"
         return GivenContact(subject=subject, given_at=row["given_at"], **details.model_dump())
-
-    async def _record_reading(caller: Caller, subject: str) -> None:
-        """On record before it is answered."""
-        async with asking(commands, "read-contact", subject, caller, f"{caller.subject}/{uuid4()}") as ask:
-            read = domain.AuditEventLogged("contact.read", subject, {})
-            await commands.execute([handlers.log_audit_event(read, ask.at, ask.key, ask.metadata)])
 
     return router

@@ -11,20 +11,32 @@ from pydantic import AwareDatetime, Field
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import (
-    SEES_ALL,
     Officer,
     OnChain,
-    Reader,
+    Owner,
     Requester,
     asking,
     by_slug,
-    may_act_for,
-    may_see,
     slugs,
 )
 from contracts.chain import Law
 from contracts.values import SubjectId
-from service import After, Caller, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged, not_found
+from service import (
+    After,
+    Caller,
+    Commands,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Queries,
+    Recorded,
+    Strict,
+    Tagged,
+    may_act_for,
+    may_see,
+    not_found,
+    sees,
+)
 
 RequestId = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
 LawName = Annotated[Law, *by_slug(Law)]
@@ -97,7 +109,7 @@ def denial_name(reason: int | None) -> str | None:
 
 
 def _may_see_request(caller: Caller, subject: str, request_id: str) -> None:
-    if not (caller.roles & SEES_ALL or subject == caller.subject):
+    if not sees(caller, subject):
         raise not_found("request", request_id)  # as if it were not there: an id is no secret to fish for
 
 
@@ -126,7 +138,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: 
 
     @router.get("/deletion-requests", summary="Deletion requests, due soonest first")
     async def list_requests(
-        caller: Reader,
+        caller: Owner,
         paging: Paging,
         after: After,
         subject: SubjectId | None = None,
@@ -143,7 +155,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: 
         return paging.page([_status(row) for row in rows], lambda request: (request.due_at, request.request_id))
 
     @router.get("/deletion-requests/{request_id}", summary="A deletion request")
-    async def get_request(request_id: RequestId, caller: Reader, after: After) -> DeletionStatus:
+    async def get_request(request_id: RequestId, caller: Owner, after: After) -> DeletionStatus:
         await reads.caught_up(after, projections.DeletionRequests)
         row = await reads.one(queries.deletion_request(request_id, datetime.now(UTC)), "request", request_id)
         _may_see_request(caller, row["subject"], request_id)
@@ -171,7 +183,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: 
         response_class=Response,
         responses={200: {"content": {"application/json": {}}}},
     )
-    async def get_certificate(request_id: RequestId, caller: Reader) -> Response:
+    async def get_certificate(request_id: RequestId, caller: Owner) -> Response:
         """The text itself, whose SHA-256 is the request's `certificate_hash`."""
         subject = await whose(request_id, caller)
         request = (await commands.state(handlers.deletion_stream(subject), domain.deletions))[request_id]

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import Auditor, Officer, asking
 from contracts.values import SubjectId
-from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged
+from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged, may_see
 
 
 class Hold(Strict):
@@ -42,6 +42,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
 
     @router.get("/legal-holds", summary="Legal holds in force")
     async def list_holds(caller: Auditor, paging: Paging, after: After) -> Page[HoldInForce]:
+        may_see(caller, None)
         await reads.caught_up(after, projections.LegalHolds)
         seen = paging.after(str)
         rows = await reads.all(queries.holds(None if seen is None else seen[0], paging.limit + 1))

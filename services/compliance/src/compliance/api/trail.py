@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import Auditor, OnChain, Reporter, asking, before
 from contracts.values import SubjectId
-from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged
+from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged, may_see
 
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
 Opaque = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/-]+$")]
@@ -67,6 +67,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
 
     @router.get("/audit-events", summary="Who did what, newest first")
     async def list_audit_events(caller: Auditor, wanted: TrailFilter, paging: Paging, after: After) -> Page[TrailEntry]:
+        may_see(caller, wanted.subject)
         await reads.caught_up(after, projections.AuditTrail)
         rows = await reads.all(queries.audit_trail(wanted, before(paging), paging.limit + 1))
         return paging.page([TrailEntry(**row) for row in rows], lambda entry: (entry.position,))
@@ -75,6 +76,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     async def list_admin_actions(
         caller: Auditor, wanted: TrailFilter, paging: Paging, after: After
     ) -> Page[TrailEntry]:
+        may_see(caller, wanted.subject)
         await reads.caught_up(after, projections.AdminActions)
         rows = await reads.all(queries.administration(wanted, before(paging), paging.limit + 1))
         return paging.page([TrailEntry(**row) for row in rows], lambda entry: (entry.position,))

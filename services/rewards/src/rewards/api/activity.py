@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from contracts import activity as told
 from contracts.values import Amount, SignedAmount, SubjectId
 from rewards import domain, projections, queries, reports
-from rewards.api.common import Anybody, PoolName, User, may_act_for, may_see
+from rewards.api.common import Anybody, Owner, PoolName, User
 from rewards.projections.activity import ActivityRewards
 from rewards.recorder import Recorder, Reported
 from service import (
@@ -26,6 +26,8 @@ from service import (
     Strict,
     Tagged,
     Token,
+    may_act_for,
+    may_see,
     metadata_of,
 )
 
@@ -169,7 +171,7 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
 
     @router.post("/activities", summary="Report what users did")
     async def report_activities(body: Activities, caller: User, key: IdempotencyKey, request: Request) -> Reportedly:
-        may_act_for(caller, {activity.user for activity in body.activities})
+        may_act_for(caller, *(activity.user for activity in body.activities))
         now, metadata = datetime.now(UTC), metadata_of(caller, key)
         peer = request.client.host if request.client is not None else None
         reported = [
@@ -187,7 +189,7 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
         return Reportedly(events=outcome.appended, token=token.encode() if token else None, results=results)
 
     def listing(path: str, projection: type[ActivityRewards], shown: type[Reward], summary: str) -> None:
-        async def rewards_of(user: SubjectId, caller: Anybody, paging: Paging, after: After) -> Page[Any]:
+        async def rewards_of(user: SubjectId, caller: Owner, paging: Paging, after: After) -> Page[Any]:
             may_see(caller, user)
             await reads.caught_up(after, projection)
             seen = paging.after(AwareDatetime, str)
@@ -207,7 +209,7 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
         listing(*one)
 
     @router.get("/users/{user}/skips", summary="The tracks that a user left early")
-    async def skips(user: SubjectId, caller: Anybody, paging: Paging, after: After) -> Page[SkipRecord]:
+    async def skips(user: SubjectId, caller: Owner, paging: Paging, after: After) -> Page[SkipRecord]:
         may_see(caller, user)
         await reads.caught_up(after, projections.SkipRecords)
         rows = await reads.all(queries.skips_of(user, paging.after(AwareDatetime, str), paging.limit + 1))
@@ -216,7 +218,7 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
 
     @router.get("/users/{user}/periods", summary="What a user has earned by day, by week, and ever; newest first")
     async def periods(
-        user: SubjectId, caller: Anybody, paging: Paging, after: After, period: Literal["day", "week", "ever"] = "day"
+        user: SubjectId, caller: Owner, paging: Paging, after: After, period: Literal["day", "week", "ever"] = "day"
     ) -> Page[PeriodTotal]:
         may_see(caller, user)
         await reads.caught_up(after, projections.RewardTotals)

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from contracts.values import Address, Amount, Hash, SignedAmount, SubjectId
 from eventlog import Intent
 from rewards import claiming, domain, projections, queries
-from rewards.api.common import Officer, PoolName, User, may_act_for
+from rewards.api.common import Anybody, Officer, PoolName, User
 from rewards.domain.pools import POOLS
 from rewards.rulebook import Rules
 from service import (
@@ -25,6 +25,8 @@ from service import (
     Recorded,
     Strict,
     Tagged,
+    may_act_for,
+    may_see,
     metadata_of,
 )
 
@@ -166,7 +168,7 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
 
     @router.post("/claims", summary="Have rewards paid")
     async def claim(body: ClaimRequest, caller: User, key: IdempotencyKey) -> Claimed:
-        may_act_for(caller, {body.user})
+        may_act_for(caller, body.user)
         pool, claim_id = POOLS[body.pool], claiming.claim_id_of(key)
         terms = (body.user, pool, body.claimant, body.amount, body.payer)
         now, book = datetime.now(UTC), await rules.recent()
@@ -180,14 +182,16 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
         return Claimed(claim_id=claim_id, events=done.events, token=done.token)
 
     @router.get("/claims", summary="Claims, newest first")
-    async def list_claims(caller: User, paging: Paging, after: After, subject: SubjectId | None = None) -> Page[Claim]:
+    async def list_claims(
+        caller: Anybody, paging: Paging, after: After, subject: SubjectId | None = None
+    ) -> Page[Claim]:
         await reads.caught_up(after, projections.RewardClaims)
         rows = await reads.all(queries.claims(subject, paging.after(AwareDatetime, str), paging.limit + 1))
         claims = [Claim(**row) for row in rows]
         return paging.page(claims, lambda claim: (claim.since, claim.claim_id))
 
     @router.get("/claims/{claim_id}", summary="A claim, each step of it, and why it was not paid")
-    async def get_claim(claim_id: str, caller: User, after: After) -> ClaimStory:
+    async def get_claim(claim_id: str, caller: Anybody, after: After) -> ClaimStory:
         await reads.caught_up(after, projections.RewardClaims)
         found = await reads.one(queries.claim(claim_id), "claim", claim_id)
         return ClaimStory(**found, steps=[Step(**step) for step in await reads.all(queries.steps(claim_id))])
@@ -197,7 +201,7 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
         signed = await commands.state(claiming.claim_stream(claim_id), domain.claim)
         if signed.authorised is None or signed.authorised.payer != "claimant":
             raise Problem(404, "not-authorised", "There is no authorisation for a claimant's own transaction.")
-        may_act_for(caller, {signed.authorised.user})
+        may_see(caller, signed.authorised.user)
         fields = ("claim_id", "pool", "claimant", "amount", "deadline", "signature")
         return Authorisation(**{name: getattr(signed.authorised, name) for name in fields})
 
@@ -211,24 +215,24 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
             raise Problem(409, refused.code, TITLES[refused.code], str(refused)) from None
 
     @router.get("/totals/{subject}", summary="What a user or address has earned and been paid")
-    async def totals(subject: SubjectId, caller: User, after: After) -> list[Total]:
+    async def totals(subject: SubjectId, caller: Anybody, after: After) -> list[Total]:
         await reads.caught_up(after, projections.RewardTotals)
         return [Total(**row) for row in await reads.all(queries.totals(subject))]
 
     @router.get("/pools", summary="The state of every pool")
-    async def pools(caller: User, after: After) -> list[PoolStatus]:
+    async def pools(caller: Anybody, after: After) -> list[PoolStatus]:
         await reads.caught_up(after, projections.PoolStatus)
         return [PoolStatus(**row) for row in await reads.all(queries.pool_status())]
 
     @router.get("/pools/{pool}/days", summary="What all users together earned and were paid, newest day first")
-    async def days(pool: PoolName, caller: User, paging: Paging, after: After) -> Page[Day]:
+    async def days(pool: PoolName, caller: Anybody, paging: Paging, after: After) -> Page[Day]:
         await reads.caught_up(after, projections.RewardTotals)
         key = paging.after(date)
         rows = await reads.all(queries.pool_days(pool, key[0] if key else None, paging.limit + 1))
         return paging.page([Day(**row) for row in rows], lambda day: (day.day,))
 
     @router.get("/pools/{pool}/budgets", summary="A pool's periods, newest first")
-    async def budgets(pool: PoolName, caller: User, paging: Paging, after: After) -> Page[Budget]:
+    async def budgets(pool: PoolName, caller: Anybody, paging: Paging, after: After) -> Page[Budget]:
         await reads.caught_up(after, projections.PoolStatus)
         key = paging.after(date)
         rows = await reads.all(queries.pool_budgets(pool, key[0] if key else None, paging.limit + 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -21,22 +20,15 @@ def _time(value: object) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_time)]
-User = Annotated[Caller, Depends(require("user", "service", "admin"))]
+User = Annotated[Caller, Depends(require("user", "service", "admin", personal=True))]
+Owner = Annotated[Caller, Depends(require("user", "support", "officer", "auditor", "admin", "service", personal=True))]
 Reporter = Annotated[Caller, Depends(require("service", "admin"))]
 Officer = Annotated[Caller, Depends(require("officer", "admin"))]
-Anybody = Annotated[Caller, Depends(require("user", "service", "officer", "admin"))]
+Reviewer = Annotated[Caller, Depends(require("officer", "admin", personal=True))]
+Relay = Annotated[Caller, Depends(require("user", "officer", "admin", "service"))]
+Anybody = Annotated[Caller, Depends(require("user", "support", "officer", "auditor", "admin", "service"))]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 PoolName = Literal["sharing", "listening", "bandwidth", "voting", "referral"]
-
-
-def may_act_for(caller: Caller, users: Collection[str]) -> None:
-    if not caller.roles & {"service", "admin"} and set(users) != {caller.subject}:
-        raise Problem(403, "not-yourself", "A user may act for itself only.")
-
-
-def may_see(caller: Caller, user: str) -> None:
-    if not caller.roles & {"service", "officer", "admin"} and user != caller.subject:
-        raise Problem(403, "not-yourself", "A user may see its own rewards only.")
 
 
 def kind_named(name: str) -> Pool:

@@ -13,7 +13,7 @@ from contracts.activity import Hex32
 from contracts.values import Amount, SubjectId
 from eventlog import EventLog
 from rewards import domain, handlers, projections, queries
-from rewards.api.common import Anybody, Moment, Officer, Reason, Reporter, may_see
+from rewards.api.common import Moment, Officer, Owner, Reason, Reporter, Reviewer
 from service import (
     After,
     Caller,
@@ -26,6 +26,7 @@ from service import (
     Recorded,
     Strict,
     Tagged,
+    may_see,
     metadata_of,
 )
 from service.queries import not_found
@@ -90,14 +91,14 @@ def routes(commands: Commands, log: EventLog, reads: Queries) -> APIRouter:
     router = APIRouter(route_class=Tagged)
 
     @router.get("/rewards/{reward_id}", summary="Why an activity was rewarded, or was not")
-    async def decision(reward_id: UUID, caller: Anybody) -> Decision:
+    async def decision(reward_id: UUID, caller: Owner) -> Decision:
         recorded = await _recorded(log, reward_id)
         may_see(caller, recorded.activity.user)
         return _shown(recorded)
 
     @router.get("/holds", summary="Rewards that were held, oldest first")
     async def list_holds(
-        caller: Officer, paging: Paging, after: After, status: Literal["held", "approved", "rejected"] = "held"
+        caller: Reviewer, paging: Paging, after: After, status: Literal["held", "approved", "rejected"] = "held"
     ) -> Page[Hold]:
         await reads.caught_up(after, projections.Holds)
         rows = await reads.all(queries.holds(status, paging.after(AwareDatetime, str), paging.limit + 1))

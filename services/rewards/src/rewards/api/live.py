@@ -13,9 +13,9 @@ from contracts.chain import Pool
 from contracts.values import Amount, SignedAmount, SubjectId
 from eventlog import EventLog, RecordedEvent, Watermark
 from rewards import domain
-from rewards.api.common import Anybody, may_see
+from rewards.api.common import Owner
 from rewards.claiming import claim_stream
-from service import EventStream, StreamEvent, Token, grown
+from service import EventStream, StreamEvent, Token, grown, may_see
 
 Reserved = domain.RewardsReserved
 ENDED = (domain.RewardsReleased, domain.RewardsSettled)
@@ -67,7 +67,7 @@ def routes(service: str, log: EventLog, watermark: Watermark) -> APIRouter:
         summary="A user's rewards and claims as they happen",
         response_class=EventStream,
     )
-    async def follow(user: SubjectId, caller: Anybody, last_event_id: Since = None) -> EventStream:
+    async def follow(user: SubjectId, caller: Owner, last_event_id: Since = None) -> EventStream:
         """Server-Sent Events: `reward` and `claim`, and `now` first where there is no Last-Event-ID."""
         may_see(caller, user)
         return EventStream(told(service, log, watermark, user, last_event_id), caller)

@@ -13,10 +13,10 @@ from contracts.values import SubjectId
 from eventlog import Execution, Executor, Intent
 from rewards import domain, reports
 from rewards.api.activity import From, Result, origin_of, result_of
-from rewards.api.common import User, may_act_for
+from rewards.api.common import User
 from rewards.domain.playing import EndPlaying, HearPart, PlayingCommand, PlayingStarted, StartPlaying, playing_stream
 from rewards.recorder import Outcome, Recorder, Reported, in_one, new_reward_id
-from service import IdempotencyKey, Problem, Recorded, Strict, Token, metadata_of
+from service import IdempotencyKey, Problem, Recorded, Strict, Token, may_act_for, metadata_of
 
 Second = Annotated[int, Field(ge=0, le=86_400, strict=True)]
 
@@ -57,7 +57,7 @@ def routes(service: str, executor: Executor, recorder: Recorder, origins: report
 
     @router.post("/users/{user}/playing", summary="Tell what a user is playing: start, progress, end")
     async def play(user: SubjectId, body: Part, caller: User, key: IdempotencyKey, request: Request) -> Played:
-        may_act_for(caller, {user})
+        may_act_for(caller, user)
         now, stream, metadata = datetime.now(UTC), playing_stream(user), metadata_of(caller, key)
         peer = request.client.host if request.client is not None else None
         origin = origin_of(origins, body, caller, peer) if isinstance(body, Start) else domain.Origin()

@@ -14,7 +14,7 @@ from contracts.chain import Pool
 from contracts.values import Address
 from rewards import claiming, domain
 from rewards.api import claims
-from rewards.api.common import Anybody
+from rewards.api.common import Relay
 from rewards.api.zk import PeriodNumber
 from rewards.periods import Periods, PeriodsError, period_stream
 from rewards.rulebook import Rules
@@ -66,7 +66,7 @@ def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
     each, together = Pace(rate=4, burst=20), Pace(rate=32, burst=128)
 
     @router.post("/claims/zk", summary="Have a proven listening claim paid; the nullifier names it")
-    async def claim(body: ProvenClaim, caller: Anybody) -> claims.Claimed:
+    async def claim(body: ProvenClaim, caller: Relay) -> claims.Claimed:
         """Who calls is not recorded, and need not be the listener: any relay may bring a proof."""
         now, book = datetime.now(UTC), await rules.recent()
         opened = await _open_period(commands, body.period, now)

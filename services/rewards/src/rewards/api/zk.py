@@ -13,11 +13,21 @@ from contracts.chain import Pool
 from contracts.values import Amount, SubjectId
 from eventlog import Intent
 from rewards import domain
-from rewards.api.common import Anybody, Officer, User, may_act_for
+from rewards.api.common import Anybody, Officer, User
 from rewards.members import member_stream, register
 from rewards.periods import Periods, PeriodsError, Tree, operation_of, period_stream
 from rewards.rulebook import Rules
-from service import Commands, IdempotencyKey, Problem, Recorded, Strict, Tagged, metadata_of
+from service import (
+    Commands,
+    IdempotencyKey,
+    Problem,
+    Recorded,
+    Strict,
+    Tagged,
+    may_act_for,
+    may_see,
+    metadata_of,
+)
 from service.queries import not_found
 from zk.claims import FIELD
 
@@ -98,7 +108,7 @@ def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
 
     @router.post("/users/{user}/members", summary="Register the member that a user's client has made of its secret")
     async def register_member(user: SubjectId, body: Membership, caller: User, key: IdempotencyKey) -> Recorded:
-        may_act_for(caller, {user})
+        may_act_for(caller, user)
         command = domain.RegisterMember(user, body.member, datetime.now(UTC))
         try:
             return await commands.execute([register(command, metadata_of(caller, key))])
@@ -107,7 +117,7 @@ def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
 
     @router.get("/users/{user}/members", summary="A user's members; of those that begin in time the last one counts")
     async def list_members(user: SubjectId, caller: User) -> list[Registration]:
-        may_act_for(caller, {user})
+        may_see(caller, user)
         found = await commands.state(member_stream(user), domain.member)
         return [Registration(member=one.member, since=one.since) for one in found]
 
@@ -153,7 +163,7 @@ def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
 
     @router.get("/users/{user}/listening-periods/{period}", summary="What a user's member has heard in a period")
     async def own_record(user: SubjectId, period: PeriodNumber, caller: User) -> OwnRecord:
-        may_act_for(caller, {user})
+        may_see(caller, user)
         tree = await _tree(commands, periods, period)
         if (heard := tree.records.get(user)) is None:
             raise not_found("record", f"{user} in {period}")

@@ -14,13 +14,13 @@ from contracts.sales import AssetName
 from contracts.values import Amount, SubjectId
 from eventlog import Decider, Intent, JointIntent
 from royalties import domain, projections
-from royalties.api.common import Moment, Reporter, User, may_act_for, refusals
+from royalties.api.common import Moment, Party, Reporter, User, refusals
 from royalties.domain.assets import MOST_DECIMALS
 from royalties.domain.division import MOST_RECIPIENTS
 from royalties.domain.terms import BPS
 from royalties.projections.agreements import agreement_versions, agreements, assets, terms
 from royalties.recorder import TERMS, agreement_stream, asset_stream, decide_with_groups, groups_of
-from service import After, Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, Tagged, metadata_of
+from service import After, Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, Tagged, may_act_for, metadata_of
 
 
 class Share(Strict):
@@ -130,7 +130,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
         return await agree(body.agreement, opened, caller, key)
 
     @router.post("/agreements/{agreement}/versions", summary="Who shares, from a time on")
-    async def set_version(agreement: SubjectId, body: NewVersion, caller: User, key: IdempotencyKey) -> Recorded:
+    async def set_version(agreement: SubjectId, body: NewVersion, caller: Party, key: IdempotencyKey) -> Recorded:
         may_act_for(caller, body.by)
         breakpoints = tuple(domain.Breakpoint(one.asset, one.above, _shares(one.shares)) for one in body.breakpoints)
         start, now = body.effective_from.astimezone(UTC), datetime.now(UTC)
@@ -138,12 +138,12 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
         return await agree_with_groups(agreement, command, caller, key)
 
     @router.post("/agreements/{agreement}/offers", summary="Offer the control of an agreement to somebody")
-    async def offer(agreement: SubjectId, body: Offer, caller: User, key: IdempotencyKey) -> Recorded:
+    async def offer(agreement: SubjectId, body: Offer, caller: Party, key: IdempotencyKey) -> Recorded:
         may_act_for(caller, body.by)
         return await agree(agreement, domain.OfferControl(agreement, body.by, body.to), caller, key)
 
     @router.post("/agreements/{agreement}/acceptances", summary="Accept the control that was offered")
-    async def accept(agreement: SubjectId, body: Acceptance, caller: User, key: IdempotencyKey) -> Recorded:
+    async def accept(agreement: SubjectId, body: Acceptance, caller: Party, key: IdempotencyKey) -> Recorded:
         may_act_for(caller, body.by)
         return await agree(agreement, domain.ControlAccepted(agreement, body.by), caller, key)
 

@@ -40,8 +40,10 @@ class OnChain(BaseModel):
     log_index: int
 
 
-User = Annotated[Caller, Depends(require("user", "service", "admin"))]
+User = Annotated[Caller, Depends(require("user", "artist", "support", "officer", "auditor", "admin", "service"))]
+Party = Annotated[Caller, Depends(require("user", "artist", "admin", "service", personal=True))]
 Officer = Annotated[Caller, Depends(require("officer", "admin"))]
+Reviewer = Annotated[Caller, Depends(require("support", "officer", "auditor", "admin", personal=True))]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 Reporter = Annotated[Caller, Depends(require("service", "admin"))]
 BlockNumber = Annotated[int, Field(ge=0, lt=2**63)]
@@ -79,11 +81,6 @@ def refusals() -> Iterator[None]:
     except Refused as refused:
         status = 404 if refused.code in NOT_FOUND else 409 if refused.code in CONFLICTS else 422
         raise Problem(status, refused.code, "The command can't be followed.", str(refused)) from None
-
-
-def may_act_for(caller: Caller, party: str) -> None:
-    if not caller.roles & {"service", "admin"} and party != caller.subject:
-        raise Problem(403, "not-yourself", "A user may act for itself only.")
 
 
 def after(paging: PageRequest) -> Place | None:

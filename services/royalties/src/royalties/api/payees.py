@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.values import Address, Amount, Hash, SubjectId
 from royalties import projections
-from royalties.api.common import InAsset, Officer, Reason, User, refusals
+from royalties.api.common import InAsset, Officer, Reason, Reviewer, User, refusals
 from royalties.distributing import intents, queries
 from royalties.domain.distributions import (
     HoldPlaced,
@@ -29,6 +29,7 @@ from service import (
     Recorded,
     Strict,
     Tagged,
+    may_see,
     metadata_of,
     not_found,
 )
@@ -89,7 +90,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
         return await noted(HoldReleased(party, body.reason, caller.subject), caller, key)
 
     @router.get("/holds", summary="Parties that are held, the longest first")
-    async def holds(caller: Officer, paging: Paging, after: After) -> Page[Payee]:
+    async def holds(caller: Reviewer, paging: Paging, after: After) -> Page[Payee]:
         await reads.caught_up(after, projections.Payees)
         seen = paging.after(AwareDatetime, str)
         rows = await reads.all(queries.holds(None if seen is None else (seen[0], seen[1]), paging.limit + 1))
@@ -100,7 +101,8 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
         return await noted(TaxFormRecorded(party, body.reference, body.sha256, caller.subject), caller, key)
 
     @router.get("/parties/{party}", summary="Whether a party is held, and where its tax form is filed")
-    async def party(party: SubjectId, caller: Officer, after: After) -> Payee:
+    async def party(party: SubjectId, caller: Reviewer, after: After) -> Payee:
+        may_see(caller, party)
         await reads.caught_up(after, projections.Payees)
         return Payee(**({"party": party} | await reads.first(queries.payee(party))))
 
