@@ -48,7 +48,7 @@ soak: setup  ## load, faults and kills on the chain service, then its log agains
 	@$(BIN)/python -m local_stack fetch
 	@$(BIN)/python tests/soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-schemas: setup  ## write the messages' JSON Schemas, AsyncAPI, .env.example and docs/metrics.md (ARGS=--check only compares)
+schemas: setup  ## write the messages' JSON Schemas, AsyncAPI, .env.example, docs/metrics.md and access.md (ARGS=--check only compares)
 	@$(BIN)/python -m contracts.schemas $(ARGS)
 	@$(BIN)/python infra/ci/generated.py $(ARGS)
 

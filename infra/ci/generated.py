@@ -1,10 +1,11 @@
-"""Writes what follows from the code: AsyncAPI documents, .env.example, the table of metrics. `generated.py [--check]`.
+"""Writes what follows from the code: AsyncAPI documents, .env.example, metrics, who may call what. `[--check]`.
 
 It is no part of a package, because it is the only place that may look into all services at once. The JSON Schemas of
 the messages need no service: `python -m contracts.schemas`.
 """
 
 import argparse
+import asyncio
 import importlib
 import json
 import sys
@@ -17,6 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from contracts import Message, message_types
 from messaging import TopicSpec, asyncapi
+from service.access import ROLES, Access, declared
 from service.main import settings_class
 from service.settings import ServiceSettings, env_example
 
@@ -25,6 +27,7 @@ ASYNCAPI = Path("contracts", "asyncapi")
 METRICS = Path("docs", "metrics.md")
 LIBRARIES = ("eventlog", "projections", "messaging", "service")
 GROUP = "annals.services"
+ACCESS = Path("docs", "access.md")
 METRIC = Counter | Gauge | Histogram
 METRICS_HEAD = """# Metrics
 
@@ -45,6 +48,20 @@ not touched; screens were). A key's balance below `CHAIN_LOW_BALANCE_SUN` turns 
 
 Of rewards: `max(annals_rewards_failed_payments) > 0` and `increase(annals_rewards_failed_openings_total[1h]) > 0` (an
 officer looks why, and has it tried again).
+"""
+ACCESS_HEAD = """# Who may call what
+
+Every route of every service with the roles that it admits. Generated from what stands beside the routes
+(`make schemas`; `annals auth routes` prints the same), so that a change of access shows in review. That exactly this
+holds, and that forged, expired and foreign tokens are refused everywhere, is tested on every route.
+
+- `yes`: whoever has the role.
+- `own`: the caller's own records only; acting for oneself only.
+- `purpose`: somebody's records, for a purpose that the header `Annals-Purpose` names. The read is put on record
+  (`PersonalDataRead`, in the log of the service) before anything is shown.
+- empty: 403.
+
+A caller with several roles has in each route those that the route admits.
 """
 
 
@@ -93,10 +110,32 @@ def metric_row(metric: Counter | Gauge | Histogram) -> str:
     return f"| `{name}` | {family.type} | {labels} | {family.documentation.rstrip('.')} |\n"
 
 
+def access_text() -> str:
+    """Returns the table of all routes and roles."""
+    text = ACCESS_HEAD
+    for service in services():
+        found = asyncio.run(access_of(service))
+        text += f"\n## {service}\n\n| route | {' | '.join(ROLES)} | what |\n| --- |{' --- |' * len(ROLES)} --- |\n"
+        text += "".join(access_row(access) for access in found)
+    return text
+
+
+async def access_of(service: str) -> list[Access]:
+    """Returns the access to each route of a service; wiring it needs an event loop and no server."""
+    return declared(importlib.import_module(f"{service}.app").create(settings_of(service)()).api)
+
+
+def access_row(access: Access) -> str:
+    """Returns a route's line of the table."""
+    cells = " | ".join(access.of(role) for role in ROLES)
+    return f"| `{access.method} {access.path}` | {cells} | {access.summary} |\n"
+
+
 def files() -> dict[Path, str]:
     """Returns what the generated files must contain, by their place in the repository."""
     documents = {ASYNCAPI / f"{service}.json": asyncapi_text(service) for service in services()}
-    return documents | {Path(".env.example"): env_example(map(settings_of, services())), METRICS: metrics_text()}
+    texts = {Path(".env.example"): env_example(map(settings_of, services())), METRICS: metrics_text()}
+    return documents | texts | {ACCESS: access_text()}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from annals.commands import (
+    auth,
     chain,
     compliance,
     contracts,
@@ -106,6 +107,7 @@ app.add_typer(rewards.app, name="rewards", rich_help_panel=INSPECT)
 app.add_typer(royalties.app, name="royalties", rich_help_panel=INSPECT)
 app.add_typer(trail.app, name="trail", rich_help_panel=INSPECT)
 app.add_typer(compliance.app, name="compliance", rich_help_panel=OPERATE)
+app.add_typer(auth.app, name="auth", rich_help_panel=INSPECT)
 app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)
 app.add_typer(topics.app, name="topics", rich_help_panel=CONSUME)

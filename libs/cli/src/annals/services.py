@@ -15,6 +15,7 @@ from eventlog import EventLog, EventTypes, RecordedEvent
 from messaging import Publication
 from projections import Projection
 from service import Service, ServiceSettings, connect_pool
+from service.access import Access, declared
 from service.main import settings_class
 
 GROUP = "annals.services"
@@ -64,6 +65,10 @@ class Installed:
         """Its settings, from the environment."""
         found: ServiceSettings = settings_class(self.create)()
         return found
+
+    async def access(self) -> list[Access]:
+        """Who may call which of its routes, as the code declares it; no server is asked."""
+        return declared(self.create(self.settings()).api)
 
     def projection(self, name: str) -> Projection:
         for projection in self.projections:
