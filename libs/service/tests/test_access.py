@@ -117,7 +117,7 @@ async def test_the_staff_sees_records_of_others_for_a_purpose_and_each_read_is_o
         PersonalDataRead("ada", "GET /notes/{subject}", "investigation", roles),
         PersonalDataRead(None, "GET /notes", "investigation", roles),
     ]
-    assert {metadata.actor for _, metadata in await on_record(log)} == {"olga"}
+    assert {(metadata.actor, metadata.role) for _, metadata in await on_record(log)} == {("olga", "officer")}
 
 
 async def test_without_a_purpose_the_staff_sees_nothing_that_it_would_not_see_as_a_user(client: Client) -> None:

@@ -20,6 +20,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from eventlog import EventLog, Metadata, NewEvent, PersonalDataRead
 from service.auth import Caller, CurrentCaller
+from service.commands import office_of
 from service.problems import Problem
 from service.trace import current_traceparent
 
@@ -161,10 +162,9 @@ class Visits:
         """What the log raises passes through: what can't be put on record is not shown."""
         caller = made.caller
         read = PersonalDataRead(made.subject, made.route, str(caller.purpose), tuple(sorted(caller.roles & STAFF)))
-        metadata = Metadata(actor=caller.subject, traceparent=current_traceparent())
-        await self._log.append(
-            [NewEvent(f"personal-reads/{caller.subject}", read, datetime.now(UTC), metadata=metadata)]
-        )
+        metadata = Metadata(actor=caller.subject, role=office_of(caller), traceparent=current_traceparent())
+        stream = "personal-reads" if made.subject is None else f"personal-reads/{made.subject}"
+        await self._log.append([NewEvent(stream, read, datetime.now(UTC), metadata=metadata)])
 
 
 # ---- what is declared --------------------------------------------------------------------------------------------

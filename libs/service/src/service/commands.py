@@ -55,5 +55,9 @@ class Commands:
 
 def metadata_of(caller: Caller, key: str) -> Metadata:
     """What the events of a command say of it: who asked, in which office, under which key, in which trace."""
-    role = next((office for office in OFFICES if office in caller.roles), None)
-    return Metadata(key, key, current_traceparent(), caller.subject, role)
+    return Metadata(key, key, current_traceparent(), caller.subject, office_of(caller))
+
+
+def office_of(caller: Caller) -> str | None:
+    """The office in which somebody acts, None for whoever has none."""
+    return next((office for office in OFFICES if office in caller.roles), None)

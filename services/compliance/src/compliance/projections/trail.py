@@ -25,7 +25,7 @@ from compliance.domain import (
     RootAnchored,
 )
 from compliance.projections.common import Time, metadata, place, source_columns
-from eventlog import RecordedEvent
+from eventlog import PersonalDataRead, RecordedEvent
 from eventlog.leaves import digest
 from projections import Projection, Rows, on
 
@@ -67,7 +67,7 @@ class AuditTrail(Projection):
     name = "audit_events"
     tables = (audit_events,)
 
-    @on(*EVENTS.values())
+    @on(*EVENTS.values(), PersonalDataRead)
     def happened(self, event: Any, recorded: RecordedEvent, rows: Rows) -> None:
         rows.insert(audit_events, **_trace(event, recorded))
 
@@ -121,6 +121,8 @@ def _trace(event: Any, recorded: RecordedEvent) -> dict[str, Any]:
         action, detail = event.kind, dict(event.detail)
     elif isinstance(event, CommandRefused):
         detail = {"command": event.command, "code": event.code}
+    elif isinstance(event, PersonalDataRead):
+        detail = {"route": event.route, "purpose": event.purpose}
     return {
         "position": recorded.position,
         "at": recorded.occurred_at,
