@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
 import httpx
-import jwt
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
@@ -72,35 +69,6 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield method.upper(), path.replace("{", "").replace("}", "")
 
 
-def forgeries(theatre: Theatre) -> dict[str, str]:
-    """Tokens that look right."""
-    environment, private = theatre.directory.environment, theatre.directory.private_key
-    public = environment["ANNALS_JWT_PUBLIC_KEY"].replace("\\n", "\n")
-    claims = {"iss": "annals", "aud": "annals", "sub": "mallory", "roles": ["admin"], "exp": int(time.time()) + 600}
-    good = mint(private, "mallory", ["admin"])
-    head, _, signature = good.split(".")
-    body = jwt.utils.base64url_encode(json.dumps({**claims, "sub": "root"}).encode()).decode()
-    return {
-        "signed with the public key": hs256(claims, public),
-        "not signed": jwt.encode(claims, "", algorithm="none"),
-        "signed by another": mint(generate_keys()[0], "mallory", ["admin"]),
-        "changed after it was signed": f"{head}.{body}.{signature}",
-        "expired": mint(private, "mallory", ["admin"], lifetime=timedelta(hours=-1)),
-        "for another audience": mint(private, "mallory", ["admin"], audience="others"),
-        "from another issuer": mint(private, "mallory", ["admin"], issuer="others"),
-        "no token at all": "x" * 100,
-        "endless": "x." * 5_000,
-    }
-
-
-def hs256(claims: dict[str, Any], secret: str) -> str:
-    """An HMAC token made by hand: PyJWT refuses to use a public key as a secret."""
-    algorithm = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
-    parts = [jwt.utils.base64url_encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
-    signature = algorithm.sign(b".".join(parts), secret.encode())
-    return b".".join([*parts, jwt.utils.base64url_encode(signature)]).decode()
-
-
 @pytest.mark.parametrize("service", SERVICES)
 async def test_without_a_good_token_nothing_is_answered(theatre: Theatre, service: str) -> None:
     async with (
@@ -109,13 +77,10 @@ async def test_without_a_good_token_nothing_is_answered(theatre: Theatre, servic
     ):
         routes = list(operations((await client.get("/openapi.json")).json()))
         assert len(routes) >= 6
-        for method, path in routes:
+        forged = {"authorization": f"Bearer {mint(generate_keys()[0], 'mallory', ['admin'])}"}
+        for method, path in routes:  # with every other bad token, and every role: tests/access
             is_problem(await client.request(method, path), 401)
-            forged = {"authorization": f"Bearer {forgeries(theatre)['signed with the public key']}"}
             is_problem(await client.request(method, path, headers=forged), 401)
-        method, path = routes[0]
-        for token in forgeries(theatre).values():
-            is_problem(await client.request(method, path, headers={"authorization": f"Bearer {token}"}), 401)
 
 
 async def test_a_role_that_a_route_does_not_know_is_not_enough(theatre: Theatre) -> None:

@@ -240,3 +240,13 @@ def test_a_service_that_is_not_installed_is_wrong_usage_and_those_there_are_are_
 def test_a_projection_without_its_service_is_refused_with_an_example(name: str) -> None:
     with pytest.raises(errors.UnknownName, match=r"expected service\.projection, such as rewards\.pool_status"):
         services.find_projection(name)
+
+
+def test_who_may_call_what_is_listed_without_any_server(nowhere: Path) -> None:
+    listed = CliRunner().invoke(app, ["auth", "routes", "--service", "compliance", "--json"])
+    assert listed.exit_code == 0
+    routes = {(route["method"], route["path"]): route for route in json.loads(listed.stdout)}
+    assert routes["GET", "/acceptances"]["personal"]
+    assert "officer" in routes["POST", "/documents"]["roles"]
+    assert "user" not in routes["POST", "/documents"]["roles"]
+    assert "/deletion-requests/{request_id}" in CliRunner().invoke(app, ["auth", "routes"]).stdout

@@ -170,7 +170,15 @@ async def test_nobody_acts_without_a_token_or_for_somebody_else_or_beyond_its_ro
         assert (await post(shop, "/documents", publication())).status_code == 403
         assert (await shop.get("/admin-actions")).status_code == 403
         assert (await post(auditor, "/acceptances", acceptance("aud"))).status_code == 403
-        assert (await auditor.get("/acceptances")).status_code == 200
+        assert (await auditor.get("/acceptances", params={"subject": "ada"})).status_code == 200
+
+        async def told() -> bool:
+            reads = {"subject": "ada", "action": "PersonalDataRead"}
+            items = (await auditor.get("/audit-events", params=reads)).json()["items"]
+            on_record = [(entry["actor"], entry["detail"]) for entry in items]
+            return ("aud", {"route": "GET /acceptances", "purpose": "review"}) in on_record
+
+        await eventually(told)
 
 
 async def test_the_service_says_what_it_needs_and_that_it_is_ready(compliance: Running, kafka: str) -> None:
