@@ -224,7 +224,7 @@ async def test_live_rows_equal_rebuilt_rows(compliance: Running, kafka: str) -> 
         await post(client, f"/deletion-requests/{name}/verify", {"verified": True, "method": "document"})
         await post(client, f"/deletion-requests/{name}/extend", {"reason": "complexity"})
         await post(client, f"/deletion-requests/{name}/deny", {"reason": "legal-claims"})
-        await post(client, f"/deletion-requests/{hash_of('request', 1)}/start")
+        await post(client, f"/deletion-requests/{hash_of('request', 2)}/start")
         for subject in ("bo", "cy"):
             await post(client, "/legal-holds", {"subject": subject, "reason": "tax"})
         await post(client, "/legal-holds/cy/lift")
