@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -65,9 +66,10 @@ class ByteSearch:
 
     def files(self, folder: Path) -> Iterator[Found]:
         """What stands in the files of a folder, as they are on the disk."""
-        for path in sorted(folder.resolve().rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                yield from self._file(path)
+        for parent, _, names in os.walk(folder, followlinks=True):  # a server's data may lie elsewhere
+            for path in (Path(parent, name) for name in sorted(names)):
+                if path.is_file():
+                    yield from self._file(path)
 
     def _file(self, path: Path) -> Iterator[Found]:
         with path.open("rb") as file:
