@@ -87,7 +87,7 @@ async def gives(api: httpx.AsyncClient, subject: str, contact: Mapping[str, str]
 
 
 async def sends_what_nobody_can_take_in(theatre: Theatre, subject: str) -> None:
-    """A message about a person, in clear and malformed, as a foreign program might send; waits until it is put aside."""
+    """A malformed message that tells of a person in clear, as a foreign program might send; waits until it is aside."""
     named = headers(ce_type=ReportListen.type.encode())
     bootstrap = theatre.directory.environment["ANNALS_KAFKA_BOOTSTRAP"]
     await send_raw(bootstrap, COMMANDS, subject.encode(), json.dumps(ADA).encode(), named)
