@@ -6,6 +6,7 @@ to blame.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -66,7 +67,10 @@ class _Inserts:
 class Sums:
     """Increments of one table of totals: those noted, and what those before come to, by column."""
 
-    noted: dict[Names, list[tuple[Origin, Key, tuple[int, ...]]]] = field(default_factory=dict)  # by what is added to
+    key: Names
+    noted: dict[Names, list[tuple[Origin, Key, tuple[int, ...]]]] = field(  # by what is added to
+        default_factory=lambda: defaultdict(list)
+    )
     places: dict[Key, int] = field(default_factory=dict)  # of a key in each column
     columns: dict[str, list[int]] = field(default_factory=dict)
 
@@ -114,7 +118,7 @@ class BulkRows(Rows):
             if not spec.shared:
                 self._inserts[table] = _Inserts(admits)
             elif not admits:
-                self._sums[table] = Sums()
+                self._sums[table] = Sums(spec.key)
 
     @property
     def inserted(self) -> dict[sa.Table, Columns]:
@@ -157,8 +161,8 @@ class BulkRows(Rows):
     def increment(self, table: sa.Table, key: Mapping[str, Any], /, **amounts: int | Decimal) -> None:
         """As `Rows.increment`; a mistake may be found later, but is the same event's."""
         sums = self._sums.get(table)
-        if sums is not None and (*key,) == self._specs[table].key:
-            noted = sums.noted.setdefault((*amounts,), [])
+        if sums is not None and (*key,) == sums.key:
+            noted = sums.noted[(*amounts,)]
             noted.append((self._origin, (*key.values(),), (*amounts.values(),)))  # type: ignore[arg-type]  # if plain
             return
         if table in self._inserts:
