@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from small_town import Place, recorded, status
 
 import royalties.app
+import royalties.domain
+from eventlog import EventLog, EventTypes
 from messaging.testing import eventually
 from royalties.distributing import intents
+from royalties.distributing.paid import PaidOnChain
+from royalties.settings import RoyaltiesSettings
 from service.testing import Running, serving
 from tron.client import NodeClient
 from tron.contracts import DCMXToken
 from tron.deploy import TOKEN
 from tron.keys import Key
 from tron.sender import Sender
+from tron.transaction import Transfer
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.devnet("--block-time", "0.1", "--solid-distance", "12")]
 
@@ -40,8 +47,9 @@ async def test_what_a_pool_shares_reaches_each_holder_once_also_after_a_reorgani
     async with NodeClient(town.url) as node:
         token, sender = DCMXToken(town.at.token), Sender(node)
         await sender.execute(token.transfer(ada, 3 * TOKEN), town.admin)
+        given = await sender.execute(Transfer(ada, 5), town.admin)
         block = (await sender.execute(token.transfer(bob, TOKEN), town.admin)).block_number
-    settings = {"dcmx_token": town.at.token, "distributions_look_seconds": 0.2}
+    settings = {"dcmx_token": town.at.token, "distributions_look_seconds": 0.2, "node_url": town.url}
     async with (
         serving(royalties.app.create, database, kafka, **settings) as service,
         service.client("olga", "officer", "user") as olga,
@@ -71,6 +79,7 @@ async def test_what_a_pool_shares_reaches_each_holder_once_also_after_a_reorgani
         await town.reorganises(payment, is_reconciled)
         town.control("block-time", seconds=0.1)
         await eventually(is_reconciled)
+        assert (await olga.get(f"/distributions/{run}")).json()["differing"] == 0, "the chain shows the same"
         assert (await town.holds(ada), await town.holds(bob)) == (9 * TOKEN, 3 * TOKEN), "paid once"
 
         assert await recorded(service.pool, "PaymentMade", 2)()
@@ -81,3 +90,14 @@ async def test_what_a_pool_shares_reaches_each_holder_once_also_after_a_reorgani
         assert (await olga.get("/trial-balance")).json()["balanced"]
         shares = (await olga.get(f"/distributions/{run}/shares")).json()["items"]
         assert {share["party"]: share["status"] for share in shares} == {ada: "paid", bob: "paid"}
+
+        # What the books say otherwise than the chain is seen.
+        log = EventLog(service.pool, EventTypes(royalties.domain.EVENTS))
+        first, other = [one.event for one in await log.read(0, 10**9, types=["PaymentMade"])]
+        too_much, to_another = replace(first, amount=first.amount + 1), replace(other, party=town.admin.address)
+        in_trx = replace(first, amount=5, tx_id=given.tx_id, block_number=given.block_number)
+        chain = PaidOnChain(RoyaltiesSettings(database_url=SecretStr(database)), town.url)
+        found = await chain.differing([first, other, too_much, to_another], town.at.token)
+        assert [(one.party, one.seen) for one in found] == [(first.party, first.amount), (town.admin.address, 0)]
+        found = await chain.differing([replace(in_trx, party=ada), replace(in_trx, party=bob)], None)
+        assert [(one.party, one.seen) for one in found] == [(bob, 0)]

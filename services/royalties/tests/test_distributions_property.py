@@ -29,6 +29,7 @@ from royalties.domain.distributions import (
     HoldReleased,
     OpenDistribution,
     PaymentAsked,
+    PaymentDiffers,
     PaymentDone,
     PaymentMade,
     PaymentUndone,
@@ -285,6 +286,22 @@ def test_an_attempt_that_was_done_and_not_done_is_a_contradiction_and_repetition
     assert world.paid() == {PEOPLE[0]: 100}
     assert world.finish(run)
     assert world.finish(run) == []
+
+
+def test_what_the_chain_shows_otherwise_is_on_record_and_changes_no_balance() -> None:
+    world = World()
+    world.allocate(100)
+    run = world.open("q", 100)
+    world.share(run, {PEOPLE[0]: 1})
+    world.credit(run)
+    (asked,) = world.under_way()
+    world.done(asked)
+    before, terms = world.balances(), world.run(run).terms
+    differs = PaymentDiffers(run, asked.payment_id, asked.party, "TRX", 100, 99, hash_of(asked.payment_id), 9)
+    found, end = world.do(intents.finish(run, terms, 100, 0, NOW, [differs]))
+    assert (found, end.paid, end.differing) == (differs, 100, 1)
+    assert world.balances() == before
+    assert world.run(run).end == end
 
 
 def test_operations_of_others_are_nobody_s_payment() -> None:

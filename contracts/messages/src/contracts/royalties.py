@@ -175,3 +175,4 @@ class DistributionReconciled(Message, type="royalties.events.DistributionReconci
     given_up: Amount = Field(description="could not be paid, and is carried forward")
     carried: Amount = Field(description="held, too little, or without a tax form: carried forward")
     dust: Amount = Field(description="rounding down has left it; it went back to the pool")
+    differing: int | None = Field(None, description="payments that the chain shows otherwise; null: nobody has looked")

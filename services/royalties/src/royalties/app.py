@@ -8,6 +8,7 @@ from messaging.chain_time import BLOCKS
 from projections import Freshness, Runner
 from royalties import api, domain, handlers, projections, publish
 from royalties.distributing.holders import Holders
+from royalties.distributing.paid import PaidOnChain
 from royalties.distributing.process import DistributionProcess
 from royalties.moving import MoveExpiry
 from royalties.reconciliation.worker import Reconciler
@@ -48,7 +49,8 @@ def create(settings: RoyaltiesSettings) -> Service:
     reconciler = Reconciler(log, settings)
 
     look_seconds = settings.distributions_look_seconds
-    distributions = DistributionProcess(log, executor, watermark, Holders(kafka), look_seconds)
+    payments = None if settings.node_url is None else PaidOnChain(settings, settings.node_url)
+    distributions = DistributionProcess(log, executor, watermark, Holders(kafka), look_seconds, payments=payments)
 
     moves = MoveExpiry(log, executor, watermark)
 

@@ -14,8 +14,8 @@ class RoyaltiesSettings(ServiceSettings):
 
     node_url: str | None = Field(
         None,
-        description="TRON node whose contracts the books are held against: the origin that serves /walletsolidity. "
-        "Empty: nobody does that but `annals royalties reconcile`.",
+        description="TRON node whose contracts the books are held against, and payments of distributions: the origin "
+        "that serves /walletsolidity. Empty: nobody does that but `annals royalties reconcile`.",
     )
     api_key: SecretStr | None = Field(None, description="Key of a public gateway, sent as TRON-PRO-API-KEY.")
     reconcile_seconds: float = Field(3600, gt=0, description="Pause between two comparisons with the contracts.")

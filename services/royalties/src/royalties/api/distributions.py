@@ -117,6 +117,7 @@ class DistributionState(InAsset):
     paid: Amount
     failed: SignedAmount
     given_up: Amount
+    differing: int | None = Field(description="Payments that the chain shows otherwise; null: nobody has looked there.")
     reconciled_at: datetime | None
 
 

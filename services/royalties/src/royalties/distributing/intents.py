@@ -141,15 +141,26 @@ def credit(distribution_id: str, shares: Sequence[distributions.Share], upto: in
     return JointIntent(deciders, decided, at)
 
 
-def finish(distribution_id: str, terms: distributions.Terms, paid: int, given_up: int, at: datetime) -> JointIntent:
-    """The end of a distribution whose payments have ended; what rounding down has left goes back to its pool."""
+def finish(
+    distribution_id: str,
+    terms: distributions.Terms,
+    paid: int,
+    given_up: int,
+    at: datetime,
+    differing: Sequence[distributions.PaymentDiffers] | None = None,
+) -> JointIntent:
+    """The end of a distribution whose payments have ended; what rounding down has left goes back to its pool.
+
+    `differing` is what the chain shows otherwise; None: nobody has looked there.
+    """
     pool, run = pool_stream(terms.pool), run_stream(distribution_id)
 
     def decided(states: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
-        if (end := distributions.reconcile(states[run], paid, given_up)) is None:
+        found = None if differing is None else len(differing)
+        if (end := distributions.reconcile(states[run], paid, given_up, found)) is None:
             return []
         dust = [distributions.give_back(terms.pool, distribution_id, terms.asset, end.dust, "dust")] if end.dust else []
-        return [*((pool, event) for event in dust), (run, end)]
+        return [*((pool, event) for event in dust), *((run, event) for event in differing or ()), (run, end)]
 
     return JointIntent({pool: distributions.pool, run: distributions.distribution}, decided, at)
 

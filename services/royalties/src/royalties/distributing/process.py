@@ -7,12 +7,13 @@ the version it has, so that two leaders at once, or the same step again, change 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol
 
+from contracts.values import Address
 from eventlog import EventLog, Executor, RecordedEvent, Watermark
 from messaging.leader import leadership, while_leading
 from royalties import metrics
@@ -20,6 +21,7 @@ from royalties.distributing import intents
 from royalties.distributing.holders import HoldersUnknown
 from royalties.domain import distributions
 from service import get_logger
+from tron.errors import TronError
 
 READ_AT_ONCE = 2_000
 SLICE = 50
@@ -33,6 +35,14 @@ class Snapshots(Protocol):
     async def at(self, holding: distributions.Holding, block: int) -> Mapping[str, int]: ...
 
 
+class Payments(Protocol):
+    """What the chain shows of payments; see `PaidOnChain`."""
+
+    async def differing(
+        self, made: Sequence[distributions.PaymentMade], token: Address | None
+    ) -> Sequence[distributions.PaymentDiffers]: ...
+
+
 @dataclass(slots=True)
 class Run:
     """A distribution that has not ended, as far as the log was read."""
@@ -40,17 +50,21 @@ class Run:
     state: distributions.Distribution = distributions.distribution.initial
     on_the_way: set[str] = field(default_factory=set)  # payments, by id
     failed: set[str] = field(default_factory=set)
-    paid: int = 0
+    made: list[distributions.PaymentMade] = field(default_factory=list)
     given_up: int = 0
+
+    @property
+    def paid(self) -> int:
+        return sum(payment.amount for payment in self.made)
 
     def take(self, event: distributions.DistributionEvent | distributions.PaymentEvent) -> None:
         match event:
             case distributions.PaymentAsked(payment_id=payment_id):
                 self.failed.discard(payment_id)
                 self.on_the_way.add(payment_id)
-            case distributions.PaymentMade(payment_id=payment_id, amount=amount):
+            case distributions.PaymentMade(payment_id=payment_id):
                 self.on_the_way.discard(payment_id)
-                self.paid += amount
+                self.made.append(event)
             case distributions.PaymentFailed(payment_id=payment_id):
                 self.on_the_way.discard(payment_id)
                 self.failed.add(payment_id)
@@ -74,13 +88,16 @@ class DistributionProcess:
         snapshots: Snapshots,
         look_seconds: float = 10.0,
         slice_size: int = SLICE,
+        payments: Payments | None = None,
     ) -> None:
+        """Without `payments` nobody looks at the chain itself."""
         self._log = event_log
         self._executor = executor
         self._watermark = watermark
         self._snapshots = snapshots
         self._look_seconds = look_seconds
         self._slice = slice_size
+        self._payments = payments
         self._begin()
 
     def _begin(self) -> None:
@@ -139,7 +156,7 @@ class DistributionProcess:
         elif state.is_approved and not state.is_credited:
             if len(run.on_the_way) < self._slice:
                 await self._credit(distribution_id, state)
-        elif state.is_credited and not run.on_the_way and not run.failed:
+        elif state.is_credited and not run.on_the_way and not run.failed and (looks or self._payments is None):
             await self._finish(distribution_id, run)
 
     async def _preview(self, distribution_id: str, terms: distributions.Terms) -> None:
@@ -160,5 +177,14 @@ class DistributionProcess:
             sums = {"totals": run.state.totals, "paid": run.paid, "given_up": run.given_up}
             log.error("a distribution does not add up, and stays open", distribution_id=distribution_id, **sums)
             return
+        terms = run.state.terms
+        try:
+            differing = await self._payments.differing(run.made, terms.token) if self._payments is not None else None
+        except TronError as error:
+            log.warning("a distribution waits for a node", distribution_id=distribution_id, reason=str(error))
+            return
+        for one in differing or ():
+            log.error("a payment is otherwise on the chain", **asdict(one))
         now = datetime.now(UTC)
-        await self._executor.execute([intents.finish(distribution_id, run.state.terms, run.paid, run.given_up, now)])
+        finish = intents.finish(distribution_id, terms, run.paid, run.given_up, now, differing)
+        await self._executor.execute([finish])

@@ -41,6 +41,7 @@ revenue_distributions = sa.Table(
     sa.Column("paid", Amount, nullable=False, default=0),
     sa.Column("failed", Amount, nullable=False, default=0),
     sa.Column("given_up", Amount, nullable=False, default=0),
+    sa.Column("differing", sa.BigInteger),  # payments that the chain shows otherwise; null: nobody has looked
     sa.Column("reconciled_at", sa.DateTime(timezone=True)),
     sa.Column("version", sa.BigInteger, nullable=False),  # of its stream
     sa.Index("revenue_distributions_order", "opened_at", "distribution_id"),
@@ -144,7 +145,7 @@ class Distributions(Projection):
 
     @on(distributions.DistributionReconciled)
     def reconciled(self, event: distributions.DistributionReconciled, recorded: RecordedEvent, rows: Rows) -> None:
-        _became(rows, recorded, "reconciled", reconciled_at=recorded.occurred_at)
+        _became(rows, recorded, "reconciled", reconciled_at=recorded.occurred_at, differing=event.differing)
 
     @on(distributions.ShareCredited)
     def credited(self, event: distributions.ShareCredited, recorded: RecordedEvent, rows: Rows) -> None:

@@ -67,15 +67,27 @@ def credit_next(
     )
 
 
-def reconcile(run: Distribution, paid: int, given_up: int) -> DistributionReconciled | None:
-    """The end of a distribution whose payments have ended; None if it has ended, or the sums do not agree."""
+def reconcile(
+    run: Distribution, paid: int, given_up: int, differing: int | None = None
+) -> DistributionReconciled | None:
+    """The end of a distribution whose payments have ended; None if it has ended, or the sums do not agree.
+
+    `differing` payments are otherwise on the chain; None: nobody has looked there.
+    """
     if run.opened is None or run.previewed is None or run.end is not None or not run.is_credited:
         return None
     totals, shared = run.totals, run.previewed.shared
     if totals.asked != paid + given_up or shared + totals.brought != totals.asked + totals.carried:
         return None
     return DistributionReconciled(
-        run.opened.distribution_id, shared, totals.brought, paid, given_up, totals.carried, run.previewed.dust
+        run.opened.distribution_id,
+        shared,
+        totals.brought,
+        paid,
+        given_up,
+        totals.carried,
+        run.previewed.dust,
+        differing,
     )
 
 

@@ -109,6 +109,20 @@ class SharesCredited:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentDiffers:
+    """The chain shows another amount than the payment's, or none. It changes no balance; a person should look."""
+
+    distribution_id: str
+    payment_id: str
+    party: Address
+    asset: str
+    booked: Amount
+    seen: Amount
+    tx_id: Hash
+    block_number: int
+
+
+@dataclass(frozen=True, slots=True)
 class DistributionReconciled:
     """Every payment has ended. shared + brought = paid + given_up + carried, as the chain and the books have it."""
 
@@ -119,6 +133,7 @@ class DistributionReconciled:
     given_up: Amount
     carried: Amount
     dust: Amount
+    differing: int | None  # payments that the chain shows otherwise; None: nobody has looked there
 
 
 DistributionEvent = (
@@ -128,6 +143,7 @@ DistributionEvent = (
     | DistributionApproved
     | DistributionCancelled
     | SharesCredited
+    | PaymentDiffers
     | DistributionReconciled
 )
 
@@ -295,6 +311,8 @@ def evolve(run: Distribution, event: DistributionEvent) -> Distribution:
             return replace(run, approvals=(*run.approvals, officer))
         case SharesCredited():
             return replace(run, credited=event.upto, totals=run.totals.with_(event))
+        case PaymentDiffers():
+            return run
         case DistributionCancelled() | DistributionReconciled():
             return replace(run, end=event)
         case never:
