@@ -62,6 +62,9 @@ async def test_every_service_erases_and_answers_and_the_request_is_certified_onc
     assert personal is not None
     async with compliance.client("olga", "officer") as officer, compliance.client("ada", "user") as ada:
         sealed = await personal.vault.seal([Personal(who, "email", SecretStr(f"{who}@x")) for who in ("ada", "bob")])
+        contact = {"name": "Ada", "email": "ada@lovelace.example", "country": "GB"}
+        given = await ada.put("/subjects/ada/contact", json=contact, headers={"idempotency-key": "contact"})
+        assert given.status_code == 200
         path = await verified(officer, "ada")
         started = await post(officer, f"{path}/start")
         request = await get(ada, path, started)
@@ -86,7 +89,7 @@ async def test_every_service_erases_and_answers_and_the_request_is_certified_onc
         certificate = await ada.get(f"{path}/certificate")
         assert sha256(certificate.content).hexdigest() == request["certificate_hash"]
         ours, theirs = certificate.json()["erased"]
-        assert (ours["service"], ours["rows"]) == ("compliance", {})
+        assert (ours["service"], ours["rows"]) == ("compliance", {"contacts": 1})
         assert (theirs["service"], theirs["rows"]) == ("test", {"contacts": 2})
         row = await compliance.pool.fetchrow("SELECT type, stream FROM events WHERE position = $1", ours["position"])
         assert row is not None
