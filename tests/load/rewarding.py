@@ -15,14 +15,17 @@ from harness import Goal, Path, per_second
 from servers import Servers
 
 import messaging
+import privacy
 from contracts.activity import ReportActivity, ReportListen, ReportShare, ReportSkip, ReportVote
 from eventlog import EventTypes, Executor, Watermark
 from messaging import Consumer
 from messaging.testing import eventually, headers, running
+from privacy import DEVELOPMENT, Keks, KeyStore, MonthKeys
 from projections import Runner
 from rewards import domain, handlers, projections
 from rewards.app import create
 from rewards.recorder import Recorder
+from rewards.reports import Origins
 from service.testing import serving
 
 ACTIVITIES = 100_000
@@ -68,7 +71,10 @@ async def by_kafka(servers: Servers) -> float:
     async with servers.empty_log(EventTypes(domain.EVENTS)) as log:
         watermark = Watermark(log.pool)
         log = type(log)(log.pool, log.types, watermark)
-        handle = handlers.handle_messages(Executor(log), Recorder(log))
+        await log.pool.execute(privacy.install_sql())
+        keys = KeyStore(log.pool, Keks.parse(DEVELOPMENT))
+        origins = Origins("bench", keys, MonthKeys(keys, "origins"))
+        handle = handlers.handle_messages(Executor(log), Recorder(log), origins)
         consumer = Consumer(log.pool, kafka, f"bench{uuid4().hex[:8]}", [handlers.COMMANDS.name], handle)
         runner = Runner(log.pool, log, watermark, projections.ALL)
 

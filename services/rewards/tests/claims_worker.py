@@ -17,12 +17,11 @@ import asyncpg
 from contracts.chain import Pool
 from eventlog import EventTypes, Executor, Metadata, Together, Watermark
 from eventlog.testing import Doom, DoomedLog, fork_for_each_plan
-from messaging import Consumer, Relay
+from messaging import Consumer, Relay, inbox
 from messaging.testing import running
 from rewards import claiming, domain, handlers, publish
 from rewards.chain_time import ChainTime
 from rewards.paying import ClaimProcess
-from rewards.recorder import Recorder
 from rewards.verifier import Verifier
 from tron.signers import LocalSigner
 
@@ -55,7 +54,7 @@ async def main(plan: dict[str, Any]) -> None:
         )
         topics = (*publish.TOPICS, publish.COMMANDS)
         relay = Relay(log, watermark, kafka, "rewards", publish.publish, publishes=topics, copy=False, seals=False)
-        handle = handlers.handle_messages(executor, Recorder(log))
+        handle = inbox(handlers.translate, executor)
         heard = ["chain.operations", "chain.reward-vault"]
         consumer = Consumer(pool, kafka, "rewards", heard, handle)
         leading, hearing = [process] if plan["leads"] else [], [consumer] if plan["hears"] else []

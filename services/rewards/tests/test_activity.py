@@ -14,11 +14,13 @@ import pytest
 from rewards_deeds import NOON, listen, one_of_each, receipt
 
 import eventlog
+import privacy
 from contracts import activity as told
 from contracts.chain import Pool
 from eventlog import EventLog, EventTypes, Executor, Metadata
 from messaging import TopicSpec, ensure
 from messaging.testing import eventually, read_all, send
+from privacy import DEVELOPMENT, Keks, KeyStore, MonthKeys
 from rewards import domain, handlers
 from rewards.domain.rules import BUILT_IN, NOTICE
 from rewards.recorder import Recorder, Reported
@@ -278,12 +280,32 @@ async def test_rules_that_cannot_be_simulated_are_refused(log: EventLog, rules: 
 # ---- who it was -----------------------------------------------------------------------------------------------------
 
 
-def test_addresses_and_devices_are_kept_as_keyed_hashes_only() -> None:
-    origins, others = Origins("secret"), Origins("another secret")
-    found = origins.of("192.0.2.7", "phone")
+async def test_addresses_and_devices_are_kept_as_keyed_hashes_only(pool: asyncpg.Pool) -> None:
+    await pool.execute(privacy.install_sql())
+    keys = KeyStore(pool, Keks.parse(DEVELOPMENT))
+    months = MonthKeys(keys, "origins")
+    origins, others = Origins("secret", keys, months), Origins("another secret", keys, months)
+    found = await origins.of("192.0.2.7", "phone", ENDED)
     assert found.address is not None
-    assert (len(found.address), found == origins.of("192.0.2.7", "phone")) == (32, True)
-    assert found.address != others.of("192.0.2.7", "phone").address
-    assert origins.of("2001:db8::1", None) == origins.of("2001:db8::2", None)  # one household
-    assert origins.of("2001:db8::1", None) != origins.of("2001:db8:0:1::1", None)
-    assert Origins("").of("192.0.2.7", "phone") == domain.Origin()
+    assert (len(found.address), found == await origins.of("192.0.2.7", "phone", ENDED)) == (32, True)
+    assert found.address != (await others.of("192.0.2.7", "phone", ENDED)).address
+    household = [await origins.of(f"2001:db8::{one}", None, ENDED) for one in (1, 2)]
+    assert household[0] == household[1]
+    assert household[0] != await origins.of("2001:db8:0:1::1", None, ENDED)
+    assert await Origins("", keys, months).of("192.0.2.7", "phone", ENDED) == domain.Origin()
+
+
+async def test_nobody_can_tell_where_something_came_from_when_the_key_of_its_month_is_gone(pool: asyncpg.Pool) -> None:
+    january, december = datetime(2026, 1, 20, tzinfo=UTC), datetime(2025, 12, 20, tzinfo=UTC)
+    await pool.execute(privacy.install_sql())
+    keys = KeyStore(pool, Keks.parse(DEVELOPMENT))
+    origins = Origins("secret", keys, MonthKeys(keys, "origins", lambda: january))
+    now, then = [await origins.of("192.0.2.7", None, at) for at in (january, december)]
+    assert None not in (now.address, then.address)
+    assert now.address != then.address, "each month has a key of its own"
+    hashed = domain.Origin("a" * 32, "b" * 32)
+    assert await origins.of_hashed(hashed, january) not in (hashed, domain.Origin()), "hashed again"
+    assert await origins.of("192.0.2.7", None, december - timedelta(days=60)) == domain.Origin()
+    later = MonthKeys(keys, "origins", lambda: january + timedelta(days=20))
+    assert await later.destroy_old() == 1
+    assert list(await keys.find([later.of(january), later.of(december)])) == [later.of(january)]

@@ -32,7 +32,7 @@ class MonthKeys:
 
     def of(self, at: datetime | None = None) -> str:
         """The key of the month of a time in UTC, by default of this month."""
-        return f"{self._purpose}/{at or self._clock():%Y-%m}"
+        return f"{self._purpose}/{(at or self._clock()).astimezone(UTC):%Y-%m}"
 
     def is_kept(self, at: datetime) -> bool:
         """Whether the key of that month is there to be used now: a month to come has none, nor has one long past."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eventlog import EventLog, EventTypes, Executor, Sealer, Together, Watermark
 from messaging import Consumer, Relay, erasure
+from privacy import MonthKeys
 from projections import Freshness, Runner
 from rewards import api, domain, handlers, projections, publish
 from rewards.chain_time import BLOCKS, ChainTime
@@ -42,14 +43,15 @@ def create(settings: RewardsSettings) -> Service:
     topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS, *erasure.TOPICS)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
     # Offsets commit with the events that the messages led to; records of one key come in order.
-    handle = handlers.handle_messages(executor, recorder)
+    months = MonthKeys(personal.keys, "origins")
+    origins = Origins(settings.origin_key.get_secret_value(), personal.keys, months)
+    handle = handlers.handle_messages(executor, recorder, origins)
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters)
 
     verifier, chain_time = verifier_of(settings), ChainTime(pool, kafka, settings.name)
     claims = ClaimProcess(log, executor, together, watermark, verifier, chain_time, settings.claims_look_seconds)
 
     commands, reads = Commands(settings.name, executor, together), Queries(settings.name, engine, pool)
-    origins = Origins(settings.origin_key.get_secret_value())
     periods = Periods(log, watermark, settings)
     routes = api.routes(settings.name, executor, watermark, commands, reads, recorder, origins, periods)
     return Service(
@@ -59,7 +61,7 @@ def create(settings: RewardsSettings) -> Service:
         queries=engine,
         migrations=find_migrations("rewards"),
         personal=personal,
-        workers=[watermark, runner, sealer, relay, consumer, claims],
+        workers=[watermark, runner, sealer, relay, consumer, claims, months],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC, publish.COMMANDS.name, BLOCKS])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

@@ -23,12 +23,12 @@ COMMANDS = TopicSpec("rewards.commands")
 TOPICS = ("chain.operations", "chain.reward-vault", COMMANDS.name, erasure.ORDERS.name)
 
 
-def handle_messages(executor: Executor, recorder: Recorder) -> Handle:
+def handle_messages(executor: Executor, recorder: Recorder, origins: reports.Origins) -> Handle:
     """The handler of the consumer: activities of a batch are decided together, other messages by the inbox."""
     others = inbox(translate, executor)
 
     async def handle(batch: Sequence[Received], connection: asyncpg.Connection) -> Committed | None:
-        reported = [one for received in batch if (one := reports.commanded(received)) is not None]
+        reported = [one for received in batch if (one := await reports.commanded(received, origins)) is not None]
         rest = [received for received in batch if not isinstance(received.message, ReportActivity)]
         after: list[Committed] = []
         if reported:

@@ -1,12 +1,12 @@
 """The border of activities: what is reported, by API or as a message, becomes a report for the domain.
 
-Addresses and devices' names end here: what goes on is a hash with a key that only the settings have.
+Addresses and devices' names end here: what goes on is a hash under a key that is destroyed after the month.
 """
 
 from __future__ import annotations
 
 import hmac
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import cast
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from contracts import activity as told
 from eventlog import Metadata
 from messaging import Received
+from privacy import KeyStore, MonthKeys
 from rewards import domain
 from rewards.recorder import Reported, new_reward_id
 
@@ -24,22 +25,50 @@ HASH_DIGITS = 32
 
 
 class Origins:
-    """Turns addresses and devices' names into keyed hashes; without a key it forgets them."""
+    """Turns addresses and devices' names into keyed hashes; without a key it forgets them.
 
-    def __init__(self, key: str) -> None:
+    They are hashed twice: with the key that is shared with whoever reports by messages, then with one of the month in
+    which it happened. A log can't forget a hash, but when the second key is gone, nobody can tell whose it was.
+    """
+
+    def __init__(self, key: str, keys: KeyStore, months: MonthKeys) -> None:
         self._key = key.encode()
+        self._keys = keys
+        self._months = months
+        self._loaded: tuple[date, dict[str, bytes | None]] = (date.min, {})
 
-    def of(self, address: str | None, device: str | None) -> domain.Origin:
+    async def of(self, address: str | None, device: str | None, at: datetime) -> domain.Origin:
         """The origin of a report. An IPv6 address counts by its network of 64 bits, which one household has."""
+        if not self._key:
+            return domain.Origin()
+        hashed = domain.Origin(
+            _hash(self._key, "address", _network(address)) if address else None,
+            _hash(self._key, "device", device) if device else None,
+        )
+        return await self.of_hashed(hashed, at)
+
+    async def of_hashed(self, told: domain.Origin, at: datetime) -> domain.Origin:
+        """The origin of a report whose sender has hashed it; none if the key of that month is gone."""
+        if (secret := await self._secret(min(at, datetime.now(UTC)))) is None:
+            return domain.Origin()
         return domain.Origin(
-            self._hash("address", _network(address)) if address else None,
-            self._hash("device", device) if device else None,
+            _hash(secret, "address", told.address) if told.address else None,
+            _hash(secret, "device", told.device) if told.device else None,
         )
 
-    def _hash(self, what: str, value: str) -> str | None:
-        if not self._key:
-            return None
-        return hmac.new(self._key, f"{what}:{value}".encode(), sha256).hexdigest()[:HASH_DIGITS]
+    async def _secret(self, at: datetime) -> bytes | None:
+        """The key of a month, remembered until midnight."""
+        today = datetime.now(UTC).date()
+        if self._loaded[0] != today:
+            self._loaded = (today, {})
+        month, known = self._months.of(at), self._loaded[1]
+        if month not in known:
+            known[month] = (await self._keys.make([month]))[month] if self._months.is_kept(at) else None
+        return known[month]
+
+
+def _hash(key: bytes, what: str, value: str) -> str:
+    return hmac.new(key, f"{what}:{value}".encode(), sha256).hexdigest()[:HASH_DIGITS]
 
 
 def _network(address: str) -> str:
@@ -87,13 +116,19 @@ def _activity(facts: told.Facts, origin: domain.Origin) -> domain.AnyActivity:
             return domain.Referral(*named, facts.referred)
 
 
-def commanded(received: Received) -> Reported | None:
+def time_of(facts: told.Facts) -> datetime:
+    """When it happened."""
+    return facts.issued_at if isinstance(facts, told.TransferFacts) else facts.at
+
+
+async def commanded(received: Received, origins: Origins) -> Reported | None:
     """What a message of `rewards.commands` reports; None for one of another kind. Its own time is when it was told."""
     message = received.message
     if not isinstance(message, told.ReportActivity):
         return None
     facts = cast(told.Facts, message)  # each of these classes is one of facts
-    origin = domain.Origin(message.address_key, message.device_key)
+    hashed = domain.Origin(message.address_key, message.device_key)
+    origin = await origins.of_hashed(hashed, time_of(facts))
     metadata = Metadata(received.id, received.id, received.traceparent)
     return Reported(report(facts, origin, received.time or datetime.now(UTC), is_answered=False), metadata)
 

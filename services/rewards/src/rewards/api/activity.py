@@ -174,10 +174,10 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
         may_act_for(caller, *(activity.user for activity in body.activities))
         now, metadata = datetime.now(UTC), metadata_of(caller, key)
         peer = request.client.host if request.client is not None else None
-        reported = [
-            Reported(reports.report(activity, origin_of(origins, activity, caller, peer), now), metadata)
-            for activity in body.activities
-        ]
+        reported = []
+        for activity in body.activities:
+            origin = await origin_of(origins, activity, reports.time_of(activity), caller, peer)
+            reported.append(Reported(reports.report(activity, origin, now), metadata))
         try:
             outcome = await recorder.record(reported)
         except domain.ConflictingActivity as conflict:
@@ -247,13 +247,15 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
     return router
 
 
-def origin_of(origins: reports.Origins, activity: From, caller: Caller, peer: str | None) -> domain.Origin:
+async def origin_of(
+    origins: reports.Origins, activity: From, at: datetime, caller: Caller, peer: str | None
+) -> domain.Origin:
     """A service speaks for users elsewhere: its own address says nothing of them."""
     if caller.roles & {"service", "admin"}:
-        return origins.of(activity.address, activity.device)
+        return await origins.of(activity.address, activity.device, at)
     if activity.address is not None:
         raise Problem(422, "address-not-yours", "Only services say where a report came from.", "Leave out address.")
-    return origins.of(peer, activity.device)
+    return await origins.of(peer, activity.device, at)
 
 
 def result_of(recorded: domain.ActivityRecorded) -> Result:

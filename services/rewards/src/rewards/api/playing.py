@@ -60,7 +60,7 @@ def routes(service: str, executor: Executor, recorder: Recorder, origins: report
         may_act_for(caller, user)
         now, stream, metadata = datetime.now(UTC), playing_stream(user), metadata_of(caller, key)
         peer = request.client.host if request.client is not None else None
-        origin = origin_of(origins, body, caller, peer) if isinstance(body, Start) else domain.Origin()
+        origin = await origin_of(origins, body, now, caller, peer) if isinstance(body, Start) else domain.Origin()
         command = _command(body, user, origin, now)
         intent = Intent(stream, domain.playing, command, now, metadata)
 
