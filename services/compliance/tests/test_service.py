@@ -228,6 +228,7 @@ async def test_live_rows_equal_rebuilt_rows(compliance: Running, kafka: str) -> 
         for subject in ("bo", "cy"):
             await post(client, "/legal-holds", {"subject": subject, "reason": "tax"})
         await post(client, "/legal-holds/cy/lift")
+        await post(client, "/retention-policies", {"action": "DocumentServed", "days": 90})
         await post(client, "/audit-events", {"kind": "admin.x", "detail": {"a": 1}})
     await compliance.shown()
     pool = compliance.pool

@@ -46,3 +46,25 @@ async def test_what_a_stream_was_before_an_act_of_our_own_is_the_entry_before(co
     assert (first["stream"], first["version"], first["previous"]) == ("document/terms", 1, None)
     assert (second["version"], second["previous"]) == (2, first["digest"])
     assert (last["previous"], last["service"]) == (None, "compliance")
+
+
+async def test_entries_are_shown_as_long_as_their_action_says_and_those_on_hold_for_longer(
+    compliance: Running, kafka: str
+) -> None:
+    await send(kafka, published(1), acted(1), acted(2, "root", "admin"))  # of March, done to ada
+    async with compliance.client("olga", "officer") as olga:
+        await shown(olga, "/audit-events", 2, service="rewards")
+
+        async def policy(days: int | None) -> list[str]:
+            done = await post(olga, "/retention-policies", {"action": "StandingReported", "days": days})
+            (found,) = (await olga.get("/retention-policies", headers={"annals-after": done.json()["token"]})).json()
+            assert (found["days"], found["set_by"]) == (days, "olga")
+            rest = await get(olga, "/audit-events", done, service="rewards")
+            return [entry["actor"] for entry in rest["items"]]
+
+        assert await policy(1) == []
+        assert await policy(36_500) == ["root", "bob"]
+        assert await policy(1) == []
+        await post(olga, "/legal-holds", {"subject": "ada", "reason": "litigation"})
+        assert len(await shown(olga, "/audit-events", 2, service="rewards")) == 2
+        assert await policy(None) == ["root", "bob"]

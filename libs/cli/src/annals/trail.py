@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -39,7 +39,8 @@ async def entries(limit: int, **wanted: str | datetime | None) -> list[Entry]:
     engine = connect_queries(service.settings())
     try:
         async with engine.connect() as connection:
-            found = await connection.execute(queries.audit_trail(queries.TrailFilter(**wanted), None, limit))
+            query = queries.audit_trail(queries.TrailFilter(**wanted), datetime.now(UTC), None, limit)
+            found = await connection.execute(query)
             return [dict(row) for row in found.mappings()]
     finally:
         await engine.dispose()

@@ -275,6 +275,11 @@ def anchor(command: domain.AnchorSeal | domain.RootAnchored, at: datetime) -> In
     return Intent(f"anchor/{command.log_id}", domain.anchors, command, at)
 
 
+def retention(event: domain.RetentionSet, at: datetime, metadata: Metadata) -> Intent:
+    """How long entries are shown, for the stream of their action."""
+    return Intent(f"retention/{event.action}", domain.retention, event, at, metadata)
+
+
 def log_audit_event(event: domain.AuditEventLogged, at: datetime, key: str, metadata: Metadata) -> Intent:
     """An audit event, for a stream of its own, named by the caller's key: logging it again is recognised."""
     return Intent(f"audit/{key}", domain.audit_event, event, at, metadata)

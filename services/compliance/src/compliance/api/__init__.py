@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from compliance import handlers
-from compliance.api import acceptances, contacts, deletions, documents, legal_holds, trail
+from compliance.api import acceptances, contacts, deletions, documents, legal_holds, retention, trail
 from privacy import Vault
 from service import Commands, Queries
 
@@ -21,6 +21,7 @@ def routes(
         contacts.routes(commands, reads, vault),
         deletions.routes(commands, reads, facts, services),
         legal_holds.routes(commands, reads),
+        retention.routes(commands, reads),
         trail.routes(commands, reads),
     ):
         router.include_router(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -69,7 +69,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     async def list_audit_events(caller: Auditor, wanted: TrailFilter, paging: Paging, after: After) -> Page[TrailEntry]:
         may_see(caller, wanted.subject)
         await reads.caught_up(after, projections.AuditTrail)
-        rows = await reads.all(queries.audit_trail(wanted, before(paging), paging.limit + 1))
+        rows = await reads.all(queries.audit_trail(wanted, datetime.now(UTC), before(paging), paging.limit + 1))
         return paging.page([TrailEntry(**row) for row in rows], lambda entry: (entry.position,))
 
     @router.get("/admin-actions", summary="Acts of officers and administrators, newest first")
@@ -78,7 +78,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     ) -> Page[TrailEntry]:
         may_see(caller, wanted.subject)
         await reads.caught_up(after, projections.AdminActions)
-        rows = await reads.all(queries.administration(wanted, before(paging), paging.limit + 1))
+        rows = await reads.all(queries.administration(wanted, datetime.now(UTC), before(paging), paging.limit + 1))
         return paging.page([TrailEntry(**row) for row in rows], lambda entry: (entry.position,))
 
     return router

@@ -57,6 +57,7 @@ from compliance.domain.deletion_events import (
 from compliance.domain.document import DocumentPublished, PublicationConfirmed, PublishDocument, Versions, document
 from compliance.domain.legal_hold import HoldReason, LegalHoldLifted, LegalHoldPlaced, legal_hold
 from compliance.domain.refusal import Contradiction, HeldByLaw, NotOnRecord, Refusal, TooLate, WrongState, WrongText
+from compliance.domain.retention import RetentionSet, retention
 from privacy import EVENTS as ERASURES
 
 EVENTS: dict[str, type] = {
@@ -83,6 +84,7 @@ EVENTS: dict[str, type] = {
     "CommandRefused.v1": CommandRefused,
     "AnchorAsked.v1": AnchorAsked,
     "RootAnchored.v1": RootAnchored,
+    "RetentionSet.v1": RetentionSet,
     **ERASURES,
 }
 
@@ -133,6 +135,7 @@ __all__ = [
     "RejectIdentity",
     "Request",
     "RequestIdTaken",
+    "RetentionSet",
     "RootAnchored",
     "StartDeletion",
     "State",
@@ -156,4 +159,5 @@ __all__ = [
     "legal_hold",
     "refusals",
     "request_id",
+    "retention",
 ]

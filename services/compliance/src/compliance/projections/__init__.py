@@ -5,6 +5,7 @@ from compliance.projections.contacts import Contacts
 from compliance.projections.deletions import DeletionRequests
 from compliance.projections.documents import Documents
 from compliance.projections.legal_holds import LegalHolds
+from compliance.projections.retention import RetentionPolicies
 from compliance.projections.trail import AdminActions, AuditTrail
 
 ALL = (
@@ -14,6 +15,7 @@ ALL = (
     Contacts(),
     DeletionRequests(),
     LegalHolds(),
+    RetentionPolicies(),
     AuditTrail(),
     AdminActions(),
 )
@@ -28,4 +30,5 @@ __all__ = [
     "DeletionRequests",
     "Documents",
     "LegalHolds",
+    "RetentionPolicies",
 ]

@@ -22,6 +22,7 @@ from compliance.domain import (
     LegalHoldLifted,
     LegalHoldPlaced,
     PublicationConfirmed,
+    RetentionSet,
     RootAnchored,
 )
 from compliance.projections.common import Time, metadata, place, source_columns
@@ -82,6 +83,7 @@ ADMINISTRATION = (
     DeletionDenied,
     LegalHoldPlaced,
     LegalHoldLifted,
+    RetentionSet,
     RootAnchored,
 )
 
