@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 
 import asyncpg
 import sqlalchemy as sa
@@ -20,7 +22,7 @@ _AT_ONCE = 100  # events decoded and handled between two chances for other tasks
 _KEY_BYTES = 1_000  # so that dead letters can be indexed by it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """Everything in the log with after < position <= upto, in order; `events` may leave out types of no interest."""
 
@@ -32,6 +34,18 @@ class Batch:
         """The batch before event `index`, and the one from it on."""
         middle = self.events[index - 1].position if index else self.after
         return Batch(self.after, middle, self.events[:index]), Batch(middle, self.upto, self.events[index:])
+
+    def places(self, types: Iterable[str]) -> list[int]:
+        """Where in `events` those of some types are, in order."""
+        return sorted(chain.from_iterable(self._places.get(name, ()) for name in types))
+
+    @cached_property
+    def _places(self) -> Mapping[str, Sequence[int]]:
+        """By type: of the many projections that share a read, each wants few types."""
+        found: dict[str, list[int]] = {}
+        for place, recorded in enumerate(self.events):
+            found.setdefault(recorded.type, []).append(place)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +76,9 @@ async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncp
     try:
         if generation.fetches:
             await _prefetch(generation, batch, prepared.rows, conn)
-        for start in range(0, len(batch.events), _AT_ONCE):
-            _handle(generation, prepared, start)
+        places = batch.places(generation.handlers)
+        for start in range(0, len(places), _AT_ONCE):
+            _handle(generation, prepared, places[start : start + _AT_ONCE])
             prepared.rows.combine()
             await asyncio.sleep(0)
     except EventFailed as failure:
@@ -71,27 +86,27 @@ async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncp
     return prepared
 
 
-def _handle(generation: Generation, prepared: Prepared, start: int) -> None:
-    """Run the handlers of the events from `start` on."""
+def _handle(generation: Generation, prepared: Prepared, places: Sequence[int]) -> None:
+    """Run the handlers of the events at these places of the batch."""
     projection, handlers = generation.projection, generation.handlers
     rows, held = prepared.rows, prepared.held
-    events = prepared.batch.events[start : start + _AT_ONCE]
-    decode_all(recorded for recorded in events if recorded.type in handlers)
-    for index, recorded in enumerate(events, start):
-        handler = handlers.get(recorded.type)
-        if handler is None or recorded.position in held.positions:
+    events = prepared.batch.events
+    decode_all(events[place] for place in places)
+    for place in places:
+        recorded = events[place]
+        if recorded.position in held.positions:
             continue
         try:
             key = recorded.stream if generation.by_stream else _named_key(generation, recorded)
             if key in held.keys and recorded.position >= held.keys[key]:
                 prepared.behind.append((key, recorded))
                 continue
-            rows.starts(index, key)
-            handler(projection, recorded.event, recorded, rows)
+            rows.starts(place, key)
+            handlers[recorded.type](projection, recorded.event, recorded, rows)
         except (EventFailed, MemoryError):  # an earlier one's fault, found now; nobody's
             raise
         except Exception as error:
-            raise EventFailed(index, error) from error
+            raise EventFailed(place, error) from error
 
 
 def unprepared(generation: Generation, batch: Batch, held: Held = NOTHING_HELD) -> Prepared:
@@ -102,13 +117,12 @@ def unprepared(generation: Generation, batch: Batch, held: Held = NOTHING_HELD) 
 async def _prefetch(generation: Generation, batch: Batch, rows: Rows, conn: asyncpg.Connection | None) -> None:
     assert conn is not None, "a projection that prefetches is prepared inside its transaction"
     wanted: dict[sa.Table, dict[Key, None]] = {}
-    for index, recorded in enumerate(batch.events):
-        if recorded.type in generation.handlers:
-            try:
-                for table, named in generation.projection.prefetch(recorded):
-                    wanted.setdefault(table, {})[generation.writers[table].spec.exact_key(named)] = None
-            except Exception as error:
-                raise EventFailed(index, error) from error
+    for place in batch.places(generation.handlers):
+        try:
+            for table, named in generation.projection.prefetch(batch.events[place]):
+                wanted.setdefault(table, {})[generation.writers[table].spec.exact_key(named)] = None
+        except Exception as error:
+            raise EventFailed(place, error) from error
     for table, keys in wanted.items():
         found = await generation.writers[table].read(conn, list(keys))
         for key in keys:
