@@ -16,13 +16,15 @@ from royalties_platform import COIN, START, busy_platform
 from annals.statements import InvalidStatement, verify
 from contracts import royalties
 from contracts.canonical import canonical, digest, read
+from contracts.operations import CallContract
 from contracts.testing import address
-from eventlog import Executor, merkle, restore
+from eventlog import Executor, Metadata, merkle, restore
 from projections import rebuild
 from royalties import projections, publish
 from royalties.domain import periods
 from royalties.statements.closing import Closing, MonthEnd
 from service import Commands
+from tron.contracts import ComplianceRegistry
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
 MONTHS = ("2026-01", "2026-02", "2026-03")
@@ -199,6 +201,28 @@ async def test_the_calendar_closes_the_month_that_has_been_over_for_long_enough(
     await ledger.shown()
     (closed,) = (await ledger.get("/periods"))["items"]
     assert (closed["period"], closed["revision"]) == ("2026-01", 1)
+
+
+async def test_a_root_is_anchored_on_the_chain_once_under_a_segment_of_its_own(ledger: Any) -> None:
+    await ledger.receive(busy_chain().messages)
+    await ledger.shown()
+    executor = Executor(ledger.log)
+    commands = Commands("royalties", executor)
+    closing = Closing("royalties", ledger.log, executor, ledger.watermark, commands, ledger.reads, is_anchored=True)
+    for month in MONTHS[:2]:
+        await closing.close(periods.period_named(month), datetime.now(UTC), Metadata())
+    await ledger.shown()
+    told = [message.message for one in await ledger.log.read(0, 10**6) if (message := publish.publish(one)) is not None]
+    asked = [message for message in told if isinstance(message, CallContract)]
+    assert len({one.operation_id for one in asked}) == 2
+    shown = [(await ledger.get(f"/periods/{month}"))[0] for month in MONTHS[:2]]
+    assert [(one.args["segment"], one.args["root"]) for one in asked] == [
+        (row["segment"], row["root"]) for row in shown
+    ]
+    assert shown[0]["segment"] < shown[1]["segment"]
+    registry = ComplianceRegistry(address(1))
+    assert {registry.anchor_root(**one.args).signature for one in asked} == {"anchorRoot(bytes32,uint64,bytes32)"}
+    assert {one.args["log_id"] for one in asked} == {publish.STATEMENTS}
 
 
 async def test_a_service_that_has_just_begun_closes_nothing(ledger: Any) -> None:

@@ -55,7 +55,7 @@ def create(settings: RoyaltiesSettings) -> Service:
     moves = MoveExpiry(log, executor, watermark)
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
-    closing = Closing(settings.name, log, executor, watermark, commands, reads)
+    closing = Closing(settings.name, log, executor, watermark, commands, reads, settings.anchor_statements)
     calendar = [] if settings.close_after_days is None else [MonthEnd(closing, settings.close_after_days)]
     routes = api.routes(commands, recorder, reads, log, watermark, closing, settings)
     return Service(

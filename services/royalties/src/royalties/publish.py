@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
+from uuid import UUID
 
 from contracts import Message, operations, royalties
 from eventlog import RecordedEvent
 from messaging import Publication, TopicSpec, erasure
 from royalties.distributing.intents import operation_of
 from royalties.domain import (
+    AnchorAsked,
     AssetRegistered,
     CommandRefused,
     GroupShared,
@@ -37,7 +40,9 @@ KEPT = {"sales, postings and statements": "money-records"}
 COMMANDS = TopicSpec("chain.commands")
 """The chain service's: what we ask it to do."""
 SENDER = "royalties"
-"""The chain service's key that pays distributions."""
+"""The chain service's key that pays distributions, and anchors roots."""
+STATEMENTS = hashlib.sha256(b"annals royalties statements").hexdigest()
+"""The log of statements in ComplianceRegistry: `roots(STATEMENTS, segment)` is a root that was anchored."""
 
 
 def publish(recorded: RecordedEvent) -> Publication | None:
@@ -150,8 +155,21 @@ def _message(recorded: RecordedEvent) -> Message | None:
                 statements=closed.statements,
                 root=closed.root,
             )
+        case AnchorAsked() as anchor:
+            return operations.CallContract(
+                operation_id=anchor_operation(anchor.segment),
+                sender=SENDER,
+                contract="compliance-registry",
+                method="anchor_root",
+                args={"log_id": STATEMENTS, "segment": anchor.segment, "root": anchor.root},
+            )
         case _:
             return None
+
+
+def anchor_operation(segment: int) -> str:
+    """The operation that anchors a segment, which the chain service does once."""
+    return str(UUID(hashlib.sha256(f"anchor {STATEMENTS} {segment}".encode()).hexdigest()[:32]))
 
 
 def _payment(asked: PaymentAsked) -> Message:

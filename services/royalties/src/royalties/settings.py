@@ -23,6 +23,11 @@ class RoyaltiesSettings(ServiceSettings):
     distributions_look_seconds: float = Field(
         10, gt=0, le=3600, description="Pause between looks for the holders that a distribution waits for."
     )
+    anchor_statements: bool = Field(
+        False,
+        description="Whether roots of closed periods are written into ComplianceRegistry, by the chain service's key "
+        "`royalties`, which needs ANCHOR_ROLE.",
+    )
     close_after_days: int | None = Field(
         3,
         ge=0,

@@ -35,6 +35,9 @@ class ClosedPeriod(BaseModel):
     statements: int
     root: Hash = Field(description="What `annals verify-statement` wants to know; published on royalties.events, too.")
     position: int = Field(description="Of the log: what was recorded after it isn't in these statements.")
+    segment: int | None = Field(
+        description="ComplianceRegistry has the root under this segment of the log of statements; null: nobody asked."
+    )
     closed_at: datetime
 
 

@@ -34,7 +34,7 @@ from royalties.domain.books import (
     Side,
     class_of,
 )
-from royalties.domain.closing import CloseBooks, NumbersDrawn, PeriodClosed, StatementIssued
+from royalties.domain.closing import AnchorAsked, CloseBooks, NumbersDrawn, PeriodClosed, StatementIssued
 from royalties.domain.division import AgreementVersionSet, Breakpoint
 from royalties.domain.moves import (
     ExpireMove,
@@ -141,6 +141,7 @@ EVENTS: dict[str, type] = {
     **distributions.EVENTS,
     "StatementIssued.v1": StatementIssued,
     "PeriodClosed.v1": PeriodClosed,
+    "AnchorAsked.v1": AnchorAsked,
     "NumbersDrawn.v1": NumbersDrawn,
     **ERASURES,
 }
@@ -156,6 +157,7 @@ __all__ = [
     "Agreement",
     "AgreementOpened",
     "AgreementVersionSet",
+    "AnchorAsked",
     "AssetRegistered",
     "BooksMoved",
     "Breakpoint",

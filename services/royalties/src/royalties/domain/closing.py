@@ -45,6 +45,16 @@ class PeriodClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorAsked:
+    """The chain service is to write the root of a revision into ComplianceRegistry, where nobody can change it."""
+
+    period: str
+    revision: int
+    segment: int  # of the log of statements; the year and the number of the revision's first statement
+    root: Hash
+
+
+@dataclass(frozen=True, slots=True)
 class NumbersDrawn:
     """The year's numbers from `first` to `last` belong to the statements of a revision."""
 
@@ -63,6 +73,7 @@ class CloseBooks:
     first: int
     statements: Sequence[StatementIssued]
     closed: PeriodClosed
+    is_anchored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +84,25 @@ class Closed:
     position: int = 0
 
 
-def evolve(closed: Closed, event: StatementIssued | PeriodClosed) -> Closed:
+PeriodEvent = StatementIssued | PeriodClosed | AnchorAsked
+
+
+def evolve(closed: Closed, event: PeriodEvent) -> Closed:
     return Closed(event.revision, event.position) if isinstance(event, PeriodClosed) else closed
 
 
-period: Decider[object, Closed, StatementIssued | PeriodClosed] = Decider(Closed(), lambda _, __: (), evolve)
+period: Decider[object, Closed, PeriodEvent] = Decider(Closed(), lambda _, __: (), evolve)
 numbers: Decider[object, int, NumbersDrawn] = Decider(0, lambda _, __: (), lambda _, drawn: drawn.last)
 """The last number of the year that is taken."""
 
 
 def number_of(year: int, count: int) -> str:
     return f"{year}-{count:06}"
+
+
+def segment_of(year: int, count: int) -> int:
+    """The number of the segment that begins with a statement: unique, as the statement's own is, and growing."""
+    return year * 10**9 + count
 
 
 def period_stream(name: str) -> str:
@@ -104,4 +123,7 @@ def close_books(command: CloseBooks, states: Mapping[str, Any]) -> list[tuple[st
         )
     last = command.first + len(command.statements) - 1
     drawn = NumbersDrawn(command.year, command.first, last, closed.period, closed.revision)
-    return [(of_year, drawn), *((of_period, issued) for issued in command.statements), (of_period, closed)]
+    segment = segment_of(command.year, command.first)
+    anchor = [AnchorAsked(closed.period, closed.revision, segment, closed.root)] if command.is_anchored else []
+    of_this = (*command.statements, closed, *anchor)
+    return [(of_year, drawn), *((of_period, event) for event in of_this)]

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from eventlog import RecordedEvent
 from projections import Amount, Projection, Rows, on
-from royalties.domain import PeriodClosed, StatementIssued
+from royalties.domain import AnchorAsked, PeriodClosed, StatementIssued
 from royalties.projections.common import metadata
 
 issued_statements = sa.Table(
@@ -38,6 +38,7 @@ closed_periods = sa.Table(
     sa.Column("statements", sa.Integer, nullable=False),
     sa.Column("root", sa.Text, nullable=False),
     sa.Column("seed", sa.Text, nullable=False),
+    sa.Column("segment", sa.BigInteger),  # under which the root is anchored on the chain
     sa.Column("closed_at", sa.DateTime(timezone=True), nullable=False),
 )
 
@@ -79,3 +80,7 @@ class Closings(Projection):
             seed=event.seed,
             closed_at=recorded.occurred_at,
         )
+
+    @on(AnchorAsked)
+    def anchored(self, event: AnchorAsked, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.update(closed_periods, {"period": event.period, "revision": event.revision}, segment=event.segment)

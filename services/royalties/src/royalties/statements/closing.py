@@ -40,6 +40,8 @@ class Closing:
     watermark: Watermark
     commands: Commands
     reads: Queries
+    is_anchored: bool = False
+    """Whether the chain service is asked to write roots into ComplianceRegistry."""
 
     async def close(self, span: Period, at: datetime, metadata: Metadata) -> Recorded:
         """Issues the statements that are due: all of them at first, then those that late facts have changed.
@@ -93,7 +95,7 @@ class Closing:
             )
         root = merkle.root([issued.leaf(seed, one.number, one.sha256) for one in statements]).hex()
         closed = domain.PeriodClosed(span.name, revision, position, len(statements), root, seed)
-        return domain.CloseBooks(at.year, first, statements, closed)
+        return domain.CloseBooks(at.year, first, statements, closed, self.is_anchored)
 
     async def _shown(self, span: Period, position: int) -> None:
         """Returns once the read models show all that is recorded; a line that is parked would be missing for good."""
