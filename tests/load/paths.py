@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import accepting
 import appends
 import budgets
 import heads
@@ -29,6 +30,7 @@ PATHS = {
         simulating,
         selling,
         statements,
+        accepting,
         budgets,
         proving,
         peers,

@@ -13,6 +13,6 @@ from service.testing import Running, serving
 async def compliance(database: str, kafka: str) -> AsyncIterator[Running]:
     """The service as it runs in production, on an empty database and an empty Kafka, its read models made."""
     await delete_topics(kafka)
-    async with serving(create, database, kafka) as running:
+    async with serving(create, database, kafka, kyc_secret="what the provider of the tests signs with") as running:
         await running.shown()
         yield running

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import httpx
 
+from compliance.api.webhooks import sign
+from compliance.settings import ComplianceSettings
 from contracts import Message, audit, chain
 from contracts.chain import DocumentType, Law
 from contracts.testing import address, hash_of, source
 from messaging.testing import eventually
 from service.testing import Running
+from tron.keys import Key
+from tron.messages import message_digest
 
 TERMS = DocumentType.TERMS
 TOPIC = "chain.compliance-registry"
@@ -112,6 +118,34 @@ def publication(version: int = 1, document_type: str = "terms", content: str | N
 def acceptance(subject: str = "ada", version: int = 1, content: str | None = None) -> dict[str, Any]:
     hashed = content or text(version)
     return {"subject": subject, "document_type": "terms", "version": version, "content_hash": hashed}
+
+
+def screening(subject: str, number: int = 1, *findings: str) -> dict[str, Any]:
+    evidence = {"evidence": f"case/{number}", "evidence_hash": hash_of("evidence", number)}
+    return {"screening_id": f"s-{number}", "subject": subject, "findings": findings, **evidence}
+
+
+async def report(
+    running: Running, body: dict[str, Any], age: int = 0, secret: str | None = None, sent: bytes | None = None
+) -> httpx.Response:
+    """Stands for the provider, who signs what it found; with another secret, an age or another body if told so."""
+    settings = running.service.settings
+    assert isinstance(settings, ComplianceSettings)
+    assert settings.kyc_secret is not None
+    key, text = (secret or settings.kyc_secret.get_secret_value()).encode(), json.dumps(body).encode()
+    headers = {"annals-signature": sign(key, int(time.time()) - age, text), "content-type": "application/json"}
+    async with running.client("provider", "service") as client:
+        return await client.post("/kyc-screenings", content=sent or text, headers=headers)
+
+
+async def link(client: httpx.AsyncClient, key: Key, subject: str, signing: Key | None = None) -> httpx.Response:
+    """Asks for a challenge and answers it, with another key if told so."""
+    claim = {"subject": subject, "address": key.address}
+    challenge = (await post(client, "/wallets/challenges", claim)).json()
+    assert subject in challenge["message"]
+    assert key.address in challenge["message"]
+    signature = (signing or key).sign(message_digest(challenge["message"])).hex()
+    return await post(client, "/wallets", {**claim, "nonce": challenge["nonce"], "signature": signature})
 
 
 async def shown(client: httpx.AsyncClient, path: str, number: int, **query: str) -> list[dict[str, Any]]:

@@ -118,8 +118,8 @@ async def test_a_bad_line_is_named_with_its_reason_and_the_others_go_in(
 
 
 async def test_another_text_than_the_published_one_is_refused(log: EventLog, tmp_path: Path) -> None:
-    publish = domain.PublishDocument(DocumentType.TERMS, 1, TEXT, "ipfs://1", None)
-    await Executor(log).execute([handlers.publish_document(publish, NOW, Metadata())])
+    publish = domain.PublishDocument(DocumentType.TERMS, 1, TEXT, "ipfs://1", None, NOW, None)
+    await Executor(log).execute([handlers.document(publish, NOW, Metadata())])
     other, prefixed = acceptance(2, document_hash=hash_of("other")), acceptance(3, document_hash=f"0x{TEXT}")
     write(tmp_path, acceptance(1), other, prefixed)
     found = await bring_in(log, tmp_path)

@@ -18,6 +18,7 @@ from eventlog import EventLog, EventTypes
 from messaging.testing import eventually, headers, send, send_raw
 from projections.testing import rebuilt_alike
 from service.testing import Running
+from tron.keys import Key
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -30,11 +31,14 @@ from said import (
     anchored,
     completed,
     get,
+    link,
     parked,
     post,
     publication,
     published,
+    report,
     requested,
+    screening,
     shown,
     text,
 )
@@ -119,6 +123,17 @@ async def test_the_trail_says_who_did_what_and_what_was_refused(compliance: Runn
         ("/acceptances", {**acceptance(), "extra": 1}, "extra"),
         ("/documents", {**publication(), "uri": "somewhere"}, "uri"),
         ("/documents", {**publication(), "version": 2**32}, "version"),
+        ("/documents", {**publication(), "effective_at": "soon"}, "effective_at"),
+        ("/documents/terms/translations", {**publication(), "language": "deutsch, bitte"}, "language"),
+        ("/documents/terms/sunset", {"version": 1, "sunset_at": "2100-01-01T00:00:00"}, "sunset_at"),
+        ("/withdrawals", {"withdrawal_id": "1", "subject": "ada", "document_type": "terms"}, "withdrawal_id"),
+        ("/accepted", {"subjects": [], "document_type": "terms"}, "subjects"),
+        ("/accepted", {"subjects": ["ada"] * 1001, "document_type": "terms"}, "subjects"),
+        ("/accepted", {"subjects": ["Ada Lovelace"], "document_type": "terms"}, "subjects"),
+        ("/wallets/challenges", {"subject": "ada", "address": "T123"}, "address"),
+        ("/wallets", {"subject": "ada", "address": address(1), "nonce": "0" * 32, "signature": "me"}, "signature"),
+        ("/kyc", {"subject": "ada", "level": 4}, "level"),
+        ("/kyc/ada/reject", {"reason": "we would rather not"}, "reason"),
         ("/deletion-requests", {"request_id": "1", "subject": "ada", "law": "gdpr"}, "request_id"),
         ("/deletion-requests", {"request_id": NOBODYS, "subject": "ada", "law": "hammurabi"}, "law"),
         (f"/deletion-requests/{NOBODYS}/deny", {"reason": "we would rather not"}, "reason"),
@@ -230,6 +245,14 @@ async def test_live_rows_equal_rebuilt_rows(compliance: Running, kafka: str) -> 
         await post(client, "/legal-holds/cy/lift")
         await post(client, "/retention-policies", {"action": "DocumentServed", "days": 90})
         await post(client, "/audit-events", {"kind": "admin.x", "detail": {"a": 1}})
+        german = {"version": 3, "language": "de", "content_hash": text(9), "uri": "https://x.example/de"}
+        await post(client, "/documents/terms/translations", german)
+        await post(client, "/documents/terms/sunset", {"version": 3, "sunset_at": "2100-01-01T00:00:00Z"})
+        withdrawal = {"withdrawal_id": str(uuid4()), "subject": "ada", "document_type": "terms"}
+        await post(client, "/withdrawals", withdrawal)
+        await post(client, "/kyc", {"subject": "ada", "level": 2})
+        await report(compliance, screening("ada"))
+        await link(client, Key(b"\x01" * 32), "ada")
     await compliance.shown()
     pool = compliance.pool
     await rebuilt_alike(EventLog(pool, EventTypes(EVENTS)), projections.ALL)

@@ -6,16 +6,25 @@ from pydantic import Field
 
 from contracts.chain import DocumentType, Law
 from contracts.envelope import Message
-from contracts.values import Hash, SubjectId, Time
+from contracts.values import Address, Hash, SubjectId, Time
 
 
 class DocumentVersionPublished(Message, type="compliance.events.DocumentVersionPublished.v1"):
-    """A legal document has a new version; earlier acceptances no longer suffice."""
+    """A legal document has a new version; once that is in force, earlier acceptances no longer suffice."""
 
     document_type: DocumentType
     version: int = Field(ge=1)
     content_hash: Hash
     published_at: Time
+    effective_at: Time | None = Field(None, description="from when it is in force; null: from its publication on")
+
+
+class DocumentSunset(Message, type="compliance.events.DocumentSunset.v1"):
+    """When a version of a legal document ends, whether another follows or not; the latest message counts."""
+
+    document_type: DocumentType
+    version: int = Field(ge=1)
+    sunset_at: Time
 
 
 class AcceptanceRecorded(Message, type="compliance.events.AcceptanceRecorded.v1"):
@@ -26,6 +35,38 @@ class AcceptanceRecorded(Message, type="compliance.events.AcceptanceRecorded.v1"
     version: int = Field(ge=1)
     content_hash: Hash
     accepted_at: Time
+
+
+class ConsentWithdrawn(Message, type="compliance.events.ConsentWithdrawn.v1"):
+    """A subject no longer consents: nothing that it accepted until then, also by its wallets, counts any more."""
+
+    subject: str
+    document_type: DocumentType
+    withdrawn_at: Time
+
+
+class WalletLinked(Message, type="compliance.events.WalletLinked.v1"):
+    """A subject has proven by signature that a wallet is its own; until then it may have been another's."""
+
+    address: Address
+    subject: str
+    linked_at: Time
+
+
+class WalletUnlinked(Message, type="compliance.events.WalletUnlinked.v1"):
+    """A wallet is nobody's any more."""
+
+    address: Address
+    subject: str
+
+
+class KycDecided(Message, type="compliance.events.KycDecided.v1"):
+    """Whether a subject is known to a level; an approval ends by itself at `expires_at`."""
+
+    subject: str
+    level: int = Field(ge=1)
+    status: str = Field(pattern="^(approved|rejected)$")
+    expires_at: Time | None = None
 
 
 class DeletionOpened(Message, type="compliance.events.DeletionOpened.v1"):

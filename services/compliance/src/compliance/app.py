@@ -43,7 +43,7 @@ def create(settings: ComplianceSettings) -> Service:
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters)
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
-    routes = api.routes(commands, reads, facts, personal.vault, tuple(settings.erasing_services.split(",")))
+    routes = api.routes(commands, reads, facts, personal.vault, settings)
     return Service(
         settings,
         create_api(settings, routes, title="Annals compliance", version="0.1.0", log=log),

@@ -23,6 +23,9 @@ from messaging import Committed, Handle, MissingPrerequisite, Received, erasure,
 
 TOPICS = ("audit.events", "chain.compliance-registry", erasure.ORDERS.name, erasure.ANSWERS.name)
 
+Hashes = Mapping[tuple[DocumentType, int], frozenset[Hash]]
+"""The hashes of all texts of each version."""
+
 MakeStep = Callable[[str, datetime], domain.Step]
 """Makes a step for a request id, at a time."""
 
@@ -34,7 +37,7 @@ MakeStep = Callable[[str, datetime], domain.Step]
 class Known:
     """Hashes of published versions, and the subjects of requests."""
 
-    hashes: Mapping[tuple[DocumentType, int], Hash]
+    hashes: Hashes
     subjects: Mapping[str, str]
 
 
@@ -47,8 +50,8 @@ class Facts:
             document_stream(document_type): (0, domain.document.initial) for document_type in DocumentType
         }
 
-    async def hashes(self, connection: asyncpg.Connection | None = None) -> dict[tuple[DocumentType, int], Hash]:
-        """The hash of every published version. Reads only what was published since the last time."""
+    async def hashes(self, connection: asyncpg.Connection | None = None) -> Hashes:
+        """The hashes of every published version. Reads only what was published since the last time."""
         after = {stream: version for stream, (version, _) in self._documents.items()}
         for recorded in await self._log.read_streams(after, connection):
             seen, versions = self._documents[recorded.stream]
@@ -56,13 +59,13 @@ class Facts:
                 versions = domain.document.evolve(versions, recorded.event)
                 self._documents[recorded.stream] = (recorded.version, versions)
         return {
-            (document_type, number): version.content_hash
+            (document_type, number): version.hashes
             for document_type in DocumentType
             for number, version in self._documents[document_stream(document_type)][1].items()
         }
 
-    async def published_hash(self, document_type: DocumentType, version: int) -> Hash:
-        """The hash of a published version; raises NotOnRecord if there is none."""
+    async def published(self, document_type: DocumentType, version: int) -> frozenset[Hash]:
+        """The hashes of a published version; raises NotOnRecord if there is none."""
         try:
             return (await self.hashes())[document_type, version]
         except KeyError:
@@ -108,9 +111,15 @@ def translate(received: Received, known: Known) -> Sequence[Intent]:
     match message:
         case chain.DocumentPublished():
             return [
-                publish_document(
+                document(
                     domain.PublishDocument(
-                        message.document_type, message.version, message.content_hash, message.uri, message.source
+                        message.document_type,
+                        message.version,
+                        message.content_hash,
+                        message.uri,
+                        effective_at=None,
+                        at=message.occurred_at,
+                        source=message.source,
                     ),
                     message.occurred_at,
                     Metadata(),
@@ -185,13 +194,13 @@ def _subject(request_id: str, known: Known) -> str:
 
 async def _known(batch: Sequence[Received], facts: Facts, connection: asyncpg.Connection) -> Known:
     """What is on record, and what this batch will record: it takes effect as one."""
-    hashes: dict[tuple[DocumentType, int], Hash] = {}
+    hashes: dict[tuple[DocumentType, int], frozenset[Hash]] = {}
     subjects: dict[str, str] = {}
     named: set[str] = set()
     for received in batch:
         match received.message:
             case chain.DocumentPublished() as published:
-                hashes[published.document_type, published.version] = published.content_hash
+                hashes[published.document_type, published.version] = frozenset([published.content_hash])
             case chain.DeletionRequested() as requested:
                 subjects[requested.request_id] = requested.account
             case chain.DeletionCompleted() | chain.DeletionDenied() | answers.ErasureCarriedOut():
@@ -199,7 +208,7 @@ async def _known(batch: Sequence[Received], facts: Facts, connection: asyncpg.Co
             case _:
                 pass
     recorded = await facts.subjects(named, connection)
-    return Known(hashes | await facts.hashes(connection), subjects | recorded)
+    return Known({**hashes, **await facts.hashes(connection)}, subjects | recorded)
 
 
 # ---- commands and their streams ----------------------------------------------------------------------------------
@@ -225,15 +234,29 @@ def hold_stream(subject: str) -> str:
     return f"legal-hold/{subject}"
 
 
-def publish_document(command: domain.PublishDocument, at: datetime, metadata: Metadata) -> Intent:
-    """A publication, for the stream of its document type."""
+def wallet_stream(address: str) -> str:
+    return f"wallet/{address}"
+
+
+def document(command: domain.DocumentCommand, at: datetime, metadata: Metadata) -> Intent:
+    """What is asked of a document, for the stream of its type."""
     return Intent(document_stream(command.document_type), domain.document, command, at, metadata)
 
 
-def acceptance(command: domain.RecordServed | domain.RecordAcceptance, at: datetime, metadata: Metadata) -> Intent:
-    """What was served or accepted, for the stream of its subject and document type."""
+def acceptance(command: domain.AcceptanceCommand, at: datetime, metadata: Metadata) -> Intent:
+    """What was served, accepted or withdrawn, for the stream of its subject and document type."""
     stream = f"acceptance/{command.subject}/{command.document_type.label}"
     return Intent(stream, domain.acceptance, command, at, metadata)
+
+
+def wallet(command: domain.WalletCommand, at: datetime, metadata: Metadata) -> Intent:
+    """What is asked of a wallet, for its stream."""
+    return Intent(wallet_stream(command.address), domain.wallet, command, at, metadata)
+
+
+def kyc(command: domain.KycCommand, metadata: Metadata) -> Intent:
+    """A step towards being known, for the stream of its subject."""
+    return Intent(f"kyc/{command.subject}", domain.kyc, command, command.at, metadata)
 
 
 def receive_deletion(command: domain.ReceiveDeletion, metadata: Metadata) -> list[Intent]:

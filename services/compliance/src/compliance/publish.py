@@ -6,12 +6,18 @@ from uuid import UUID, uuid5
 
 from compliance.domain import (
     AnchorAsked,
+    ConsentWithdrawn,
     DeletionCompleted,
     DeletionDenied,
     DeletionReceived,
     DocumentAccepted,
     DocumentPublished,
     ErasureOrdered,
+    KycApproved,
+    KycRejected,
+    SunsetSet,
+    WalletLinked,
+    WalletUnlinked,
 )
 from contracts import Message, compliance, operations
 from eventlog import RecordedEvent
@@ -46,6 +52,17 @@ def _message(recorded: RecordedEvent) -> Message | None:
                 version=published.version,
                 content_hash=published.content_hash,
                 published_at=recorded.occurred_at,
+                effective_at=published.effective_at,
+            )
+        case SunsetSet() as sunset:
+            return compliance.DocumentSunset(
+                document_type=sunset.document_type, version=sunset.version, sunset_at=sunset.sunset_at
+            )
+        case ConsentWithdrawn() as withdrawn:
+            return compliance.ConsentWithdrawn(
+                subject=withdrawn.subject,
+                document_type=withdrawn.document_type,
+                withdrawn_at=withdrawn.withdrawn_at,
             )
         case DocumentAccepted() as accepted:
             return compliance.AcceptanceRecorded(
@@ -55,6 +72,18 @@ def _message(recorded: RecordedEvent) -> Message | None:
                 content_hash=accepted.content_hash,
                 accepted_at=recorded.occurred_at,
             )
+        case KycApproved() as approved:
+            return compliance.KycDecided(
+                subject=approved.subject, level=approved.level, status="approved", expires_at=approved.expires_at
+            )
+        case KycRejected() as rejected:
+            return compliance.KycDecided(subject=rejected.subject, level=rejected.level, status="rejected")
+        case WalletLinked() as linked:
+            return compliance.WalletLinked(
+                address=linked.address, subject=linked.subject, linked_at=recorded.occurred_at
+            )
+        case WalletUnlinked() as unlinked:
+            return compliance.WalletUnlinked(address=unlinked.address, subject=unlinked.subject)
         case DeletionReceived() as received:
             return compliance.DeletionOpened(
                 request_id=received.request_id,

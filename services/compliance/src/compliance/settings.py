@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from service import ServiceSettings
@@ -24,6 +24,17 @@ class ComplianceSettings(ServiceSettings):
     )
     anchored_logs: str = Field(
         "chain,compliance,rewards,royalties", description="The services whose logs are anchored, separated by commas."
+    )
+
+    site: str = Field(
+        "localhost",
+        pattern=r"^[!-~]{1,200}$",
+        description="Domain that the texts name with which wallets are proven: where users see that they are asked.",
+    )
+    kyc_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Secret with which the provider of screenings signs its reports; without it all are refused.",
     )
 
     @property

@@ -5,23 +5,27 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from compliance import handlers
-from compliance.api import acceptances, contacts, deletions, documents, legal_holds, retention, trail
+from compliance.api import acceptances, contacts, deletions, documents, kyc, legal_holds, retention, trail, wallets
+from compliance.api.webhooks import signed_by
+from compliance.settings import ComplianceSettings
 from privacy import Vault
 from service import Commands, Queries
 
 
 def routes(
-    commands: Commands, reads: Queries, facts: handlers.Facts, vault: Vault, services: tuple[str, ...]
+    commands: Commands, reads: Queries, facts: handlers.Facts, vault: Vault, settings: ComplianceSettings
 ) -> APIRouter:
-    """All routes of the service; `services` are those that carry out erasures."""
+    """All routes of the service."""
     router = APIRouter(tags=["compliance"])
     for part in (
         documents.routes(commands, reads),
         acceptances.routes(commands, reads, facts),
         contacts.routes(commands, reads, vault),
-        deletions.routes(commands, reads, facts, services),
+        deletions.routes(commands, reads, facts, tuple(settings.erasing_services.split(","))),
         legal_holds.routes(commands, reads),
         retention.routes(commands, reads),
+        wallets.routes(commands, reads, settings.site),
+        kyc.routes(commands, reads, signed_by(settings.kyc_secret)),
         trail.routes(commands, reads),
     ):
         router.include_router(part)

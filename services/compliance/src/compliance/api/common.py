@@ -27,6 +27,8 @@ Reader = Annotated[Caller, Depends(require("user", "artist", "support", "officer
 Officer = Annotated[Caller, Depends(require("officer", "admin"))]
 Auditor = Annotated[Caller, Depends(require("officer", "auditor", "admin", personal=True))]
 Reporter = Annotated[Caller, Depends(require("officer", "admin", "service"))]
+Platform = Annotated[Caller, Depends(require("service", personal=True))]
+Overseer = Annotated[Caller, Depends(require("support", "officer", "auditor", "admin", "service", personal=True))]
 
 E = TypeVar("E", bound=IntEnum)
 

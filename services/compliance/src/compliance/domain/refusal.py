@@ -40,8 +40,15 @@ class WrongState(Refusal):
     title = "The request is not in a state that allows this."
 
 
+class NotProven(Refusal):
+    """A signature does not prove that the wallet is the subject's."""
+
+    code = "not-proven"
+    title = "The signature does not prove the wallet."
+
+
 class TooLate(Refusal):
-    """A deadline can be extended only before it has passed."""
+    """What is asked was possible only until a time that has passed."""
 
     code = "too-late"
     title = "The deadline has passed."

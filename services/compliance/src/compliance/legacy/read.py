@@ -30,7 +30,7 @@ LINE_BYTES = 1_000_000
 AUDIT_TABLES = ("audit_events", "audit_logs", "audit_log")
 _SQLITE = b"SQLite format 3\0"
 
-PublishedHash = Callable[[DocumentType, int], Hash | None]
+Published = Callable[[DocumentType, int], frozenset[Hash] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def count(path: Path) -> int:
         return sum(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _tables(database))  # noqa: S608 - names of AUDIT_TABLES
 
 
-def read(path: Path, name: str, published: PublishedHash, now: datetime) -> Iterator[Record | Bad]:
+def read(path: Path, name: str, published: Published, now: datetime) -> Iterator[Record | Bad]:
     """Each line of a file, by the `name` under which it is known. Raises OSError for what can't be read."""
     if is_sqlite(path):
         yield from _rows(path, name, now)
@@ -149,7 +149,7 @@ def read(path: Path, name: str, published: PublishedHash, now: datetime) -> Iter
         yield from _lines(path, name, published, now)
 
 
-def _lines(path: Path, name: str, published: PublishedHash, now: datetime) -> Iterator[Record | Bad]:
+def _lines(path: Path, name: str, published: Published, now: datetime) -> Iterator[Record | Bad]:
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(LINE_BYTES + 1), b""), 1):
             if len(line) > LINE_BYTES:
@@ -180,7 +180,7 @@ def _judged(name: str, number: int, made: Callable[[], tuple[Intent, tuple[str, 
     return Record(name, number, intent, left_behind)
 
 
-def _acceptance(line: bytes, published: PublishedHash, now: datetime) -> tuple[Intent, tuple[str, ...]]:
+def _acceptance(line: bytes, published: Published, now: datetime) -> tuple[Intent, tuple[str, ...]]:
     fields = _object(line)
     legacy = LegacyAcceptance.model_validate(fields)
     _not_ahead(legacy.accepted_at, now)

@@ -1,18 +1,22 @@
-"""The read models of compliance. Every table can be dropped and rebuilt from the log; queries.py reads them."""
+"""The read models of compliance. Every table can be dropped and rebuilt from the log; the queries read them."""
 
 from compliance.projections.acceptances import AcceptanceRecords, ComplianceIndex
 from compliance.projections.contacts import Contacts
 from compliance.projections.deletions import DeletionRequests
 from compliance.projections.documents import Documents
+from compliance.projections.kyc import KycCases
 from compliance.projections.legal_holds import LegalHolds
 from compliance.projections.retention import RetentionPolicies
 from compliance.projections.trail import AdminActions, AuditTrail
+from compliance.projections.wallets import Wallets
 
 ALL = (
     Documents(),
     AcceptanceRecords(),
     ComplianceIndex(),
     Contacts(),
+    Wallets(),
+    KycCases(),
     DeletionRequests(),
     LegalHolds(),
     RetentionPolicies(),
@@ -29,6 +33,8 @@ __all__ = [
     "Contacts",
     "DeletionRequests",
     "Documents",
+    "KycCases",
     "LegalHolds",
     "RetentionPolicies",
+    "Wallets",
 ]

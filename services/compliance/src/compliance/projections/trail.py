@@ -19,11 +19,15 @@ from compliance.domain import (
     DocumentPublished,
     IdentityNotVerified,
     IdentityVerified,
+    KycApproved,
+    KycRejected,
     LegalHoldLifted,
     LegalHoldPlaced,
     PublicationConfirmed,
     RetentionSet,
     RootAnchored,
+    SunsetSet,
+    TranslationPublished,
 )
 from compliance.projections.common import Time, metadata, place, source_columns
 from eventlog import PersonalDataRead, RecordedEvent
@@ -76,6 +80,8 @@ class AuditTrail(Projection):
 ADMINISTRATION = (
     DocumentPublished,
     PublicationConfirmed,
+    TranslationPublished,
+    SunsetSet,
     IdentityNotVerified,
     DeletionStarted,
     DeletionExtended,
@@ -84,6 +90,8 @@ ADMINISTRATION = (
     LegalHoldPlaced,
     LegalHoldLifted,
     RetentionSet,
+    KycApproved,
+    KycRejected,
     RootAnchored,
 )
 

@@ -1,0 +1,141 @@
+"""Who is known: asked for by subjects, found out by a provider, decided by officers, seen by nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import AwareDatetime, BaseModel, Field
+
+from compliance import domain, handlers, projections, queries
+from compliance.api.common import Officer, Subject, asking
+from contracts.values import Hash, SubjectId
+from service import (
+    After,
+    Caller,
+    Commands,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Queries,
+    Recorded,
+    Strict,
+    Tagged,
+    may_act_for,
+    may_see,
+    require,
+)
+
+MakeStep = Callable[[datetime], domain.KycCommand]
+"""Makes a command, at a time."""
+
+Known = Annotated[Caller, Depends(require("user", "artist", "officer", "admin", personal=True))]
+Reviewer = Annotated[Caller, Depends(require("officer", "admin", personal=True))]
+Provider = Annotated[Caller, Depends(require("service"))]
+Level = Annotated[int, Field(ge=1, le=3, strict=True)]
+Opaque = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,200}$")]
+
+
+class KycRequest(Strict):
+    subject: SubjectId
+    level: Level
+
+
+class Screening(Strict):
+    """What a provider found. Evidence stays with the provider: its reference and its hash."""
+
+    screening_id: Opaque
+    subject: SubjectId
+    evidence: Opaque
+    evidence_hash: Hash
+    findings: list[domain.Finding] = Field(max_length=20)
+
+
+class Rejection(Strict):
+    reason: domain.RejectionReason
+
+
+class KycStatus(BaseModel):
+    """The state as of now; of an approval, its level and until when it lasts."""
+
+    subject: str
+    state: domain.KycState
+    level: int
+    changed_at: datetime
+    expires_at: datetime | None
+    rejection: str | None
+
+
+class KycCase(KycStatus):
+    """What officers see, too."""
+
+    provider: str | None
+    evidence: str | None
+    evidence_hash: str | None
+    risk_score: int | None
+    risk_reasons: list[str] | None
+    risk_rule: int | None
+    screen_again_at: datetime | None
+
+
+def routes(commands: Commands, reads: Queries, signed: Callable[..., Awaitable[None]]) -> APIRouter:
+    router = APIRouter(route_class=Tagged)
+
+    async def step(command: str, subject: str, caller: Caller, key: str, make: MakeStep) -> Recorded:
+        async with asking(commands, command, subject, caller, key) as ask:
+            return await commands.execute([handlers.kyc(make(ask.at), ask.metadata)])
+
+    @router.post("/kyc", summary="Ask to be known")
+    async def start_kyc(body: KycRequest, caller: Subject, key: IdempotencyKey) -> Recorded:
+        may_act_for(caller, body.subject)
+        return await step(
+            "start-kyc", body.subject, caller, key, lambda at: domain.StartKyc(body.subject, body.level, at)
+        )
+
+    @router.post("/kyc-screenings", summary="Report a signed screening", dependencies=[Depends(signed)])
+    async def report_screening(body: Screening, caller: Provider) -> Recorded:
+        found = (body.screening_id, body.evidence, body.evidence_hash, tuple(body.findings))
+        key = f"{caller.subject}/{body.screening_id}"
+        return await step(
+            "report-screening",
+            body.subject,
+            caller,
+            key,
+            lambda at: domain.ReportScreening(body.subject, caller.subject, *found, at),
+        )
+
+    @router.get("/kyc-screenings", summary="Who has to be screened again, due first")
+    async def list_screenings(caller: Reviewer, paging: Paging, after: After) -> Page[KycCase]:
+        may_see(caller, None)
+        await reads.caught_up(after, projections.KycCases)
+        seen = paging.after(AwareDatetime, str)
+        rows = await reads.all(queries.screenings_due(datetime.now(UTC), seen, paging.limit + 1))
+        return paging.page([KycCase(**row) for row in rows], lambda case: (case.screen_again_at, case.subject))
+
+    @router.get("/kyc", summary="Cases in a state, longest there first")
+    async def list_cases(
+        caller: Reviewer, paging: Paging, after: After, state: domain.KycState = domain.KycState.IN_REVIEW
+    ) -> Page[KycCase]:
+        may_see(caller, None)
+        await reads.caught_up(after, projections.KycCases)
+        seen = paging.after(AwareDatetime, str)
+        rows = await reads.all(queries.kyc_in(state, datetime.now(UTC), seen, paging.limit + 1))
+        return paging.page([KycCase(**row) for row in rows], lambda case: (case.changed_at, case.subject))
+
+    @router.get("/kyc/{subject}", summary="Whether a subject is known")
+    async def get_kyc(subject: SubjectId, caller: Known, after: After) -> KycStatus:
+        may_see(caller, subject)
+        await reads.caught_up(after, projections.KycCases)
+        return KycStatus(**await reads.one(queries.kyc_of(subject, datetime.now(UTC)), "case of", subject))
+
+    @router.post("/kyc/{subject}/approve", summary="Approve a reviewed case")
+    async def approve_kyc(subject: SubjectId, caller: Officer, key: IdempotencyKey) -> Recorded:
+        return await step("approve-kyc", subject, caller, key, lambda at: domain.ApproveKyc(subject, at))
+
+    @router.post("/kyc/{subject}/reject", summary="Reject a case")
+    async def reject_kyc(subject: SubjectId, body: Rejection, caller: Officer, key: IdempotencyKey) -> Recorded:
+        return await step("reject-kyc", subject, caller, key, lambda at: domain.RejectKyc(subject, body.reason, at))
+
+    return router
