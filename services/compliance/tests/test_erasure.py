@@ -20,12 +20,15 @@ from messaging import TopicSpec, ensure
 from messaging.testing import delete_topics, eventually, read_all, send
 from privacy import Personal
 from service.testing import Running, serving
+from tron.keys import Key
 
 sys.path.append(str(Path(__file__).parent))
 
-from said import TOPIC, get, post
+from said import TOPIC, get, link, post
 
 pytestmark = pytest.mark.timeout(120)
+
+WALLET = Key(b"\x01" * 32)
 
 
 @pytest.fixture
@@ -65,6 +68,7 @@ async def test_every_service_erases_and_answers_and_the_request_is_certified_onc
         contact = {"name": "Ada", "email": "ada@lovelace.example", "country": "GB"}
         given = await ada.put("/subjects/ada/contact", json=contact, headers={"idempotency-key": "contact"})
         assert given.status_code == 200
+        await get(ada, "/subjects/ada/wallets", await link(ada, WALLET, "ada"))
         path = await verified(officer, "ada")
         started = await post(officer, f"{path}/start")
         request = await get(ada, path, started)
@@ -80,6 +84,7 @@ async def test_every_service_erases_and_answers_and_the_request_is_certified_onc
         ada_opened, bob_opened = await personal.vault.open(sealed)
         assert (ada_opened, bob_opened) == (None, SecretStr("bob@x"))
         await send(kafka, answer(path, "ada"), answer(path, "ada"))
+        await send(kafka, answer(path, WALLET.address))
 
         async def completed() -> bool:
             return (await ada.get(path)).json()["state"] == "completed"  # type: ignore[no-any-return]  # JSON
@@ -88,7 +93,7 @@ async def test_every_service_erases_and_answers_and_the_request_is_certified_onc
         request = (await ada.get(path)).json()
         certificate = await ada.get(f"{path}/certificate")
         assert sha256(certificate.content).hexdigest() == request["certificate_hash"]
-        ours, theirs = certificate.json()["erased"]
+        ours, theirs = [one for one in certificate.json()["erased"] if one["subject"] == "ada"]
         assert (ours["service"], ours["rows"]) == ("compliance", {"contacts": 1})
         assert (theirs["service"], theirs["rows"]) == ("test", {"contacts": 2})
         row = await compliance.pool.fetchrow("SELECT type, stream FROM events WHERE position = $1", ours["position"])
@@ -99,7 +104,7 @@ async def test_every_service_erases_and_answers_and_the_request_is_certified_onc
         ended = "SELECT count(*) FROM events WHERE type = 'DeletionCompleted'"
         assert await compliance.pool.fetchval(ended) == 1
     orders = [dict(record.headers)["ce_type"] for record in await read_all(kafka, "compliance.orders")]
-    assert orders == [b"compliance.orders.ErasureOrdered.v1"]
+    assert orders == [b"compliance.orders.ErasureOrdered.v1"] * 2, "of the subject, and of its wallet"
 
 
 async def test_a_legal_hold_forbids_the_erasure_until_it_is_lifted(compliance: Running) -> None:

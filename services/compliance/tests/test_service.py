@@ -149,7 +149,7 @@ async def test_the_trail_says_who_did_what_and_what_was_refused(compliance: Runn
 async def test_bad_input_is_a_problem_that_names_the_field(
     compliance: Running, path: str, body: object, named: str
 ) -> None:
-    async with compliance.client("root", "admin") as client:
+    async with compliance.client("root", "admin", "service") as client:
         answer = await post(client, path, body)
         assert answer.status_code == 422, answer.text
         assert answer.headers["content-type"] == "application/problem+json"

@@ -79,10 +79,6 @@ class Facts:
         except KeyError:
             raise domain.NotOnRecord(f"request {request_id}: not received") from None
 
-    async def identities(self, subject: str) -> tuple[str, ...]:
-        """All ids under which services may know a subject: its own."""
-        return (subject,)
-
     async def subjects(self, ids: Iterable[str], connection: asyncpg.Connection | None = None) -> dict[str, str]:
         """Whose the requests with these ids are; unknown ids are left out."""
         wanted = dict.fromkeys((request_id_stream(request_id) for request_id in ids), 0)

@@ -25,7 +25,7 @@ from messaging import Publication, TopicSpec, erasure
 
 TOPIC = "compliance.events"
 TOPICS = (TopicSpec(TOPIC), erasure.ORDERS)
-KEPT = {"acceptances and requests": "legal-claims"}
+KEPT = {"acceptances and requests": "legal-claims", "decisions of KYC": "anti-money-laundering"}
 """What an erasure leaves, and on which ground."""
 COMMANDS = TopicSpec("chain.commands")
 """The chain service's: what we ask it to do."""

@@ -171,10 +171,13 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: 
         return await step("verify-identity", request_id, caller, key, make)
 
     @router.post("/deletion-requests/{request_id}/start", summary="Order every service to erase")
-    async def start(request_id: RequestId, caller: Officer, key: IdempotencyKey) -> Recorded:
+    async def start(request_id: RequestId, caller: Officer, key: IdempotencyKey, after: After) -> Recorded:
+        """Of the subject, and of the wallets that it has proven: services may know it by any of these."""
+        await reads.caught_up(after, projections.Wallets)
         async with asking(commands, "start-deletion", request_id, caller, key) as ask:
             subject = await facts.subject_of(request_id)
-            command = domain.StartDeletion(request_id, await facts.identities(subject), services, ask.at)
+            wallets = [row["address"] for row in await reads.all(queries.wallets_of(subject))]
+            command = domain.StartDeletion(request_id, (subject, *wallets), services, ask.at)
             return await commands.execute([handlers.start_deletion(subject, command, ask.metadata)])
 
     @router.get(

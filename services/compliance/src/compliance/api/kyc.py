@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import Officer, Subject, asking
+from compliance.api.webhooks import Provider
 from contracts.values import Hash, SubjectId
 from service import (
     After,
@@ -33,7 +34,6 @@ MakeStep = Callable[[datetime], domain.KycCommand]
 
 Known = Annotated[Caller, Depends(require("user", "artist", "officer", "admin", personal=True))]
 Reviewer = Annotated[Caller, Depends(require("officer", "admin", personal=True))]
-Provider = Annotated[Caller, Depends(require("service"))]
 Level = Annotated[int, Field(ge=1, le=3, strict=True)]
 Opaque = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,200}$")]
 

@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Header, Request
+from fastapi import Depends, Header, Request
 from pydantic import SecretStr
 
-from service import Problem
+from service import Caller, Problem, require
 
+Provider = Annotated[Caller, Depends(require("service"))]
 TOLERANCE_SECONDS = 300
 _SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
 
@@ -30,7 +31,9 @@ def sign(secret: bytes, seconds: int, body: bytes) -> str:
 def signed_by(secret: SecretStr | None) -> Callable[..., Awaitable[None]]:
     """Dependency: goes on if the request is signed with the secret; else 400, and always without a secret."""
 
-    async def signed(request: Request, annals_signature: Annotated[str, Header(description="t=…,v1=…")] = "") -> None:
+    async def signed(
+        request: Request, caller: Provider, annals_signature: Annotated[str, Header(description="t=…,v1=…")] = ""
+    ) -> None:
         body, now = await request.body(), datetime.now(UTC)
         found = _SIGNATURE.fullmatch(annals_signature)
         if found is None or secret is None:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from compliance.domain import WalletLinked, WalletUnlinked
 from compliance.projections.common import Time, metadata
 from eventlog import RecordedEvent
+from privacy import SubjectErased
 from projections import Projection, Rows, on
 
 wallets = sa.Table(
@@ -32,3 +33,7 @@ class Wallets(Projection):
     @on(WalletUnlinked)
     def unlinked(self, event: WalletUnlinked, recorded: RecordedEvent, rows: Rows) -> None:
         rows.delete(wallets, {"address": event.address})
+
+    @on(SubjectErased)
+    def erased(self, event: SubjectErased, recorded: RecordedEvent, rows: Rows) -> None:
+        rows.delete(wallets, {"address": event.subject})  # an erasure is ordered of each wallet, too
