@@ -134,7 +134,9 @@ def bodies(schema: Any, root: Any) -> st.SearchStrategy[Any]:
         return st.one_of([bodies(option, root) for option in schema["anyOf"]])
     match schema["type"]:
         case "object" if "properties" not in schema:
-            return st.dictionaries(st.text(), st.integers() | st.text() | st.booleans() | st.none(), max_size=4)
+            of = schema.get("additionalProperties", True)
+            anything = st.integers() | st.text() | st.booleans() | st.none()
+            return st.dictionaries(st.text(), anything if of is True else bodies(of, root), max_size=4)
         case "object":
             fields = {name: bodies(field, root) for name, field in schema["properties"].items()}
             needed = {name: field for name, field in fields.items() if name in schema.get("required", ())}
