@@ -14,7 +14,8 @@ from small_town import EARNED, Place, listens, recorded
 from eventlog.testing import Nursery, nursery
 from local_stack.process import free_port
 from messaging.testing import eventually, read_all
-from service.migrations import find_migrations, migrate
+from rewards.app import create
+from rewards.settings import RewardsSettings
 from service.tokens import generate_keys, mint
 from tron.keys import Key
 
@@ -69,7 +70,7 @@ async def test_a_claim_is_paid_once_by_the_vault_whatever_step_the_service_is_ki
 ) -> None:
     town, port, wallet, (private, public) = chain_of_claims, free_port(), Key.random().address, generate_keys()
     settings = {"database_url": database, "kafka_bootstrap": kafka, "http_port": port, "jwt_public_key": public}
-    await migrate("rewards", find_migrations("rewards"), database)
+    await create(RewardsSettings(**settings)).migrate()
     headers = {"authorization": f"Bearer {mint(private, 'ada', ['user'])}"}
     async with (
         nursery(WORKER, {"settings": {**settings, **town.rewards_settings, "claims_look_seconds": 0.2}}) as services,

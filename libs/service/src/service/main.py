@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.logs import configure_logs, get_logger
-from service.migrations import migrate
 from service.process import Service, ShutdownTimeoutError, StartError
 from service.settings import ServiceSettings, WrongSetting, unknown_variables
 from service.trace import exporting
@@ -112,18 +111,12 @@ async def _run(service: Service) -> int:
 
 
 async def _migrate(service: Service) -> int:
-    if service.migrations is None:
-        print(f"{service.name} has no migrations")
-        return 0
-    url = service.settings.owner_database_url or service.settings.database_url
     try:
-        found = await migrate(service.name, service.migrations, url.get_secret_value())
-        if service.personal is not None:
-            await service.personal.migrate()
+        found = await service.migrate()
     except Exception as error:
         log.critical("migration failed, nothing was changed", exc_info=error)
         return 1
-    print(f"{service.name}: the database is at migration {found}")
+    print(f"{service.name}: the database is at migration {found}" if found else f"{service.name} has no migrations")
     return 0
 
 

@@ -22,7 +22,7 @@ from service.database import close_pool, is_transient
 from service.health import Check, Health, Lag, database_check, lag_check, migrations_check, operational_routes
 from service.logs import get_logger
 from service.metrics import LOOP_DELAY_SECONDS
-from service.migrations import Release, migrated_to
+from service.migrations import Release, migrate, migrated_to
 from service.personal import PersonalData
 from service.settings import ServiceSettings
 from service.workers import Supervised, Worker
@@ -92,6 +92,19 @@ class Service:
 
     def _worker_states(self) -> Mapping[str, str]:
         return {supervised.name: supervised.state for supervised in self.supervised}
+
+    async def migrate(self) -> str | None:
+        """Brings its database and its key store to their newest schemas, as their owners.
+
+        Returns the migration that the database is at, None for a service without one.
+        """
+        at = None
+        if self.migrations is not None:
+            url = self.settings.owner_database_url or self.settings.database_url
+            at = await migrate(self.name, self.migrations, url.get_secret_value())
+        if self.personal is not None:
+            await self.personal.migrate()
+        return at
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[Service]:

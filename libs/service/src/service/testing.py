@@ -15,7 +15,6 @@ from pydantic import SecretStr
 
 from service.logs import configure_logs
 from service.main import settings_class
-from service.migrations import find_migrations, migrate
 from service.process import Service
 from service.settings import ServiceSettings
 from service.tokens import generate_keys, mint
@@ -78,10 +77,8 @@ async def serving(create: Callable[[S], Service], database: str, kafka: str, **s
         **{"keys_remembered_seconds": 0.1, **settings},
     )
     configure_logs(made)  # structlog's own default draws every exception with all its variables, which takes seconds
-    await migrate(made.name, find_migrations(made.name), database)
     service, stop = create(made), asyncio.Event()
-    if service.personal is not None:
-        await service.personal.migrate()
+    await service.migrate()
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     process = asyncio.create_task(service.serve(stop, listening.set_result))
     process.add_done_callback(lambda _: listening.cancel())  # what ended it before it listened is raised below
