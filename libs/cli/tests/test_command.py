@@ -249,4 +249,5 @@ def test_who_may_call_what_is_listed_without_any_server(nowhere: Path) -> None:
     assert routes["GET", "/acceptances"]["personal"]
     assert "officer" in routes["POST", "/documents"]["roles"]
     assert "user" not in routes["POST", "/documents"]["roles"]
-    assert "/deletion-requests/{request_id}" in CliRunner().invoke(app, ["auth", "routes"]).stdout
+    shown = CliRunner().invoke(app, ["auth", "routes"], env={"COLUMNS": "200"}).stdout
+    assert "/deletion-requests/{request_id}" in shown

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from annals import shell
 from annals.services import find, installed
@@ -40,7 +40,7 @@ def routes(
         )
         return
     for name, accesses in found.items():
-        table = Table("method", "path", *ROLES, title=name)
+        table = Table("method", Column("path", no_wrap=True), *ROLES, title=name)
         for access in accesses:
             table.add_row(access.method, access.path, *map(access.of, ROLES))
         console.print(table)

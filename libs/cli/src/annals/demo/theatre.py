@@ -42,7 +42,7 @@ class Theatre:
     def client(self, service: str, *roles: str) -> httpx.AsyncClient:
         """A client of a service's API, as an administrator unless `roles` says otherwise."""
         token = mint(self.directory.private_key, "demo", roles or ("admin", "service"))
-        headers = {"authorization": f"Bearer {token}"}
+        headers = {"authorization": f"Bearer {token}", "annals-purpose": "review"}
         return httpx.AsyncClient(base_url=self.directory.urls[service], headers=headers, timeout=30)
 
     async def settled(self) -> None:
