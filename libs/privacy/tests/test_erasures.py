@@ -110,7 +110,7 @@ async def test_killed_at_any_step_each_erasure_is_told_once(
 
     async with working(log, keys, vault, dies):
         await until(lambda: _equals(keys.erased(["u-1"]), {"u-1"}))
-    assert await keys.done(identity) == 0, "not done, so it is taken up again"
+    assert await keys.done("erasures", identity) == 0, "not done, so it is taken up again"
 
     async def dies_after(*_: object) -> None:
         raise ConnectionError("after it is recorded")
@@ -119,9 +119,9 @@ async def test_killed_at_any_step_each_erasure_is_told_once(
         killed.setattr(keys, "advance", dies_after)
         async with working(log, keys, vault):
             await until(lambda: _equals(carried_out(log), ["u-1"]))
-    assert await keys.done(identity) == 0
+    assert await keys.done("erasures", identity) == 0
     async with working(log, keys, vault):
-        await until(lambda: _at_least(keys.done(identity), 2))
+        await until(lambda: _at_least(keys.done("erasures", identity), 2))
     assert await carried_out(log) == ["u-1"]
 
 
@@ -133,7 +133,7 @@ async def test_with_keys_of_an_old_backup_nothing_is_opened_before_they_are_dest
     await erase(log, "u-1")
     async with working(log, keys, vault):
         await until(lambda: _equals(carried_out(log), ["u-1"]))
-    await pool.execute("TRUNCATE subject_keys, erasures_done")
+    await pool.execute("TRUNCATE subject_keys, carried_out")
     await pool.copy_records_to_table("subject_keys", records=backup)
     assert await Vault(keys).open([sealed]) != [None], "the backup has it still"
     restored = Vault(keys, seconds=0.2, locked=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from contracts.chain import DocumentType, Law
 from contracts.envelope import Message
 from contracts.values import Address, Hash, SubjectId, Time
+
+PublicKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43}=$")]
+"""An X25519 public key: 32 bytes in base64."""
 
 
 class DocumentVersionPublished(Message, type="compliance.events.DocumentVersionPublished.v1"):
@@ -103,3 +108,25 @@ class ErasureCarriedOut(Message, type="compliance.answers.ErasureCarriedOut.v1")
     rows: dict[str, int] = Field(description="how many it has cleared, by table")
     kept: dict[str, str] = Field(description="what it keeps, each with the ground")
     carried_out_at: Time
+
+
+class ExportOrdered(Message, type="compliance.orders.ExportOrdered.v1"):
+    """Every service shall gather what it holds of this subject, seal it to this key, keep it until then, and answer."""
+
+    request_id: str
+    subject: SubjectId
+    public_key: PublicKey
+    ordered_at: Time
+    expires_at: Time
+
+
+class ExportGathered(Message, type="compliance.answers.ExportGathered.v1"):
+    """A service has gathered what it holds of a subject: a sealed copy, never on a topic, waits to be fetched."""
+
+    request_id: str
+    subject: SubjectId
+    service: str
+    content_hash: Hash = Field(description="SHA-256 of the sealed copy")
+    size: int = Field(ge=0, description="of the sealed copy, in bytes")
+    events: int = Field(ge=0, description="how many events of the service's log tell of the subject")
+    gathered_at: Time

@@ -151,6 +151,15 @@ class EventLog:
         names = list(types) if types is not None else None
         return self._recorded(await self.pool.fetch(sql, list(streams), after, upto, limit, names))
 
+    async def naming(self, text: str, after: int, upto: int) -> list[RecordedEvent]:
+        """Events with after < position <= upto in whose stream or data a text stands, in order of position.
+
+        Looks at all of them, for no index knows: ask for some ten thousand positions at a time.
+        """
+        sql = f"""SELECT {_COLUMNS} FROM events WHERE position > $1 AND position <= $2
+                  AND (strpos(stream, $3) > 0 OR strpos(data::text, $3) > 0) ORDER BY position"""  # noqa: S608 - constant columns
+        return self._recorded(await self.pool.fetch(sql, after, upto, text))
+
     async def version(self, stream: str, conn: asyncpg.Connection | None = None) -> int:
         """The version of a stream's last event; 0 when it has none."""
         found = await (conn or self.pool).fetchval("SELECT version FROM streams WHERE stream = $1", stream)

@@ -1,6 +1,6 @@
 """CloudEvents over Kafka, exactly once from one service's log to another's. The README explains the mechanism."""
 
-from messaging import erasure
+from messaging import orders
 from messaging.audit import TopicReport, audit
 from messaging.consumer import Consumer
 from messaging.documents import asyncapi
@@ -55,12 +55,12 @@ __all__ = [
     "audit",
     "discard",
     "ensure",
-    "erasure",
     "inbox",
     "install_sql",
     "list_behind",
     "list_blocked",
     "list_parked",
+    "orders",
     "recover",
     "retry",
     "show",

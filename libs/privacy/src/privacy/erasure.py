@@ -32,7 +32,6 @@ class ErasureCarriedOut:
 ErasureEvent = SubjectErased | ErasureCarriedOut
 
 EVENTS: dict[str, type] = {"SubjectErased.v1": SubjectErased, "ErasureCarriedOut.v1": ErasureCarriedOut}
-"""Every service that may hold personal data has these among its own."""
 
 
 def erasure_stream(request_id: str, subject: str) -> str:

@@ -59,7 +59,7 @@ class Erasures:
     async def run(self) -> None:
         """Runs until cancelled. Unlocks the vault when all are erased whom the log had erased when it began."""
         log_id = await self._log.identity()
-        destroyed, begun = await self._keys.done(log_id), await self._watermark.measure()
+        destroyed, begun = await self._keys.done(self.name, log_id), await self._watermark.measure()
         waiting: deque[_Destroyed] = deque()
         while True:
             horizon = await self._watermark.beyond(destroyed, _pause(waiting))
@@ -69,7 +69,7 @@ class Erasures:
             if destroyed >= begun:
                 self._vault.unlock()
             while waiting and await self._complete(waiting[0]):
-                await self._keys.advance(log_id, waiting.popleft().upto)
+                await self._keys.advance(self.name, log_id, waiting.popleft().upto)
             metrics.waiting.set(sum(len(batch.events) for batch in waiting))
 
     async def _destroy(self, after: int, horizon: int) -> _Destroyed:

@@ -12,11 +12,14 @@ import asyncpg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from privacy import metrics
+from privacy.copies import LOCK
 from privacy.errors import ErasedSubject
 from privacy.keks import KEY_BYTES, Keks
 
 KMS_CALLS = 32  # at once
 REWRAPPED_AT_ONCE = 1_000
+GRANTS = """GRANT SELECT, INSERT, UPDATE ON subject_keys, carried_out TO "{role}";
+            GRANT SELECT, INSERT, UPDATE, DELETE ON copies TO "{role}" """
 _INSTALLING = 0x6B657973  # "keys": the advisory lock of whoever makes the tables
 
 
@@ -34,10 +37,8 @@ async def install(connection: asyncpg.Connection, role: str) -> None:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _INSTALLING)
         if await connection.fetchval("SELECT to_regclass('public.subject_keys')") is None:
             await connection.execute(install_sql())
-        grant = "SELECT format('GRANT SELECT, INSERT, UPDATE ON subject_keys, erasures_done TO %I', rolname)"
-        found = await connection.fetchval(f"{grant} FROM pg_roles WHERE rolname = $1 AND rolname <> current_user", role)
-        if found is not None:
-            await connection.execute(found)
+        if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1 AND rolname <> current_user", role):
+            await connection.execute(GRANTS.format(role=role.replace('"', '""')))
 
 
 class KeyStore:
@@ -79,12 +80,20 @@ class KeyStore:
         return found
 
     async def erase(self, subjects: Iterable[str]) -> int:
-        """Destroy the keys of subjects, and see to it that those who have none never get one.
+        """Destroy the keys and copies of subjects, and see to it that those who have none never get one.
 
         Returns how many keys there were. Repeated, it changes nothing.
         """
         names = sorted(set(subjects))
-        rows = await self._pool.fetch(
+        async with self._pool.acquire() as connection, connection.transaction():
+            rows = await self._destroy_keys(names, connection)
+            await connection.execute(LOCK)
+            await connection.execute("DELETE FROM copies WHERE subject = ANY ($1)", names)
+        metrics.destroyed.inc(len(rows))
+        return len(rows)
+
+    async def _destroy_keys(self, names: list[str], connection: asyncpg.Connection) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await connection.fetch(
             """WITH had AS (SELECT subject FROM subject_keys
                             WHERE subject = ANY ($1) AND wrapped IS NOT NULL ORDER BY subject FOR UPDATE),
                     erased AS (INSERT INTO subject_keys (subject, erased_at)
@@ -96,25 +105,25 @@ class KeyStore:
                SELECT subject FROM had""",
             names,
         )
-        metrics.destroyed.inc(len(rows))
-        return len(rows)
+        return rows
 
     async def missing(self) -> str | None:
         """What keeps the store from being used; None when it is there."""
-        found = await self._pool.fetchval("SELECT to_regclass('public.erasures_done') IS NOT NULL")
+        found = await self._pool.fetchval("SELECT to_regclass('public.carried_out') IS NOT NULL")
         return None if found else "the key store is not made yet: migrate"
 
-    async def done(self, log_id: UUID) -> int:
-        """The position up to which the erasures of a log have been carried out; 0 at first."""
-        found = await self._pool.fetchval("SELECT position FROM erasures_done WHERE log_id = $1", log_id)
-        return int(found or 0)
+    async def done(self, task: str, log_id: UUID) -> int:
+        """The position up to which what a log orders has been carried out; 0 at first."""
+        find = "SELECT position FROM carried_out WHERE task = $1 AND log_id = $2"
+        return int(await self._pool.fetchval(find, task, log_id) or 0)
 
-    async def advance(self, log_id: UUID, position: int) -> None:
-        """Note that the erasures of a log have been carried out up to a position."""
+    async def advance(self, task: str, log_id: UUID, position: int) -> None:
+        """Note that what a log orders has been carried out up to a position."""
         await self._pool.execute(
-            """INSERT INTO erasures_done (log_id, position) VALUES ($1, $2)
-               ON CONFLICT (log_id) DO UPDATE SET position = greatest(erasures_done.position, excluded.position)""",
-            log_id, position,
+            """INSERT INTO carried_out (task, log_id, position) VALUES ($1, $2, $3)
+               ON CONFLICT (task, log_id)
+               DO UPDATE SET position = greatest(carried_out.position, excluded.position)""",
+            task, log_id, position,
         )  # fmt: skip
 
     async def erased(self, subjects: Sequence[str]) -> set[str]:

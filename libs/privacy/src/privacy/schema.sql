@@ -22,8 +22,22 @@ CREATE TRIGGER subject_keys_stay_erased BEFORE UPDATE ON subject_keys
 CREATE TRIGGER subject_keys_stay BEFORE DELETE ON subject_keys
     FOR EACH ROW EXECUTE FUNCTION subject_keys_refuse();
 
--- How far the erasures of which log have been carried out here. Restored with the keys, so what is missing is repeated.
-CREATE TABLE erasures_done (
-    log_id   uuid   PRIMARY KEY,
-    position bigint NOT NULL
+-- How far what a log orders (erasures, copies) has been carried out here. Restored with the keys, so what is missing
+-- is repeated.
+CREATE TABLE carried_out (
+    task     text   NOT NULL,
+    log_id   uuid   NOT NULL,
+    position bigint NOT NULL,
+    PRIMARY KEY (task, log_id)
 );
+
+-- Copies of what is held of a subject, sealed to a key that only the subject has, until they are fetched or expire.
+CREATE TABLE copies (
+    request_id text        NOT NULL,
+    subject    text        NOT NULL,
+    service    text        NOT NULL,  -- whose log it is of
+    box        bytea       NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (request_id, subject, service)
+);
+CREATE INDEX copies_subject ON copies (subject);

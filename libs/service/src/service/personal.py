@@ -1,23 +1,41 @@
-"""The personal data of a service: its key store, its vault, and the worker that carries out erasures."""
+"""The personal data of a service: its key store, its vault, and the workers that carry out erasures and exports."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import asyncpg
+from fastapi import APIRouter, Depends, Response
 
 from eventlog import EventLog, RecordedEvent, Watermark
-from privacy import DEVELOPMENT, Erasures, KekError, Keks, KeyStore, Letters, MonthKeys, Vault, install
+from privacy import (
+    DEVELOPMENT,
+    Copies,
+    Erasures,
+    Exports,
+    KekError,
+    Keks,
+    KeyStore,
+    Letters,
+    MonthKeys,
+    Vault,
+    install,
+)
 from projections import Freshness, Projection
+from service.access import require
+from service.auth import Caller
 from service.database import CONNECT_SECONDS, close_pool, connect_options, plain_dsn
 from service.health import Check
+from service.queries import not_found
 from service.settings import ServiceSettings, WrongSetting
 
 KEY_CONNECTIONS = 4
+Platform = Annotated[Caller, Depends(require("service"))]
 
 
 class PersonalData:
-    """What `app.py` hands to `Service`, which opens it, waits for its key store, runs its worker and asks its check."""
+    """What `app.py` hands to `Service`: it is opened, its key store waited for, its workers, check and route taken."""
 
     def __init__(
         self, settings: ServiceSettings, log: EventLog, watermark: Watermark, read_models: Sequence[Projection]
@@ -28,11 +46,16 @@ class PersonalData:
         self._keys_pool = asyncpg.create_pool(min_size=0, max_size=KEY_CONNECTIONS, **options)
         self.keys = KeyStore(self._keys_pool, keks_of(settings))
         self.vault = Vault(self.keys, seconds=settings.keys_remembered_seconds, locked=True)
+        self.copies = Copies(self._keys_pool)
         self._log = log
         self._read_models = [model for model in read_models if model.personal]
         months = MonthKeys(self.keys, "letters")
         self.letters = Letters(self.vault, self.keys, months)
-        self.workers = (Erasures(log, watermark, self.keys, self.vault, self._cleared), months)
+        self.workers = (
+            Erasures(log, watermark, self.keys, self.vault, self._cleared),
+            Exports(settings.name, log, watermark, self.keys, self.vault, self.copies),
+            months,
+        )
 
     async def __aenter__(self) -> PersonalData:
         await self._keys_pool  # opens it; connections are made when they are needed
@@ -62,6 +85,24 @@ class PersonalData:
             return "the key store follows the log"
 
         return Check("keys", probe)
+
+    def routes(self) -> APIRouter:
+        """Where compliance fetches the copies that it has ordered; what it gets, only their subjects can open."""
+        router = APIRouter(tags=["personal data"])
+
+        @router.get(
+            "/exports/{request_id}/{subject}",
+            summary="The sealed copy of what is held of a subject",
+            response_class=Response,
+            responses={200: {"content": {"application/octet-stream": {}}}},
+        )
+        async def get_copy(request_id: str, subject: str, caller: Platform) -> Response:
+            copy = await self.copies.find(request_id, subject, self._settings.name)
+            if copy is None:
+                raise not_found("copy", f"{request_id} of {subject}")
+            return Response(copy.box, media_type="application/octet-stream", headers={"cache-control": "no-store"})
+
+        return router
 
     async def _cleared(self, erased: RecordedEvent) -> Mapping[str, int] | None:
         rows = {}

@@ -77,6 +77,8 @@ class Service:
         self.outside = Health(self.name, self.version, outside)
         """The health of what is outside the process: database, Kafka, lags; not its workers."""
         self.health = Health(self.name, self.version, [*outside, *(worker.check() for worker in self.supervised)])
+        if personal is not None:
+            api.include_router(personal.routes())
         api.include_router(operational_routes(self.health, self._worker_states, pool, queries))
 
     def _builtin_checks(self) -> Iterator[Check]:

@@ -19,7 +19,7 @@ from chain.settings import ChainSettings
 from chain.signing import Limits
 from chain.submissions import COMMANDS, Submissions
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
-from messaging import Consumer, Relay, erasure, inbox
+from messaging import Consumer, Relay, inbox, orders
 from projections import Freshness, Runner
 from service import (
     Commands,
@@ -78,7 +78,7 @@ def create(settings: ChainSettings) -> Service:
         kafka,
         settings.name,
         publish.publish,
-        publishes=(*publish.TOPICS, COMMANDS, *erasure.TOPICS),
+        publishes=(*publish.TOPICS, COMMANDS, *orders.TOPICS),
         as_stored=publish.AS_STORED,
     )
 
@@ -114,7 +114,7 @@ def create(settings: ChainSettings) -> Service:
         settings.poll_seconds,
     )
     funds = Funds(node, accounts, settings.low_balance_sun)
-    heard = [erasure.ORDERS.name, *([COMMANDS.name] if signers else [])]
+    heard = [orders.ORDERS.name, *([COMMANDS.name] if signers else [])]
     handle = inbox(submissions.commanded, executor)
     consumer = Consumer(pool, kafka, settings.name, heard, handle, sealing=personal.letters)
     sending: list[Worker] = [sender, funds] if signers else []

@@ -10,7 +10,7 @@ from chain.domain import operation as op
 from contracts import Message, operations
 from contracts.chain import BlocksSolidified
 from eventlog import RecordedEvent
-from messaging import Publication, TopicSpec, erasure
+from messaging import Publication, TopicSpec, orders
 
 TOPICS = (
     *(TopicSpec(f"chain.{contract}") for contract in CONTRACTS),
@@ -45,7 +45,7 @@ def publish(recorded: RecordedEvent) -> Publication | None:
         case _:
             message = _of_operation(recorded)
     if message is None:
-        return erasure.answered(recorded, "chain", KEPT)
+        return orders.answered(recorded, "chain", KEPT)
     return Publication(message.topic, message)
 
 

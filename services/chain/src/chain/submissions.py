@@ -13,7 +13,7 @@ from chain.payloads import Payloads
 from contracts import operations
 from contracts.values import Address, Amount
 from eventlog import Intent, Metadata
-from messaging import Received, TopicSpec, erasure
+from messaging import Received, TopicSpec, orders
 from service import Strict
 from tron.errors import InvalidArgument
 
@@ -76,7 +76,7 @@ class Submissions:
         What is wrong with a command is told on `chain.operations`, as a failure.
         """
         if not isinstance(command := received.message, operations.ChainCommand):
-            return erasure.ordered(received)
+            return orders.ordered(received)
         at = received.time or datetime.now(UTC)
         wish = op.OperationIntended(command.operation_id, command.sender, payload_of(command), received.source)
         try:

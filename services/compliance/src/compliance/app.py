@@ -6,7 +6,7 @@ from compliance import api, domain, handlers, projections, publish
 from compliance.anchoring import Anchorer
 from compliance.settings import ComplianceSettings
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
-from messaging import Consumer, Relay, erasure
+from messaging import Consumer, Relay, orders
 from messaging.acts import TOPIC as ACTS
 from projections import Freshness, Runner
 from service import (
@@ -36,7 +36,7 @@ def create(settings: ComplianceSettings) -> Service:
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     # Acts are gathered here: those of our own callers are in our log already.
-    topics = (*publish.TOPICS, publish.COMMANDS, ACTS, erasure.ANSWERS)
+    topics = (*publish.TOPICS, publish.COMMANDS, ACTS, orders.ANSWERS)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics, acts=False)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     handle = handlers.handle_messages(executor, facts)

@@ -19,9 +19,9 @@ from contracts import compliance as answers
 from contracts.chain import DocumentType
 from contracts.values import Hash
 from eventlog import EventLog, Executor, Intent, JointIntent, Metadata
-from messaging import Committed, Handle, MissingPrerequisite, Received, erasure, inbox
+from messaging import Committed, Handle, MissingPrerequisite, Received, inbox, orders
 
-TOPICS = ("audit.events", "chain.compliance-registry", erasure.ORDERS.name, erasure.ANSWERS.name)
+TOPICS = ("audit.events", "chain.compliance-registry", orders.ORDERS.name, orders.ANSWERS.name)
 
 Hashes = Mapping[tuple[DocumentType, int], frozenset[Hash]]
 """The hashes of all texts of each version."""
@@ -146,7 +146,7 @@ def translate(received: Received, known: Known) -> Sequence[Intent]:
         case audit.Acted():
             return [_act(message)]
         case _:
-            return erasure.ordered(received)
+            return orders.ordered(received)
 
 
 def _act(message: audit.Acted) -> Intent:

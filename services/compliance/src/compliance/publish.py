@@ -21,10 +21,10 @@ from compliance.domain import (
 )
 from contracts import Message, compliance, operations
 from eventlog import RecordedEvent
-from messaging import Publication, TopicSpec, erasure
+from messaging import Publication, TopicSpec, orders
 
 TOPIC = "compliance.events"
-TOPICS = (TopicSpec(TOPIC), erasure.ORDERS)
+TOPICS = (TopicSpec(TOPIC), orders.ORDERS)
 KEPT = {"acceptances and requests": "legal-claims", "decisions of KYC": "anti-money-laundering"}
 """What an erasure leaves, and on which ground."""
 COMMANDS = TopicSpec("chain.commands")
@@ -40,7 +40,7 @@ def publish(recorded: RecordedEvent) -> Publication | None:
     """
     message = _message(recorded)
     if message is None:
-        return erasure.answered(recorded, "compliance", KEPT)
+        return orders.answered(recorded, "compliance", KEPT)
     return Publication(message.topic, message)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts import Message, operations, rewards
 from eventlog import RecordedEvent
-from messaging import Publication, TopicSpec, erasure
+from messaging import Publication, TopicSpec, orders
 from rewards import domain, periods
 from rewards.claiming import operation_of
 
@@ -22,7 +22,7 @@ def publish(recorded: RecordedEvent) -> Publication | None:
     """The public message of an event of ours, None for those that stay private."""
     message = _message(recorded)
     if message is None:
-        return erasure.answered(recorded, "rewards", KEPT)
+        return orders.answered(recorded, "rewards", KEPT)
     return Publication(message.topic, message)
 
 

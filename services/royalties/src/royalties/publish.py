@@ -8,7 +8,7 @@ from uuid import UUID
 
 from contracts import Message, operations, royalties
 from eventlog import RecordedEvent
-from messaging import Publication, TopicSpec, erasure
+from messaging import Publication, TopicSpec, orders
 from royalties.distributing.intents import operation_of
 from royalties.domain import (
     AnchorAsked,
@@ -49,7 +49,7 @@ def publish(recorded: RecordedEvent) -> Publication | None:
     """The public message of an event of ours, None for those that stay private."""
     message = _message(recorded)
     if message is None:
-        return erasure.answered(recorded, "royalties", KEPT)
+        return orders.answered(recorded, "royalties", KEPT)
     return Publication(message.topic, message)
 
 

@@ -28,7 +28,7 @@ from chain.domain.blocks import (
     undecoded_stream,
 )
 from chain.domain.watch import AbiRegistered, BlocksBackfilled, ContractAdded, LogsReviewed
-from privacy import EVENTS as ERASURES
+from privacy import EVENTS as ORDERS
 
 EVENTS: dict[str, type] = {
     "ContractEvent.v1": ContractEvent,
@@ -53,7 +53,7 @@ EVENTS: dict[str, type] = {
     "OperationFailed.v1": _operation.OperationFailed,
     "OperationExpired.v1": _operation.OperationExpired,
     "OperationsSettled.v1": _operation.OperationsSettled,
-    **ERASURES,
+    **ORDERS,
 }
 
 __all__ = [

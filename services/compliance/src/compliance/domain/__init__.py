@@ -106,7 +106,7 @@ from compliance.domain.wallet import (
     WalletUnlinked,
     wallet,
 )
-from privacy import EVENTS as ERASURES
+from privacy import EVENTS as ORDERS
 
 EVENTS: dict[str, type] = {
     "DocumentPublished.v1": DocumentPublished,
@@ -143,7 +143,7 @@ EVENTS: dict[str, type] = {
     "KycScreened.v1": KycScreened,
     "KycApproved.v1": KycApproved,
     "KycRejected.v1": KycRejected,
-    **ERASURES,
+    **ORDERS,
 }
 
 __all__ = [

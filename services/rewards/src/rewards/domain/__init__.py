@@ -3,7 +3,7 @@
 Amounts are in 10^-18 DCMX. Users are opaque subject ids or public wallet addresses.
 """
 
-from privacy import EVENTS as ERASURES
+from privacy import EVENTS as ORDERS
 from rewards.domain.account import (
     Account,
     RewardApproved,
@@ -156,7 +156,7 @@ EVENTS: dict[str, type] = {
     "OpeningFailed.v1": OpeningFailed,
     "PeriodOpened.v1": PeriodOpened,
     "PeriodClosed.v1": PeriodClosed,
-    **ERASURES,
+    **ORDERS,
 }
 
 __all__ = [

@@ -6,7 +6,7 @@ Every event that moves money holds its postings, so the log alone is the ledger;
 
 from typing import get_args
 
-from privacy import EVENTS as ERASURES
+from privacy import EVENTS as ORDERS
 from royalties.domain import distributions
 from royalties.domain.account import PostWithdrawal, WithdrawalPosted, account
 from royalties.domain.agreement import (
@@ -143,7 +143,7 @@ EVENTS: dict[str, type] = {
     "PeriodClosed.v1": PeriodClosed,
     "AnchorAsked.v1": AnchorAsked,
     "NumbersDrawn.v1": NumbersDrawn,
-    **ERASURES,
+    **ORDERS,
 }
 
 __all__ = [
