@@ -202,9 +202,8 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
     ) -> Page[Outstanding]:
         may_see(caller, None)
         await reads.caught_up(after, projections.ComplianceIndex, projections.Wallets)
-        seen = paging.after(str)
-        name = None if seen is None else seen[0]
-        rows = await reads.all(queries.outstanding(slug(document_type), version, name, paging.limit + 1))
+        (seen,) = paging.after(str) or (None,)
+        rows = await reads.all(queries.outstanding(slug(document_type), version, seen, paging.limit + 1))
         return paging.page([Outstanding(**row) for row in rows], lambda one: (one.subject,))
 
     @router.get("/documents/{document_type}/discrepancies", summary="Acceptances that chain and API don't agree on")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ Owner = Annotated[
 Reader = Annotated[Caller, Depends(require("user", "artist", "support", "officer", "auditor", "admin", "service"))]
 Officer = Annotated[Caller, Depends(require("officer", "admin"))]
 Auditor = Annotated[Caller, Depends(require("officer", "auditor", "admin", personal=True))]
+Provider = Annotated[Caller, Depends(require("service"))]
 Reporter = Annotated[Caller, Depends(require("officer", "admin", "service"))]
 Platform = Annotated[Caller, Depends(require("service", personal=True))]
 Overseer = Annotated[Caller, Depends(require("support", "officer", "auditor", "admin", "service", personal=True))]
@@ -97,5 +98,6 @@ async def asking(
 
 def before(paging: Paging) -> int | None:
     """The position after which a page of what is newest first goes on."""
-    seen: Sequence[int] | None = paging.after(int)
-    return None if seen is None else seen[0]
+    seen: int | None
+    (seen,) = paging.after(int) or (None,)
+    return seen

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Depends
 from pydantic import AwareDatetime, BaseModel, Field
 
 from compliance import domain, handlers, projections, queries
-from compliance.api.common import Officer, Subject, asking
-from compliance.api.webhooks import Provider
+from compliance.api.common import Officer, Provider, Subject, asking
 from contracts.values import Hash, SubjectId
 from service import (
     After,

@@ -44,8 +44,8 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     async def list_holds(caller: Auditor, paging: Paging, after: After) -> Page[HoldInForce]:
         may_see(caller, None)
         await reads.caught_up(after, projections.LegalHolds)
-        seen = paging.after(str)
-        rows = await reads.all(queries.holds(None if seen is None else seen[0], paging.limit + 1))
+        (seen,) = paging.after(str) or (None,)
+        rows = await reads.all(queries.holds(seen, paging.limit + 1))
         return paging.page([HoldInForce(**row) for row in rows], lambda hold: (hold.subject,))
 
     return router

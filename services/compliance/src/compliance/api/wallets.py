@@ -34,11 +34,9 @@ class Challenge(BaseModel):
     expires_at: datetime
 
 
-class Proof(Strict):
+class Proof(Claim):
     """The signature of the challenge with this nonce. A wallet that is somebody else's changes hands by it."""
 
-    subject: SubjectId
-    address: Address
     nonce: Nonce
     signature: Signature
 

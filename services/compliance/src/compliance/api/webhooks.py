@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Header, Request
 from pydantic import SecretStr
 
-from service import Caller, Problem, require
+from compliance.api.common import Provider
+from service import Problem
 
-Provider = Annotated[Caller, Depends(require("service"))]
 TOLERANCE_SECONDS = 300
 _SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
 

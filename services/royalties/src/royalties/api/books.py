@@ -77,8 +77,7 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
             raise not_found("account", account) from None
         await reads.caught_up(after, projections.Ledger)
         seen = paging.after(AwareDatetime, Position, PostingNumber)
-        key = None if seen is None else (seen[0], seen[1], seen[2])
-        rows = await reads.all(queries.entries(account, asset, key, paging.limit + 1))
+        rows = await reads.all(queries.entries(account, asset, seen, paging.limit + 1))
         return paging.page([Entry(**row) for row in rows], lambda line: (line.at, line.position, line.posting))
 
     @router.get("/trial-balance", summary="Whether the books balance")

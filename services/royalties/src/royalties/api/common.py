@@ -84,8 +84,7 @@ def refusals() -> Iterator[None]:
 
 
 def after(paging: PageRequest) -> Place | None:
-    place = paging.after(BlockNumber, LogIndex)
-    return None if place is None else (place[0], place[1])
+    return paging.after(BlockNumber, LogIndex)
 
 
 def place(row: OnChain) -> Place:

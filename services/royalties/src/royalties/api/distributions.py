@@ -162,8 +162,7 @@ def routes(
     async def all_(caller: Officer, paging: Paging, after: After, pool: str | None = None) -> Page[DistributionState]:
         await reads.caught_up(after, projections.Distributions)
         seen = paging.after(AwareDatetime, str)
-        before = None if seen is None else (seen[0], seen[1])
-        rows = await reads.all(queries.distributions(before, paging.limit + 1, pool))
+        rows = await reads.all(queries.distributions(seen, paging.limit + 1, pool))
         return paging.page([DistributionState(**row) for row in rows], lambda one: (one.opened_at, one.distribution_id))
 
     @router.get("/distributions/{distribution_id}", summary="A distribution, and how far it has come")

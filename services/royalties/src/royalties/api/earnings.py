@@ -71,15 +71,13 @@ def routes(reads: Queries) -> APIRouter:
     @router.get("/earnings/top", summary="Who earned most in a month, quarter or year")
     async def top(period: str, caller: User, paging: Paging, asset: AssetName = TRX) -> Page[Earner]:
         seen = paging.after(int, str)
-        last = None if seen is None else (seen[0], seen[1])
-        rows = await reads.all(queries.top_earners(asset, named(period), last, paging.limit + 1))
+        rows = await reads.all(queries.top_earners(asset, named(period), seen, paging.limit + 1))
         return paging.page([Earner(**row) for row in rows], lambda one: (one.amount, one.recipient))
 
     @router.get("/platform-income", summary="The platform's fees by month, asset and kind, oldest first")
     async def income(caller: User, paging: Paging) -> Page[Income]:
         seen = paging.after(date, str, str)
-        last = None if seen is None else (seen[0], seen[1], seen[2])
-        rows = paging.page(await reads.all(queries.platform_income_by_month(last, paging.limit + 1)), _income_key)
+        rows = paging.page(await reads.all(queries.platform_income_by_month(seen, paging.limit + 1)), _income_key)
         items = [Income.model_validate({**row, "month": f"{row['month']:%Y-%m}"}) for row in rows.items]
         return Page(items=items, next=rows.next)
 

@@ -93,7 +93,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     async def holds(caller: Reviewer, paging: Paging, after: After) -> Page[Payee]:
         await reads.caught_up(after, projections.Payees)
         seen = paging.after(AwareDatetime, str)
-        rows = await reads.all(queries.holds(None if seen is None else (seen[0], seen[1]), paging.limit + 1))
+        rows = await reads.all(queries.holds(seen, paging.limit + 1))
         return paging.page([Payee(**row) for row in rows], lambda payee: (payee.held_since, payee.party))
 
     @router.post("/parties/{party}/tax-form", summary="Record that a party's tax form is on file")
@@ -110,8 +110,7 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
     async def distributions(party: Address, caller: User, paging: Paging, after: After) -> Page[CreditedShare]:
         await reads.caught_up(after, projections.Distributions)
         seen = paging.after(AwareDatetime, str)
-        before = None if seen is None else (seen[0], seen[1])
-        rows = await reads.all(queries.shares_of(party, before, paging.limit + 1))
+        rows = await reads.all(queries.shares_of(party, seen, paging.limit + 1))
         shares = [CreditedShare(**row) for row in rows]
         return paging.page(shares, lambda share: (share.opened_at, share.distribution_id))
 

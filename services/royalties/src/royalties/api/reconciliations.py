@@ -37,8 +37,7 @@ def routes(reads: Queries) -> APIRouter:
 
     @router.get("/reconciliations", summary="When the books were held against the contracts, newest first")
     async def reconciliations(caller: User, paging: Paging) -> Page[Reconciliation]:
-        place = paging.after(BlockNumber)
-        before = None if place is None else place[0]
+        (before,) = paging.after(BlockNumber) or (None,)
         rows = await reads.all(queries.reconciliations(before, paging.limit + 1))
         return paging.page([Reconciliation(**row) for row in rows], lambda one: (one.block_number,))
 

@@ -121,8 +121,7 @@ def csv_file(lines: AsyncIterator[str], name: str) -> StreamingResponse:
 
 async def _page(reads: Queries, scope: Scope, paging: PageRequest) -> Statement:
     """A page of the statement; the balances are those of the whole period."""
-    seen = paging.after(AwareDatetime, Position, PostingNumber)
-    after = None if seen is None else (seen[0], seen[1], seen[2])
+    after = paging.after(AwareDatetime, Position, PostingNumber)
     bounds = await _bounds(reads, scope, after)
     scope = replace(scope, position=bounds.position)
     rows = paging.page(await statements.batch(reads, scope, after, paging.limit + 1), statements.key_of)
