@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -124,17 +124,15 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
     router = APIRouter(route_class=Tagged)
 
     async def accepted(
-        subjects: list[str], document_type: DocumentType, version: int | None, after: Token | None
-    ) -> list[Accepted]:
+        query: queries.Query, document_type: DocumentType, version: int | None, after: Token | None, **asked: Any
+    ) -> dict[str, Accepted]:
+        """The answers by subject. Raises Problem 404 for a document that isn't there."""
         await reads.caught_up(after, *STANDING)
         name = slug(document_type)
-        asked = list(dict.fromkeys(subjects))
-        query = queries.accepted()
-        rows = await reads.all(query, subjects=asked, document_type=name, version=version, now=datetime.now(UTC))
+        rows = await reads.all(query, document_type=name, version=version, now=datetime.now(UTC), **asked)
         if not rows:
             raise not_found("published document", f"{name} version {version}" if version else f"{name} in force")
-        found = {row["subject"]: Accepted(accepted=row["accepted_at"] is not None, **row) for row in rows}
-        return [found[subject] for subject in asked]
+        return {row["subject"]: Accepted(accepted=row["accepted_at"] is not None, **row) for row in rows}
 
     @router.post("/documents/{document_type}/served", summary="Record that a subject was shown a text")
     async def record_served(document_type: NamedType, body: Serving, caller: Subject, key: IdempotencyKey) -> Recorded:
@@ -184,13 +182,14 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
         version: Annotated[int | None, Query(ge=1, lt=2**32, description="by default the one in force")] = None,
     ) -> Accepted:
         may_see(caller, subject)
-        [answer] = await accepted([subject], document_type, version, after)
-        return answer
+        return (await accepted(queries.has_accepted(), document_type, version, after, subject=subject))[subject]
 
     @router.post("/accepted", summary="Whether each of many subjects has accepted a document")
     async def have_accepted(body: Question, caller: Platform, after: After) -> list[Accepted]:
         may_see(caller, None)
-        return await accepted(body.subjects, body.document_type, body.version, after)
+        subjects = list(dict.fromkeys(body.subjects))
+        found = await accepted(queries.have_accepted(), body.document_type, body.version, after, subjects=subjects)
+        return [found[subject] for subject in subjects]
 
     @router.get("/documents/{document_type}/outstanding", summary="Who accepted an earlier version only")
     async def list_outstanding(

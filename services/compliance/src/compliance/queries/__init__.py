@@ -1,6 +1,7 @@
 """The queries on the read models, one statement each. What depends on the clock is computed here, from `now`."""
 
-from compliance.queries.acceptances import acceptances, accepted, discrepancies, outstanding
+from compliance.queries.acceptances import acceptances, discrepancies, has_accepted, have_accepted, outstanding
+from compliance.queries.common import Query
 from compliance.queries.contacts import contact
 from compliance.queries.deletions import RequestFilter, deletion_request, deletion_requests
 from compliance.queries.documents import current_documents, versions
@@ -10,10 +11,10 @@ from compliance.queries.trail import TrailFilter, administration, audit_trail, r
 from compliance.queries.wallets import wallets_of
 
 __all__ = [
+    "Query",
     "RequestFilter",
     "TrailFilter",
     "acceptances",
-    "accepted",
     "administration",
     "audit_trail",
     "contact",
@@ -21,6 +22,8 @@ __all__ = [
     "deletion_request",
     "deletion_requests",
     "discrepancies",
+    "has_accepted",
+    "have_accepted",
     "holds",
     "kyc_in",
     "kyc_of",

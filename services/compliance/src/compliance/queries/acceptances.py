@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import sqlalchemy as sa
@@ -29,17 +30,36 @@ def acceptances(subject: str | None, document_type: str | None, before: int | No
 
 
 @cache
-def accepted() -> Query:
+def has_accepted() -> Query:
+    """Whether `subject` has accepted a version; the other parameters, and what counts, as for `have_accepted`.
+
+    Not an array of one: PostgreSQL expects ten of any array, so it never takes the plan that is good for all subjects,
+    and to plan takes longer than to answer.
+    """
+    return _accepted(lambda: sa.select(sa.bindparam("subject", type_=sa.Text).label("subject")).subquery())
+
+
+@cache
+def have_accepted() -> Query:
     """Whether each of `subjects` has accepted a version; no rows if there is no such version.
 
     The parameters are `subjects`, `document_type`, `version` (None: the one in force) and `now`. Counts what the
     subject or a wallet of its own accepted, if it was an exact text, after the latest withdrawal of any of them. Made
     once: to make it takes longer than to answer it.
     """
+    subjects = sa.bindparam("subjects", type_=ARRAY(sa.Text))
+    return _accepted(lambda: sa.func.unnest(subjects).table_valued(sa.column("subject", sa.Text)).render_derived())
+
+
+Asked = Callable[[], sa.FromClause]
+"""Makes the subjects that are asked for, to be read from once."""
+
+
+def _accepted(subjects: Asked) -> Query:
     document_type = sa.bindparam("document_type", type_=sa.Text)
     current = in_force(document_type, sa.bindparam("now", type_=sa.DateTime(timezone=True)))
     wanted = sa.func.coalesce(sa.bindparam("version", type_=sa.BigInteger), current)
-    asked, names, table = _asked(), _names(), Documents.live(documents)
+    asked, names, table = subjects(), _names(subjects), Documents.live(documents)
     told, records = _told(names, document_type), AcceptanceRecords.live(acceptance_records)
     same = sa.and_(table.c.document_type == records.c.document_type, table.c.version == records.c.version)
     since = (
@@ -71,14 +91,9 @@ def accepted() -> Query:
     )
 
 
-def _asked() -> sa.TableValuedAlias:
-    subjects = sa.bindparam("subjects", type_=ARRAY(sa.Text))
-    return sa.func.unnest(subjects).table_valued(sa.column("subject", sa.Text)).render_derived()
-
-
-def _names() -> sa.CTE:
+def _names(subjects: Asked) -> sa.CTE:
     """The names that each subject acts by: its own, and its wallets."""
-    asked, table = _asked(), Wallets.live(wallets)
+    asked, table = subjects(), Wallets.live(wallets)
     own = sa.select(asked.c.subject.label("person"), asked.c.subject.label("name"))
     theirs = sa.select(table.c.subject, table.c.address).where(table.c.subject.in_(sa.select(asked.c.subject)))
     return own.union(theirs).cte("names")
