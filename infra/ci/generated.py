@@ -25,7 +25,7 @@ from service.settings import ServiceSettings, env_example
 ROOT = Path(__file__).resolve().parents[2]
 ASYNCAPI = Path("contracts", "asyncapi")
 METRICS = Path("docs", "metrics.md")
-LIBRARIES = ("eventlog", "projections", "messaging", "service")
+LIBRARIES = ("eventlog", "privacy", "projections", "messaging", "service")
 GROUP = "annals.services"
 ACCESS = Path("docs", "access.md")
 METRIC = Counter | Gauge | Histogram
@@ -45,6 +45,9 @@ Of the chain: `max(annals_chain_stalled_seconds) > 60` (no block is confirmed; `
 five minutes (one provider is of no use), `max(annals_chain_sender_breaker) == 2` for five minutes (no node takes what
 is sent), `annals_chain_sender_queued` that grows, `annals_chain_reorganised_blocks` of more than 18 (money and law are
 not touched; screens were). A key's balance below `CHAIN_LOW_BALANCE_SUN` turns `annals_ready` to 0.
+
+Of compliance: `max(annals_deletion_requests_overdue) > 0` (the law's date has passed),
+`max by (service) (annals_erasure_unanswered_seconds) > 3600` (that service erases nobody: look at its `/ready`).
 
 Of rewards: `max(annals_rewards_failed_payments) > 0` and `increase(annals_rewards_failed_openings_total[1h]) > 0` (an
 officer looks why, and has it tried again).

@@ -47,6 +47,14 @@ async def test_a_check_that_hangs_or_fails_does_not_hide_the_others(monkeypatch:
     assert "hunter2" not in found.checks["b"].detail
 
 
+async def test_a_check_that_is_not_vital_is_shown_and_leaves_the_service_ready() -> None:
+    async def fails() -> str:
+        raise RuntimeError("a person has to act")
+
+    found = await Health("shop", "1", [Check("a", fails, vital=False)]).ready()
+    assert (found.ready, found.checks["a"].ok, found.checks["a"].vital) == (True, False, False)
+
+
 async def test_many_probes_at_once_ask_once_however_long_the_answer_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, now = 0, 100.0
     monkeypatch.setattr("service.health.monotonic", lambda: now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,16 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from compliance.app import create
+from compliance.overdue import Overdue
 from contracts import compliance as messages
 from messaging import TopicSpec, ensure
 from messaging.testing import delete_topics, eventually, read_all, send
 from privacy import Personal
+from service import Queries
 from service.testing import Running, serving
 from tron.keys import Key
 
@@ -81,6 +84,12 @@ async def test_every_service_erases_and_answers_and_the_request_is_certified_onc
             return (await ada.get(path)).json()["waiting_for"] == ["test"]  # type: ignore[no-any-return]  # JSON
 
         await eventually(only_the_test_is_missing)
+        assert compliance.service.queries is not None
+        watch = Overdue(Queries("compliance", compliance.service.queries, compliance.pool), ["test"], silent_seconds=60)
+        await watch.look(datetime.now(UTC) + timedelta(seconds=90))
+        assert (REGISTRY.get_sample_value("annals_erasure_unanswered_seconds", {"service": "test"}) or 0) >= 60
+        with pytest.raises(RuntimeError, match="test has not answered an erasure ordered at"):
+            await watch.check().probe()
         ada_opened, bob_opened = await personal.vault.open(sealed)
         assert (ada_opened, bob_opened) == (None, SecretStr("bob@x"))
         await send(kafka, answer(path, "ada"), answer(path, "ada"))

@@ -10,13 +10,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from compliance import handlers
 from compliance.domain import EVENTS, ReceiveDeletion
+from compliance.overdue import Overdue
 from contracts.chain import Law
 from contracts.testing import address, hash_of, source
 from eventlog import EventLog, EventTypes, Executor, Metadata
 from messaging.testing import eventually, read_all, send
+from service import Queries
 from service.testing import Running
 
 sys.path.append(str(Path(__file__).parent))
@@ -155,3 +158,13 @@ async def test_requests_are_listed_due_soonest_first_with_what_the_clock_says(co
         rest = (await client.get("/deletion-requests", params={"cursor": page["next"]})).json()
         assert [item["subject"] for item in rest["items"]] == [address(2)]
         assert rest["next"] is None
+
+    assert compliance.service.queries is not None
+    watch = Overdue(Queries("compliance", compliance.service.queries, pool), ["rewards"], silent_seconds=60)
+    await watch.look(now)
+    with pytest.raises(RuntimeError, match="1 overdue, the first since"):
+        await watch.check().probe()
+    assert REGISTRY.get_sample_value("annals_deletion_requests_overdue") == 1
+    async with compliance.nobody() as operator:
+        ready = await operator.get("/ready")
+    assert ready.status_code == 200, "nothing gets better if compliance goes away"

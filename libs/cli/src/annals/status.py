@@ -147,7 +147,9 @@ async def _ask(report: ServiceStatus) -> None:
             return
         report.ready = ready.status_code == 200
         report.problems += [
-            f"not ready: {name}: {check['detail']}" for name, check in checks.items() if not check["ok"]
+            f"{'not ready: ' if check.get('vital', True) else ''}{name}: {check['detail']}"
+            for name, check in checks.items()
+            if not check["ok"]
         ]
         report.problems += [f"worker {name}: {state}" for name, state in workers.items() if state != "running"]
 

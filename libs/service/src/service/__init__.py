@@ -5,7 +5,7 @@ from service.auth import Caller, CurrentCaller, Verifier, caller
 from service.bodies import Strict
 from service.commands import Commands, Recorded, metadata_of
 from service.consistency import After, Token, await_position
-from service.database import connect_pool, connect_queries, is_transient
+from service.database import connect_pool, connect_queries, is_not_made, is_transient
 from service.etags import Tagged
 from service.health import Check
 from service.idempotency import IdempotencyKey
@@ -62,6 +62,7 @@ __all__ = [
     "get_logger",
     "grant_runtime",
     "grown",
+    "is_not_made",
     "is_transient",
     "kafka_check",
     "main",

@@ -29,10 +29,14 @@ Lag = Callable[[], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A named readiness check: `probe` returns a word on what it found, and raises what is wrong."""
+    """A named readiness check: `probe` returns a word on what it found, and raises what is wrong.
+
+    One that isn't `vital` is shown with the others, and the service is ready although it fails: a person has to act.
+    """
 
     name: str
     probe: Probe
+    vital: bool = True
 
 
 class CheckResult(BaseModel):
@@ -40,6 +44,7 @@ class CheckResult(BaseModel):
 
     ok: bool
     detail: str
+    vital: bool = Field(description="Whether the service is not ready while the check fails.")
     seconds: float = Field(description="How long the check took.")
 
 
@@ -85,11 +90,11 @@ class Health:
     async def _run(self) -> Readiness:
         results = await asyncio.gather(*(_run_check(check) for check in self._checks))
         checks = {check.name: result for check, result in zip(self._checks, results, strict=True)}
-        ready = all(result.ok for result in results)
+        ready = all(result.ok or not result.vital for result in results)
         previous = self._last[1] if self._last else None
         if previous is None or {n: r.ok for n, r in previous.checks.items()} != {n: r.ok for n, r in checks.items()}:
             failing = {name: result.detail for name, result in checks.items() if not result.ok}
-            (log.info if ready else log.warning)("readiness changed", ready=ready, failing=failing)
+            (log.warning if failing else log.info)("readiness changed", ready=ready, failing=failing)
         READY.set(ready)
         return Readiness(service=self.service, version=self.version, ready=ready, checks=checks)
 
@@ -105,7 +110,7 @@ async def _run_check(check: Check) -> CheckResult:
         ok, detail = False, redact_text(f"{type(error).__name__}: {error}")[:300]
     seconds = round(monotonic() - started, 4)
     CHECK_SECONDS.labels(check.name).set(seconds)
-    return CheckResult(ok=ok, detail=detail, seconds=seconds)
+    return CheckResult(ok=ok, detail=detail, vital=check.vital, seconds=seconds)
 
 
 def database_check(pool: asyncpg.Pool) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compliance import api, domain, handlers, projections, publish
 from compliance.anchoring import Anchorer
+from compliance.overdue import Overdue
 from compliance.settings import ComplianceSettings
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
 from messaging import Consumer, Relay, orders
@@ -43,6 +44,7 @@ def create(settings: ComplianceSettings) -> Service:
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters)
 
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
+    overdue = Overdue(reads, settings.erasing, settings.silent_seconds)
     routes = api.routes(commands, reads, facts, personal.vault, settings)
     return Service(
         settings,
@@ -51,7 +53,7 @@ def create(settings: ComplianceSettings) -> Service:
         queries=engine,
         migrations=find_migrations("compliance"),
         personal=personal,
-        workers=[watermark, runner, sealer, relay, consumer, Anchorer(executor, settings)],
-        checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC])],
+        workers=[watermark, runner, sealer, relay, consumer, overdue, Anchorer(executor, settings)],
+        checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC]), overdue.check()],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

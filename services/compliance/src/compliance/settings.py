@@ -16,6 +16,11 @@ class ComplianceSettings(ServiceSettings):
         pattern=r"^[a-z]+(,[a-z]+)*$",
         description="The services that must carry out an erasure before it is certified.",
     )
+    silent_seconds: float = Field(
+        3_600,
+        gt=0,
+        description="A service that has not answered an order to erase for so long is reported as silent.",
+    )
     anchor_seconds: float | None = Field(
         None,
         gt=0,
@@ -36,6 +41,11 @@ class ComplianceSettings(ServiceSettings):
         min_length=32,
         description="Secret with which the provider of screenings signs its reports; without it all are refused.",
     )
+
+    @property
+    def erasing(self) -> tuple[str, ...]:
+        """The services that carry out erasures."""
+        return tuple(self.erasing_services.split(","))
 
     @property
     def logs(self) -> list[str]:

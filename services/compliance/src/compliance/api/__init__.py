@@ -21,7 +21,7 @@ def routes(
         documents.routes(commands, reads),
         acceptances.routes(commands, reads, facts),
         contacts.routes(commands, reads, vault),
-        deletions.routes(commands, reads, facts, tuple(settings.erasing_services.split(","))),
+        deletions.routes(commands, reads, facts, settings.erasing),
         legal_holds.routes(commands, reads),
         retention.routes(commands, reads),
         wallets.routes(commands, reads, settings.site),

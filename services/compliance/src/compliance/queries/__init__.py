@@ -3,7 +3,7 @@
 from compliance.queries.acceptances import acceptances, discrepancies, has_accepted, have_accepted, outstanding
 from compliance.queries.common import Query
 from compliance.queries.contacts import contact
-from compliance.queries.deletions import RequestFilter, deletion_request, deletion_requests
+from compliance.queries.deletions import RequestFilter, deletion_request, deletion_requests, overdue, unanswered
 from compliance.queries.documents import current_documents, versions
 from compliance.queries.kyc import kyc_in, kyc_of, screenings_due
 from compliance.queries.legal_holds import holds
@@ -28,8 +28,10 @@ __all__ = [
     "kyc_in",
     "kyc_of",
     "outstanding",
+    "overdue",
     "retention",
     "screenings_due",
+    "unanswered",
     "versions",
     "wallets_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -45,6 +46,24 @@ def deletion_requests(wanted: RequestFilter, now: datetime, after: tuple[datetim
 def deletion_request(request_id: str, now: datetime) -> Query:
     query, table, _, _ = _requests(now)
     return query.where(table.c.request_id == request_id)
+
+
+def overdue(now: datetime) -> Query:
+    """How many requests are overdue as of `now`, and since when the first is; always one row."""
+    query, _, _, overdue = _requests(now)
+    late = query.where(overdue).subquery("late")
+    columns: list[sa.ColumnElement[Any]] = [
+        sa.func.count().label("requests"),
+        sa.func.min(late.c.due_at).label("due_at"),
+    ]
+    return sa.select(*columns)
+
+
+def unanswered() -> Query:
+    """Services that have yet to answer an order to erase, and since when."""
+    answers = DeletionRequests.live(erasure_answers)
+    query = sa.select(answers.c.service, sa.func.min(answers.c.ordered_at).label("ordered_at"))
+    return query.where(answers.c.answered_at.is_(None)).group_by(answers.c.service)
 
 
 def _requests(now: datetime) -> tuple[Query, sa.Table, sa.ColumnElement[str], sa.ColumnElement[bool]]:
