@@ -195,6 +195,17 @@ def test_a_saved_chain_goes_on_as_if_nothing_had_happened(
         ]
 
 
+def test_a_chain_that_is_kept_survives_a_restart(chains: Path, run_node: Any) -> None:
+    options = ("--on-demand", "--data", str(chains), "--keep", "town")
+    for node in run_node(*options):
+        head = node.mine(3)
+        pay = node.tron().trx.transfer(node.address(0), STRANGER, 7).build().sign(node.key(0)).broadcast()
+    for node in run_node(*options):
+        assert node.wallet("getnowblock")["block_header"]["raw_data"]["number"] == head + 1
+        assert node.wallet("getaccount", address=STRANGER, visible=True)["balance"] == 7
+        assert node.info(pay["txid"])["blockNumber"] == head + 1  # its block was open when the network ended
+
+
 def _mined(node: Any, body: dict[str, Any]) -> dict[str, Any]:
     assert node.wallet("broadcasttransaction", **body)["result"] is True
     node.mine()
@@ -233,6 +244,13 @@ def test_the_command_refuses_a_chain_that_is_not_there(chains: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert "no chain is saved as 'nobody'" in ended.stderr
+
+
+def test_the_command_keeps_a_chain_only_in_a_folder_that_is_named() -> None:
+    command = [sys.executable, "-m", "devnet", "--port", "0", "--keep", "town"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert "expected a folder in --data" in ended.stderr
 
 
 def test_what_has_expired_by_the_blocks_times_enters_none_however_often_they_are_replaced() -> None:

@@ -31,6 +31,8 @@ Examples:
   python -m devnet --block-time 0.2           fast blocks for tests
 
   python -m devnet --data chains --restore big    go on with a chain saved as "big"
+
+  python -m devnet --data chains --keep town      the same chain after each restart
 """
 
 
@@ -54,11 +56,18 @@ class _Web(uvicorn.Server):
         self._network.control.faults.clear()  # what hangs would hold up the end
 
 
-async def serve(settings: Settings, host: str, port: int, data: Path, restore: str | None = None) -> None:
-    """Serves until SIGINT or SIGTERM, a new chain or one that was saved in the folder `data`."""
+async def serve(
+    settings: Settings, host: str, port: int, data: Path, restore: str | None = None, keep: str | None = None
+) -> None:
+    """Serves until SIGINT or SIGTERM: a new chain, or one that was saved in the folder `data`.
+
+    The chain `keep` is restored if it is there, and saved at the end.
+    """
     listener = socket.create_server((host, port), backlog=1024)
     bound_host, bound_port = listener.getsockname()[:2]
     server = Server(settings, data)
+    if keep is not None and any(saved["name"] == keep for saved in server.control.saved({})):
+        restore = keep
     if restore is not None:
         server.control.restore({"name": restore})
     config = uvicorn.Config(
@@ -71,6 +80,8 @@ async def serve(settings: Settings, host: str, port: int, data: Path, restore: s
     )
     ready = {"url": f"http://{bound_host}:{bound_port}", "chain_id": server.chain.chain_id}
     await _Web(config, server, {**ready, "block_time": settings.block_time}).serve(sockets=[listener])
+    if keep is not None:
+        server.control.save({"name": keep})
 
 
 def command(
@@ -85,6 +96,10 @@ def command(
         Path | None, typer.Option(help="Folder of saved chains (default: a temporary one).", file_okay=False)
     ] = None,
     restore: Annotated[str | None, typer.Option(metavar="NAME", help="Begin with a chain saved in --data.")] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Begin with this chain of --data if it is there; save it at the end."),
+    ] = None,
 ) -> None:
     """Runs the network."""
     settings = Settings(
@@ -93,11 +108,13 @@ def command(
         solid_distance=solid_distance,
         energy_price_sun=energy_price,
     )
+    if keep is not None and data is None:
+        raise typer.BadParameter("expected a folder in --data, too", param_hint="--keep")
     with tempfile.TemporaryDirectory() as temporary, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(serve(settings, host, port, data or Path(temporary), restore))
-        except ValueError as error:  # of `restore`
-            raise typer.BadParameter(str(error), param_hint="--restore") from error
+            runner.run(serve(settings, host, port, data or Path(temporary), restore, keep))
+        except ValueError as error:  # of a saved chain
+            raise typer.BadParameter(str(error), param_hint="--restore" if restore else "--keep") from error
 
 
 def main() -> None:
