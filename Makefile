@@ -28,9 +28,9 @@ up: setup  ## start the local stack and the services in the background
 down: setup  ## stop them
 	@$(BIN)/python -m annals down $(ARGS)
 
-test: setup  ## run all tests against real servers (ARGS="-k name" picks some)
+test: setup  ## run all tests against real servers (ARGS="-k name" picks some; STACK=docker takes servers from images)
 	@$(BIN)/python -m local_stack fetch
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(if $(STACK),ANNALS_TEST_STACK=$(STACK)) $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup  ## style, formatting, and who may import whom
 	@$(BIN)/ruff check .

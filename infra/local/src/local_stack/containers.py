@@ -1,54 +1,39 @@
-"""The tests' servers from Docker images, by testcontainers, where a daemon and the images are at hand."""
+"""The tests' servers from Docker images, by testcontainers: the official PostgreSQL and Kafka."""
 
-import importlib.util
 import os
 import shlex
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from local_stack import postgres as native
 from local_stack.postgres import PostgresServer
 from local_stack.process import LocalStackError
 
 POSTGRES_IMAGE = "postgres:16"
 KAFKA_IMAGE = "apache/kafka:4.1.0"
+VARIABLE = "ANNALS_TEST_STACK"
 
 
 def chosen() -> bool:
-    """Whether the tests shall use containers: ANNALS_TEST_SERVERS = native | containers | auto (default).
-
-    `auto` takes them when a Docker daemon answers and already has the images, so that nothing is pulled.
-    """
-    choice = os.environ.get("ANNALS_TEST_SERVERS", "auto")
-    if choice not in ("native", "containers", "auto"):
-        raise LocalStackError(f"ANNALS_TEST_SERVERS: expected native, containers or auto, found {choice!r}")
-    if choice == "containers":
-        return True
-    return choice == "auto" and _images_are_here()
-
-
-def _images_are_here() -> bool:
-    if importlib.util.find_spec("testcontainers") is None or shutil.which("docker") is None:
-        return False
-    ask = ["docker", "image", "inspect", "--format", "{{.Id}}", POSTGRES_IMAGE, KAFKA_IMAGE]
-    try:
-        return subprocess.run(ask, capture_output=True, timeout=5).returncode == 0
-    except subprocess.TimeoutExpired:  # a daemon that does not answer is none
-        return False
+    """Whether the tests take containers: ANNALS_TEST_STACK = native (default) | docker. Raises LocalStackError."""
+    choice = os.environ.get(VARIABLE, "native")
+    if choice not in ("native", "docker"):
+        raise LocalStackError(f"{VARIABLE}: expected native or docker, found {choice!r}")
+    return choice == "docker"
 
 
 @contextmanager
 def postgres() -> Iterator[PostgresServer]:
-    """Runs a PostgreSQL container."""
+    """Runs a PostgreSQL container with the settings of the native server."""
     from testcontainers.core.container import DockerContainer
-    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+    from testcontainers.core.wait_strategies import ExecWaitStrategy
 
     container = DockerContainer(POSTGRES_IMAGE).with_env("POSTGRES_PASSWORD", "annals").with_exposed_ports(5432)
-    container.with_command("postgres -c fsync=off -c full_page_writes=off -c max_connections=200")
+    container.with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C --lc-ctype=C.UTF-8")
+    container.with_command(["postgres", *native.options(durable=False)]).with_kwargs(shm_size="256m")
     with container:
-        # the image starts the server twice: once to initialise it, on a socket only
-        LogMessageWaitStrategy(r"(?s)init process complete.*ready to accept").wait_until_ready(container)
+        # While the image initialises its data, a server listens on a socket only; the one that stays, on TCP.
+        ExecWaitStrategy(["pg_isready", "--quiet", "--host=127.0.0.1"]).wait_until_ready(container)
         yield PostgresServer(
             container.get_container_host_ip(), int(container.get_exposed_port(5432)), "postgres", "annals"
         )

@@ -31,8 +31,6 @@ MINIMUM = 15
 _SYSTEM_FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 
 _SETTINGS = {
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "256MB",
     "work_mem": "16MB",
@@ -45,6 +43,7 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %d ",
 }
+_HERE = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
 # A test's data is thrown away with its server, so nothing is gained by surviving a power failure.
 _THROWAWAY = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB"}
 
@@ -159,6 +158,12 @@ class PostgresServer:
         return ServiceDatabase(runtime, owning, f"{runtime}_keys", f"{owning}_keys")
 
 
+def options(more: Mapping[str, str] | None = None, *, durable: bool) -> list[str]:
+    """Returns the settings of a server, and `more`, as arguments of `postgres`."""
+    settings = _SETTINGS | ({} if durable else _THROWAWAY) | (more or {})
+    return [f"--{key}={value}" for key, value in settings.items()]
+
+
 async def start(
     folder: Path, *, password: str, durable: bool = True, hold: Iterable[int] = (), port: int | None = None
 ) -> tuple[ServerProcess, PostgresServer]:
@@ -168,13 +173,11 @@ async def start(
     """
     account = unprivileged_account()
     binaries, data = await _prepare(folder, password, account)
-    settings = _SETTINGS | ({} if durable else _THROWAWAY)
-    options = [f"--{key}={value}" for key, value in settings.items()]
 
     def launch(port: int) -> ServerProcess:
         return ServerProcess(
             "PostgreSQL",
-            [binaries / "postgres", "-D", data, *options, f"--port={port}"],
+            [binaries / "postgres", "-D", data, *options(_HERE, durable=durable), f"--port={port}"],
             log=folder / "postgres.log",
             # fast shutdown; or, when nothing has to be kept, at once
             stop_signal=signal.SIGINT if durable else signal.SIGQUIT,
