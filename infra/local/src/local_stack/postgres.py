@@ -158,7 +158,7 @@ class PostgresServer:
         return ServiceDatabase(runtime, owning, f"{runtime}_keys", f"{owning}_keys")
 
 
-def options(more: Mapping[str, str] | None = None, *, durable: bool) -> list[str]:
+def options(more: dict[str, str] | None = None, *, durable: bool) -> list[str]:
     """Returns the settings of a server, and `more`, as arguments of `postgres`."""
     settings = _SETTINGS | ({} if durable else _THROWAWAY) | (more or {})
     return [f"--{key}={value}" for key, value in settings.items()]
