@@ -1,7 +1,8 @@
 """In a Dockerfile: installs packages of the workspace with what they need, at the locked versions, hashes checked.
 
 `install.py <new environment> <package> ... [--without <package> ...]`. Only what the packages need is taken from
-requirements.lock, so an image has no test tools in it. `--without` leaves out what an image never uses.
+requirements.lock, so an image has no test tools in it, and no pip. `--without` leaves out what an image never uses.
+What is in it says `sbom.cdx.json` there, a bill of materials in CycloneDX's form, for scanners and auditors.
 """
 
 import argparse
@@ -14,12 +15,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PATTERNS = ("contracts/messages", "infra/local", "libs/*", "services/*")
-BUILD_TOOL = "hatchling"
+TOOLS = ("hatchling", "cyclonedx-bom")
+BILL = "sbom.cdx.json"
 
 
-def pip(python: Path | str, *arguments: str | Path) -> str:
-    """Runs pip and returns what it prints."""
-    command = [python, "-m", "pip", "--disable-pip-version-check", *arguments]
+def run(*command: Path | str) -> str:
+    """Returns what a command prints. Raises CalledProcessError where it fails; it has then said why."""
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900).stdout
 
 
@@ -44,38 +45,54 @@ class Lock:
         return "".join(self.entries[name] for name in sorted(names))
 
 
-def needed(python: Path, wheels: Path, pins: Path, packages: Iterable[str]) -> set[str]:
-    """Returns the names of everything that pip would install for `packages`, themselves included."""
-    options = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-", "--find-links", wheels, "-c", pins)
-    report = json.loads(pip(python, "install", *options, *packages))
-    return {normalised(item["metadata"]["name"]) for item in report["install"]}
+class Environment:
+    """A virtual environment without pip; the pip of this Python fills it from the lock and from our own wheels."""
 
+    def __init__(self, path: Path, lock: Lock, scratch: Path) -> None:
+        run(sys.executable, "-m", "venv", "--without-pip", path)
+        self.path, self.python = path, path / "bin" / "python"
+        self._lock, self._scratch, self.wheels = lock, scratch, scratch / "wheels"
 
-def install(environment: Path, packages: list[str], without: set[str]) -> None:
-    """Makes the environment. Raises CalledProcessError where pip fails, which has then said why."""
-    lock = Lock(Path("requirements.lock"))
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
-    python = environment / "bin" / "python"
-    with tempfile.TemporaryDirectory() as scratch:
-        wheels, pins, chosen = Path(scratch, "wheels"), Path(scratch, "pins.txt"), Path(scratch, "chosen.txt")
-        pins.write_text(lock.pins())
-
-        def from_lock(names: set[str]) -> None:
-            chosen.write_text(lock.of(names))
-            pip(python, "install", "--quiet", "--no-cache-dir", "--require-hashes", "--no-deps", "-r", chosen)
-
-        tools = needed(python, wheels, pins, [BUILD_TOOL])
-        from_lock(tools)
-        folders = [file.parent for pattern in PATTERNS for file in sorted(Path().glob(f"{pattern}/pyproject.toml"))]
-        pip(python, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, *folders)
-
-        wanted = needed(python, wheels, pins, packages) - without
+    def install(self, packages: Iterable[str], without: Iterable[str] = ()) -> set[str]:
+        """Installs packages with everything that they need; returns the names of all."""
+        wanted = self._needed(packages) - set(without)
         ours = {name for name in wanted if name.startswith("annals-")}
-        from_lock(wanted - ours)
-        pip(python, "install", "--quiet", "--no-deps", "--no-index", "--find-links", wheels, *sorted(ours))
-        surplus = tools - wanted
-        pip(python, "uninstall", "--quiet", "--yes", *sorted(surplus), "pip", "setuptools")
-    print(f"{environment}: {', '.join(sorted(ours))} and {len(wanted - ours)} more")
+        chosen = self._file("chosen.txt", self._lock.of(wanted - ours))
+        self.pip("install", "--quiet", "--no-cache-dir", "--require-hashes", "--no-deps", "-r", chosen)
+        if ours:
+            self.pip("install", "--quiet", "--no-deps", "--no-index", "--find-links", self.wheels, *sorted(ours))
+        return wanted
+
+    def _needed(self, packages: Iterable[str]) -> set[str]:
+        pins = self._file("pins.txt", self._lock.pins())
+        options = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-", "--find-links", self.wheels)
+        report = json.loads(self.pip("install", *options, "-c", pins, *packages))
+        return {normalised(item["metadata"]["name"]) for item in report["install"]}
+
+    def pip(self, *arguments: str | Path) -> str:
+        """Runs pip for this environment and returns what it prints."""
+        return run(sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", self.python, *arguments)
+
+    def _file(self, name: str, content: str) -> Path:
+        (path := self._scratch / name).write_text(content)
+        return path
+
+
+def install(target: Path, packages: list[str], without: set[str]) -> None:
+    """Makes the environment and its bill of materials."""
+    lock = Lock(Path("requirements.lock"))
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        (scratch / "wheels").mkdir()
+        tools = Environment(scratch / "tools", lock, scratch)
+        tools.install(TOOLS)
+        folders = [file.parent for pattern in PATTERNS for file in sorted(Path().glob(f"{pattern}/pyproject.toml"))]
+        tools.pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tools.wheels, *folders)
+        environment = Environment(target, lock, scratch)
+        installed = environment.install(packages, without)
+        bill = ("environment", "--output-reproducible", "--output-file", target / BILL, environment.python)
+        run(tools.path / "bin" / "cyclonedx-py", *bill)
+    print(f"{target}: {', '.join(packages)}, {len(installed)} packages in all, listed in {BILL}")
 
 
 if __name__ == "__main__":
