@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local_stack import kafka, prover
+from local_stack import kafka, nginx, prover
 from local_stack.display import display
 from local_stack.paths import local
 from local_stack.process import LocalStackError
@@ -82,7 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     add("down", _down, "stop a stack; its data stays until the next start").add_argument("--name", default="local")
     add("status", _status, "show the stacks and their addresses")
     add("env", _env, "print a stack's addresses as shell exports").add_argument("--name", default="local")
-    add("fetch", _fetch, "fetch Kafka, prepare its quick start, build the prover (done when first needed otherwise)")
+    add(
+        "fetch",
+        _fetch,
+        "fetch Kafka and nginx, build the prover (done when first needed otherwise)",
+    )
     add("clean", _clean, "delete the data of all stacks that are not running, and the fetched programs")
     return parser
 
@@ -226,6 +230,7 @@ def _needed(name: str) -> Addresses:
 def _fetch(_arguments: argparse.Namespace) -> int:
     asyncio.run(kafka.prepare(lambda text: print(f"Kafka: {text}", flush=True)))
     asyncio.run(prover.build(lambda text: print(f"the prover of listening claims: {text}", flush=True)))
+    asyncio.run(nginx.find_nginx())
     return 0
 
 

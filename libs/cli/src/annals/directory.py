@@ -24,6 +24,8 @@ class Directory:
     urls: Mapping[str, str]
     private_key: str = field(repr=False)
     deployment: Mapping[str, Any]
+    gateway: str | None = None
+    """Its address, if there is one before the services."""
 
     def save(self) -> None:
         """Write it beside the stack's own file, readable by its owner only: it holds passwords and a key."""

@@ -10,12 +10,14 @@ import json
 import signal
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import httpx
 
 import devnet
 from annals.directory import Directory, file_of
 from annals.services import installed
+from local_stack import nginx
 from local_stack.paths import local
 from local_stack.process import ServerProcess, free_port, run_program
 from local_stack.prover import built as built_prover
@@ -41,6 +43,8 @@ class Town:
         name: str,
         *,
         services: Iterable[str] | None = None,
+        instances: int = 1,
+        gateway: bool = False,
         block_seconds: float = 1.0,
         accounts: int = 20,
         durable: bool = True,
@@ -48,8 +52,9 @@ class Town:
         settings: Mapping[str, str] | None = None,
         deployment: Deployment | None = None,
     ) -> None:
-        """Without `services` it has all that are installed. `settings` are more variables for their environment.
+        """Without `services` it has all that are installed, and `instances` of each: `rewards`, `rewards-2`, ….
 
+        `settings` are more variables for their environment, and the gateway's.
         With `deployment` the contracts are there already, on a chain that `devnet_options` restore.
         """
         chains = ("--data", str(local() / "chains"))
@@ -59,7 +64,16 @@ class Town:
         self._settings = settings or {}
         self._deployed = deployment
         self.services = tuple(services if services is not None else installed())
+        self.instances = {
+            name if number == 1 else f"{name}-{number}": name
+            for number in range(1, instances + 1)
+            for name in self.services
+        }
+        """The service that each process is an instance of."""
+        self._has_gateway = gateway
         self._processes: dict[str, ServerProcess] = {}
+        self.urls: dict[str, str] = {}
+        """Where each instance listens."""
         self.directory: Directory
         self.deployment: Deployment
 
@@ -70,8 +84,8 @@ class Town:
         """
         await self.prepare(report, plan)
         try:
-            await asyncio.gather(*(self.start_service(name, report) for name in self.services))
-            await asyncio.gather(*(self.until_ready(name, report) for name in self.services))
+            await asyncio.gather(*(self.start_service(name, report) for name in self.instances))
+            await asyncio.gather(*(self.until_ready(name, report) for name in self.instances))
         except BaseException:
             await self.stop()
             raise
@@ -87,6 +101,8 @@ class Town:
                     together.create_task(self._migrate(name, addresses.environment()))
             self.deployment = deploying.result()
             self.directory = self._direct(addresses)
+            if self._has_gateway:
+                self.directory = replace(self.directory, gateway=await self._start_gateway(report))
             self.directory.save()
         except BaseException:
             await self.stop()
@@ -109,7 +125,8 @@ class Town:
 
     def _direct(self, addresses: Addresses) -> Directory:
         private, public = generate_keys()
-        ports = {name: free_port() for name in self.services}
+        ports = {instance: free_port() for instance in self.instances}
+        self.urls = {instance: f"http://127.0.0.1:{port}" for instance, port in ports.items()}
         contracts = {contract.NAME: contract.address for contract in self.deployment.contracts()}
         environment = {
             **addresses.environment(),
@@ -117,10 +134,10 @@ class Town:
             "CHAIN_NODE_URL": addresses.devnet_url,
             "CHAIN_CONTRACTS": json.dumps({topic_name(name): address for name, address in contracts.items()}),
             **(self._paying() if self._deployed is None else {}),
-            **{f"{name.upper()}_HTTP_PORT": str(port) for name, port in ports.items()},
+            **{f"{name.upper()}_HTTP_PORT": str(ports[name]) for name in self.services},
             **self._settings,
         }
-        urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        urls = {name: self.urls[name] for name in self.services}
         return Directory(self._name, environment, urls, private, self.deployment.to_dict())
 
     def _paying(self) -> dict[str, str]:
@@ -136,19 +153,37 @@ class Town:
             "ROYALTIES_DCMX_TOKEN": self.deployment.token,
         }
 
-    async def start_service(self, name: str, report: Report = lambda *_: None) -> None:
-        """Start one service's process, as `python -m <name>`; the logs of its predecessors are kept."""
+    async def _start_gateway(self, report: Report) -> str:
+        report("gateway", "starting", "")
+        addresses: dict[str, list[str]] = {}
+        for instance, name in self.instances.items():
+            addresses.setdefault(name, []).append(self.urls[instance].removeprefix("http://"))
+        self._processes["gateway"], url = await nginx.start(local() / self._name, addresses, settings=self._settings)
+        report("gateway", "ready", url)
+        return url
+
+    def reload_gateway(self) -> None:
+        """Has it replace its workers; those before answer what they have begun."""
+        self._processes["gateway"].send_signal(signal.SIGHUP)
+
+    async def start_service(
+        self, name: str, report: Report = lambda *_: None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start one instance's process, as `python -m <service>`; the logs of its predecessors are kept."""
+        service = self.instances[name]
+        port = self.urls[name].rpartition(":")[2]
         report(name, "starting", "")
         log = local() / self._name / f"{name}.log"
         if log.is_file():
             log.rename(log.with_suffix(f".{len(list(log.parent.glob(f'{name}.*log')))}.log"))
+        own = {f"{service.upper()}_HTTP_PORT": port, **(environment or {})}
         self._processes[name] = ServerProcess(
-            name, [sys.executable, "-m", name], log=log, env={**COMPILED, **self.directory.environment}
+            name, [sys.executable, "-m", service], log=log, env={**COMPILED, **self.directory.environment, **own}
         )
 
     async def until_ready(self, name: str, report: Report = lambda *_: None) -> None:
         """Wait until the service says that it is ready. Raises LocalStackError with the reason that it gives."""
-        url, process = self.directory.urls[name], self._processes[name]
+        url, process = self.urls[name], self._processes[name]
 
         async with httpx.AsyncClient(timeout=5) as client:
 
@@ -182,7 +217,7 @@ class Town:
         await self._processes.pop(name).stop()
 
     async def restart(self, name: str) -> None:
-        """Start a service, `PostgreSQL` or `Kafka` again after `kill`."""
+        """Start an instance, `PostgreSQL` or `Kafka` again; one that still runs is stopped first."""
         if name in SERVERS:
             await self._stack.restart(name)
             return

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -49,20 +49,24 @@ def up(
     name: Name = "local",
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay here until Ctrl-C.")] = False,
     block_seconds: Annotated[float, typer.Option(min=0.05, help="Seconds between the devnet's blocks.")] = 1.0,
+    gateway: Annotated[bool, typer.Option("--gateway", help="With nginx as one door before all services.")] = False,
+    instances: Annotated[int, typer.Option(min=1, max=9, help="Processes of each service.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Start PostgreSQL, Kafka, a TRON devnet with the contracts, and all services.
 
     $ annals up
     $ annals up --name second --block-seconds 0.5
+    $ annals up --gateway --instances 2
     """
+    options = {"block_seconds": block_seconds, "gateway": gateway, "instances": instances}
     if foreground:
-        shell.run(_serve(name, block_seconds))
+        shell.run(_serve(name, options))
         return
     if (found := directory(name)) is None:
-        found = _in_background(name, block_seconds)
+        found = _in_background(name, options)
     if as_json:
-        shell.print_json({"name": found.name, "urls": found.urls})
+        shell.print_json({"name": found.name, "urls": found.urls, "gateway": found.gateway})
     else:
         _say_where(found)
 
@@ -148,14 +152,14 @@ def _running(stack: str | None) -> Directory:
     return found
 
 
-async def _serve(name: str, block_seconds: float) -> None:
+async def _serve(name: str, options: dict[str, Any]) -> None:
     """Build the town and keep it until a signal, or until one of its processes ends by itself."""
     from annals.town import Town  # it needs the devnet and the contracts, which no other command does
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    built = Town(name, block_seconds=block_seconds)
+    built = Town(name, **options)
     stopping = asyncio.create_task(stop.wait())
     with display(console) as report:
         starting = asyncio.create_task(built.start(report))
@@ -176,14 +180,17 @@ async def _serve(name: str, block_seconds: float) -> None:
         await built.stop()
 
 
-def _in_background(name: str, block_seconds: float) -> Directory:
+def _in_background(name: str, options: dict[str, Any]) -> Directory:
     folder = Stack(name).folder  # refuses what cannot be a name
     folder.mkdir(exist_ok=True)
     log = folder / "stack.log"
     command = [sys.executable, "-m", "annals", "up", "--foreground", "--name", name]
+    for option, value in options.items():
+        flag = f"--{option.replace('_', '-')}"
+        command += ([flag] if value else []) if isinstance(value, bool) else [flag, str(value)]
     with log.open("wb") as output:
         owner = subprocess.Popen(
-            [*command, "--block-seconds", str(block_seconds)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -215,5 +222,7 @@ def _say_where(found: Directory) -> None:
     console.print(f"\nThe stack `{found.name}` runs.")
     for name, url in found.urls.items():
         console.print(f"  {name:<11} {url}/docs")
+    if found.gateway is not None:
+        console.print(f"  {'gateway':<11} {found.gateway}")
     down = "annals down" if found.name == "local" else f"annals down --name {found.name}"
     console.say(f"\nTry: annals status · annals token alice --role admin · {down}")
