@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from statistics import median, quantiles
 
 import asyncpg
-import httpx
 from harness import Goal, Path, say
 from pydantic import SecretStr
 from servers import Servers
+from serving import Served, served
 
 import projections
 from compliance import domain, queries
@@ -25,9 +23,7 @@ from contracts.chain import DocumentType
 from contracts.testing import EPOCH, address, hash_of
 from eventlog import EventLog, EventTypes, NewEvent, Watermark
 from projections import Runner
-from service import Queries, Service, find_migrations, migrate
-from service.logs import configure_logs
-from service.tokens import generate_keys, mint
+from service import Queries, Service
 
 SUBJECTS = 500_000  # of whom each has accepted two documents
 WITH_WALLET = 50_000
@@ -35,8 +31,6 @@ APPENDED = 5_000
 ASKED = 5_000
 TEXT = hash_of("text")
 READ = (Documents(), AcceptanceRecords(), ComplianceIndex(), Wallets())
-PRIVATE, PUBLIC = generate_keys()
-_made: dict[int, tuple[Service, httpx.AsyncClient]] = {}
 
 
 async def answered(servers: Servers) -> float:
@@ -95,29 +89,12 @@ def _p99(took: list[float]) -> float:
     return quantiles(took, n=100)[98]
 
 
-async def _served(servers: Servers) -> tuple[Service, httpx.AsyncClient]:
-    """The service over a log with all acceptances; made once."""
-    if id(servers) not in _made:
-        _made[id(servers)] = await servers.keep(_serving(servers))
-    return _made[id(servers)]
+async def _served(servers: Servers) -> Served:
+    return await served(servers, _created, _fill, "service")
 
 
-@contextlib.asynccontextmanager
-async def _serving(servers: Servers) -> AsyncIterator[tuple[Service, httpx.AsyncClient]]:
-    server = await servers.postgres()
-    url = await asyncio.to_thread(server.create_database)
-    await migrate("compliance", find_migrations("compliance"), url)
-    settings = ComplianceSettings(database_url=SecretStr(url), jwt_public_key=PUBLIC, log_level="warning")
-    configure_logs(settings)
-    service = create(settings)
-    async with service.opened():
-        assert service.pool is not None
-        await _fill(service.pool)
-        token = {"authorization": f"Bearer {mint(PRIVATE, 'bench', ['service'])}"}
-        transport = httpx.ASGITransport(service.api)
-        async with httpx.AsyncClient(transport=transport, base_url="http://bench", headers=token) as client:
-            yield service, client
-    await asyncio.to_thread(server.drop_database, url)
+def _created(database_url: SecretStr, jwt_public_key: str) -> Service:
+    return create(ComplianceSettings(database_url=database_url, jwt_public_key=jwt_public_key))
 
 
 async def _fill(pool: asyncpg.Pool) -> None:

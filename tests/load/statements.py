@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import gc
 import json
 import time
 import tracemalloc
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-import httpx
 from harness import Goal, Path, say
 from pydantic import SecretStr
 from servers import Servers
+from serving import Served, served
 
 import projections
 from contracts.chain import PaymentKind
@@ -29,16 +26,13 @@ from royalties.app import create
 from royalties.domain.books import carry, credit, debit, earnings, entry
 from royalties.projections import ALL, Ledger
 from royalties.settings import RoyaltiesSettings
-from service import Queries, Service, find_migrations, migrate
-from service.tokens import generate_keys, mint
+from service import Queries, Service
 
 LINES = 100_000
 APPENDED = 5_000
 ARTIST = address(1)
 YEAR = datetime(2025, 1, 1, tzinfo=UTC)
 SCOPE = written.Scope(ARTIST, domain.TRX, YEAR, YEAR.replace(year=2026))
-PRIVATE, PUBLIC = generate_keys()
-_made: dict[int, tuple[Service, httpx.AsyncClient]] = {}
 
 
 async def whole(servers: Servers) -> float:
@@ -89,27 +83,12 @@ async def _asked(servers: Servers, params: dict[str, str], accept: str) -> float
     return took
 
 
-async def _served(servers: Servers) -> tuple[Service, httpx.AsyncClient]:
-    """The service over a log with that year in it; made once."""
-    if id(servers) not in _made:
-        _made[id(servers)] = await servers.keep(_serving(servers))
-    return _made[id(servers)]
+async def _served(servers: Servers) -> Served:
+    return await served(servers, _created, _fill, "user")
 
 
-@contextlib.asynccontextmanager
-async def _serving(servers: Servers) -> AsyncIterator[tuple[Service, httpx.AsyncClient]]:
-    server = await servers.postgres()
-    url = await asyncio.to_thread(server.create_database)
-    await migrate("royalties", find_migrations("royalties"), url)
-    service = create(RoyaltiesSettings(database_url=SecretStr(url), jwt_public_key=PUBLIC))
-    async with service.opened():
-        assert service.pool is not None
-        await _fill(service.pool)
-        token = {"authorization": f"Bearer {mint(PRIVATE, 'bench', ['user'])}"}
-        transport = httpx.ASGITransport(service.api)
-        async with httpx.AsyncClient(transport=transport, base_url="http://bench", headers=token) as client:
-            yield service, client
-    await asyncio.to_thread(server.drop_database, url)
+def _created(database_url: SecretStr, jwt_public_key: str) -> Service:
+    return create(RoyaltiesSettings(database_url=database_url, jwt_public_key=jwt_public_key))
 
 
 async def _fill(pool: asyncpg.Pool) -> None:

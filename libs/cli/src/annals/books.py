@@ -16,7 +16,7 @@ from annals.amounts import decimal, trx
 from annals.bars import counting
 from annals.errors import UnknownName
 from annals.services import find
-from annals.terminal import Terminal
+from annals.terminal import Terminal, plain_table
 
 SERVICE = "royalties"
 MOST_ENTRIES = 10
@@ -84,7 +84,7 @@ def tables(outcome: Any) -> list[Table]:
     for one in outcome.differences:
         same = "never seen the same" if one.agreed_block is None else f"the same as of block {one.agreed_block:,}"
         compared = one.compared
-        table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title_style="bold")
+        table = plain_table(title_justify="left", title_style="bold")
         table.title = (
             f"{compared.account}: booked {trx(compared.booked_sun)}, held {trx(compared.held_sun)} TRX "
             f"({trx(compared.surplus_sun)}); {same}"
@@ -135,7 +135,7 @@ def changes(outcome: Any) -> dict[str, Any]:
 
 def table_of(outcome: Any, limit: int) -> Table:
     """Whose money changes most, by track or agreement."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for name in ("party", "of", "asset", "before", "after", "change"):
         table.add_column(name, justify="right" if name in ("before", "after", "change") else "left")
     changed = [(line, change) for line, change in outcome.lines.items() if change.change]

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from annals.bars import counting
 from annals.services import find
-from annals.terminal import Terminal
+from annals.terminal import Terminal, plain_table
 
 SERVICE = "compliance"
 
@@ -46,10 +46,10 @@ def report(found: Any) -> str:
 
 def tables(found: Any, limit: int) -> list[Table]:
     """The first bad lines, and the fields that were left behind."""
-    bad = Table("file", "line", "reason", box=None, pad_edge=False, header_style="bold")
+    bad = plain_table("file", "line", "reason")
     for line in found.bad[:limit]:
         bad.add_row(line.file, str(line.line), line.reason)
-    left = Table("left behind", "times", box=None, pad_edge=False, header_style="bold")
+    left = plain_table("left behind", "times")
     for name, times in found.left_behind.most_common(limit):
         left.add_row(name, f"{times:,}")
     return [table for table in (bad, left) if table.row_count]

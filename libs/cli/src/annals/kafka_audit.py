@@ -9,6 +9,7 @@ from rich.table import Table
 
 from annals.bars import steps
 from annals.services import Installed
+from annals.terminal import plain_table
 from eventlog import Watermark
 from messaging import TopicReport, audit
 from messaging.audit import FAULTS
@@ -35,7 +36,7 @@ async def inspect(services: Iterable[Installed], console: Console | None = None)
 
 def table(reports: Iterable[TopicReport]) -> Table:
     """One line per topic, and the first faults of each below it."""
-    result = Table(box=None, pad_edge=False, header_style="bold")
+    result = plain_table()
     result.add_column("topic", overflow="fold")
     for column in ("events", *(name.replace("_", " ") for name in FAULTS)):
         result.add_column(column, justify="right")

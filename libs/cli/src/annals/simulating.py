@@ -10,7 +10,7 @@ from rich.table import Table
 from annals.amounts import dcmx
 from annals.bars import counting
 from annals.services import find
-from annals.terminal import Terminal
+from annals.terminal import Terminal, plain_table
 
 SERVICE = "rewards"
 
@@ -75,7 +75,7 @@ def _amounts(granted: Any) -> tuple[str, str, str]:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 or column in ("pool", "would be", "was") else "right")
     return table

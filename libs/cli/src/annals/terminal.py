@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 WIDTH_OF_FILES = 250
@@ -39,6 +40,11 @@ def in_a_line(text: str) -> str:
 def shortened(text: str) -> str:
     """A text that fills no more than a screen, and says so."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters; --json shows all)"
+
+
+def plain_table(*columns: str, **options: Any) -> Table:
+    """A table without lines, as all commands print theirs."""
+    return Table(*columns, box=None, pad_edge=False, **({"header_style": "bold"} | options))
 
 
 class Terminal(Console):

@@ -12,7 +12,7 @@ from rich.table import Table
 from annals import dlq, shell
 from annals.dlq import Behind, Chosen, Outcome
 from annals.shell import Commands, Json, Operator, StackName, Yes, console
-from annals.terminal import shortened
+from annals.terminal import plain_table, shortened
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, help="Messages and events that were put aside.")
 
@@ -143,7 +143,7 @@ def _shortened(value: Any) -> Any:
 
 
 def _followers(found: list[Behind]) -> Table:
-    table = Table("", "type", "id", "since", box=None, pad_edge=False, header_style="bold")
+    table = plain_table("", "type", "id", "since")
     for one in found:
         table.add_row(one.what, one.type, one.id, f"{one.since:%Y-%m-%d %H:%M:%S} UTC")
     return table

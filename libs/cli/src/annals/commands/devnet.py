@@ -16,6 +16,7 @@ from rich.text import Text
 from annals import shell
 from annals.errors import UnknownName
 from annals.shell import Commands, Json, StackName, Yes, console
+from annals.terminal import plain_table
 
 LOOK_SECONDS = 0.5
 LONGEST_CALL_SECONDS = 120.0
@@ -370,7 +371,7 @@ def _where(fault: dict[str, Any]) -> str:
 
 
 def _table(faults: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    table = plain_table(padding=(0, 1))
     for column in ("id", "fault", "where", "when"):
         table.add_column(column)
     table.add_column("struck", justify="right")

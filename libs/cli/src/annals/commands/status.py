@@ -17,6 +17,7 @@ from annals import shell
 from annals import status as work
 from annals.shell import Json, StackName, console
 from annals.status import ServiceStatus
+from annals.terminal import plain_table
 
 
 def status(
@@ -84,7 +85,7 @@ def _problem(text: str) -> Text:
 
 
 def _table(service: ServiceStatus) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    table = plain_table(header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("", min_width=12, no_wrap=True)
     table.add_column("", min_width=25, no_wrap=True)
     for name, width in (("position", 8), ("behind", 6), ("seconds", 7)):

@@ -18,7 +18,7 @@ from annals.errors import UnknownName
 from annals.services import installed
 from annals.shell import Commands, Json, StackName, console
 from annals.tail import Line, Start, follow, full_types, parse_start
-from annals.terminal import in_a_line, shortened, visible
+from annals.terminal import in_a_line, plain_table, shortened, visible
 from contracts import Message, message_types
 from messaging.connection import Kafka
 from messaging.survey import TopicState, survey
@@ -138,7 +138,7 @@ def _shown(line: Line) -> Text:
 
 
 def _table(found: Sequence[TopicState]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    table = plain_table(padding=(0, 1))
     table.add_column("topic", no_wrap=True)
     table.add_column("parts", justify="right", no_wrap=True)
     table.add_column("kept", no_wrap=True)
@@ -168,7 +168,7 @@ def _first_line(cls: type[Message]) -> str:
 
 
 def _fields(cls: type[BaseModel]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+    table = plain_table(show_header=False, padding=(0, 1))
     for name, info in cls.model_fields.items():
         schema = cls.model_json_schema()["properties"][name]
         table.add_row(f"  {name}", Text(_kind(schema), style="cyan"), Text(info.description or "", style="dim"))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from annals import shell
 from annals import trail as trails
 from annals.shell import Commands, Json, StackName, console, errors
+from annals.terminal import plain_table
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, help="Who did what, in all services, and the proof of it.")
 
@@ -45,7 +45,7 @@ def search(
     if as_json:
         shell.print_json(found)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for column in ("at", "service", "actor", "action", "subject", "stream"):
         table.add_column(column, overflow="fold")
     for entry in found:

@@ -10,6 +10,7 @@ from rich.table import Table
 from annals.amounts import trx
 from annals.demo.theatre import Theatre
 from annals.directory import Directory
+from annals.terminal import plain_table
 
 STATEMENT_LINES = 8
 
@@ -100,7 +101,7 @@ def what_next(console: Console, keep: bool, directory: Directory) -> None:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = plain_table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
     return table
