@@ -9,7 +9,6 @@ from compliance.domain import (
     Contradiction,
     DeletionCompleted,
     DeletionDenied,
-    DeletionExtended,
     DeletionJoined,
     DeletionReceived,
     DeletionStarted,
@@ -17,7 +16,7 @@ from compliance.domain import (
     DenyDeletion,
     ErasureAnswered,
     ErasureOrdered,
-    ExtendDeletion,
+    ExtendRequest,
     ExtensionReason,
     HoldReason,
     IdentityNotVerified,
@@ -28,6 +27,7 @@ from compliance.domain import (
     ReceiveDeletion,
     RecordErasure,
     RejectIdentity,
+    RequestExtended,
     StartDeletion,
     State,
     Step,
@@ -189,14 +189,14 @@ def test_nothing_is_erased_before_the_identity_is_verified() -> None:
 
 def test_an_extension_counts_from_the_receipt_and_is_given_once_and_in_time() -> None:
     reason = ExtensionReason.COMPLEXITY
-    extended = DeletionExtended("r1", "ada", reason, datetime(2026, 4, 30, 12, tzinfo=UTC))
+    extended = RequestExtended("r1", "ada", reason, datetime(2026, 4, 30, 12, tzinfo=UTC))
     history = [RECEIVED, VERIFIED]
-    given(deletions, *history).when(ExtendDeletion("r1", reason, DUE)).then(extended)
-    given(deletions, *history, extended).when(ExtendDeletion("r1", reason, DUE)).then_nothing()
+    given(deletions, *history).when(ExtendRequest("r1", reason, DUE)).then(extended)
+    given(deletions, *history, extended).when(ExtendRequest("r1", reason, DUE)).then_nothing()
     given(deletions, *history, extended).when(
-        ExtendDeletion("r1", ExtensionReason.NUMBER_OF_REQUESTS, DUE)
+        ExtendRequest("r1", ExtensionReason.NUMBER_OF_REQUESTS, DUE)
     ).then_refused(WrongState, "extended before")
-    given(deletions, *history).when(ExtendDeletion("r1", reason, DUE + timedelta(seconds=1))).then_refused(TooLate)
+    given(deletions, *history).when(ExtendRequest("r1", reason, DUE + timedelta(seconds=1))).then_refused(TooLate)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_an_extension_counts_from_the_receipt_and_is_given_once_and_in_time() ->
         VerifyIdentity("r1", Method.SIGNED_IN, LATER),
         RejectIdentity("r1", UnverifiedReason.NO_ANSWER, LATER),
         START_IT,
-        ExtendDeletion("r1", ExtensionReason.COMPLEXITY, LATER),
+        ExtendRequest("r1", ExtensionReason.COMPLEXITY, LATER),
         DenyDeletion("r1", DenialReason.NO_DATA, LATER, None),
     ],
 )

@@ -198,7 +198,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: 
     @router.post("/deletion-requests/{request_id}/extend", summary="Extend the deadline once, with notice")
     async def extend(request_id: RequestId, body: Extension, caller: Officer, key: IdempotencyKey) -> Recorded:
         def make(name: str, at: datetime) -> domain.Step:
-            return domain.ExtendDeletion(name, body.reason, at)
+            return domain.ExtendRequest(name, body.reason, at)
 
         return await step("extend-deletion", request_id, caller, key, make)
 

@@ -26,15 +26,11 @@ from compliance.domain.audit import (
 )
 from compliance.domain.certificate import certificate, certificate_hash, certificate_text
 from compliance.domain.contact import ContactGiven, contact
-from compliance.domain.deletion import Request, deletions, request_id
+from compliance.domain.deletion import Deletion, deletions
 from compliance.domain.deletion_events import (
-    AWAITING_IDENTITY,
-    DUE,
-    OPEN,
     CompleteDeletion,
     DeletionCompleted,
     DeletionDenied,
-    DeletionExtended,
     DeletionJoined,
     DeletionReceived,
     DeletionStarted,
@@ -42,20 +38,10 @@ from compliance.domain.deletion_events import (
     DenyDeletion,
     ErasureAnswered,
     ErasureOrdered,
-    ExtendDeletion,
-    ExtensionReason,
-    IdentityNotVerified,
-    IdentityVerified,
-    Method,
     ReceiveDeletion,
     RecordErasure,
-    RejectIdentity,
-    RequestIdTaken,
     StartDeletion,
-    State,
     Step,
-    UnverifiedReason,
-    VerifyIdentity,
 )
 from compliance.domain.document import (
     DocumentCommand,
@@ -95,6 +81,24 @@ from compliance.domain.refusal import (
     WrongState,
     WrongText,
 )
+from compliance.domain.request import (
+    AWAITING_IDENTITY,
+    DUE,
+    OPEN,
+    ExtendRequest,
+    ExtensionReason,
+    IdentityNotVerified,
+    IdentityVerified,
+    Method,
+    RejectIdentity,
+    Request,
+    RequestExtended,
+    RequestIdTaken,
+    State,
+    UnverifiedReason,
+    VerifyIdentity,
+    request_id,
+)
 from compliance.domain.retention import RetentionSet, retention
 from compliance.domain.risk import Finding, Risk
 from compliance.domain.wallet import (
@@ -125,7 +129,7 @@ EVENTS: dict[str, type] = {
     "DeletionStarted.v1": DeletionStarted,
     "ErasureOrdered.v1": ErasureOrdered,
     "ErasureAnswered.v1": ErasureAnswered,
-    "DeletionExtended.v1": DeletionExtended,
+    "RequestExtended.v1": RequestExtended,
     "DeletionCompleted.v1": DeletionCompleted,
     "DeletionDenied.v1": DeletionDenied,
     "LegalHoldPlaced.v1": LegalHoldPlaced,
@@ -162,9 +166,9 @@ __all__ = [
     "ConsentWithdrawn",
     "ContactGiven",
     "Contradiction",
+    "Deletion",
     "DeletionCompleted",
     "DeletionDenied",
-    "DeletionExtended",
     "DeletionJoined",
     "DeletionReceived",
     "DeletionStarted",
@@ -176,7 +180,7 @@ __all__ = [
     "DocumentServed",
     "ErasureAnswered",
     "ErasureOrdered",
-    "ExtendDeletion",
+    "ExtendRequest",
     "ExtensionReason",
     "Finding",
     "HeldByLaw",
@@ -209,6 +213,7 @@ __all__ = [
     "RejectionReason",
     "ReportScreening",
     "Request",
+    "RequestExtended",
     "RequestIdTaken",
     "RetentionSet",
     "Risk",

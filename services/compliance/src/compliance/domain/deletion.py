@@ -4,59 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from types import MappingProxyType
 from typing import assert_never
 
 from compliance.domain.certificate import certificate, certificate_hash
 from compliance.domain.deadlines import due_at
 from compliance.domain.deletion_events import (
-    AWAITING_IDENTITY,
     DENIABLE,
-    DUE,
-    OPEN,
     CompleteDeletion,
     DeletionCommand,
     DeletionCompleted,
     DeletionDenied,
     DeletionEvent,
-    DeletionExtended,
     DeletionJoined,
     DeletionReceived,
     DeletionStarted,
     DenyDeletion,
     ErasureAnswered,
     ErasureOrdered,
-    ExtendDeletion,
-    ExtensionReason,
+    ReceiveDeletion,
+    RecordErasure,
+    StartDeletion,
+    StepTaken,
+)
+from compliance.domain.refusal import Contradiction
+from compliance.domain.request import (
+    AWAITING_IDENTITY,
+    DUE,
+    OPEN,
+    ExtendRequest,
     IdentityNotVerified,
     IdentityVerified,
     Method,
-    ReceiveDeletion,
-    RecordErasure,
     RejectIdentity,
-    RequestIdTaken,
-    StartDeletion,
+    Request,
+    RequestExtended,
     State,
-    Step,
-    StepTaken,
     VerifyIdentity,
+    expect,
+    extend,
+    reject,
+    verify,
 )
-from compliance.domain.refusal import Contradiction, TooLate, WrongState
-from contracts.chain import Law
 from contracts.values import Hash
 from eventlog import Decider
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """`periods` are law and receipt of the request and of those joined to it: the earliest deadline counts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion(Request):
+    """A request for erasure."""
 
-    subject: str
-    state: State
-    periods: tuple[tuple[Law, datetime], ...]
-    extension: ExtensionReason | None = None
-    joined_to: str | None = None
     orders: frozenset[tuple[str, str]] = frozenset()  # to a service, of a subject
     answers: tuple[ErasureAnswered, ...] = ()
     outcome: Hash | int | None = None  # certificate or reason
@@ -66,22 +63,14 @@ class Request:
         """The service and subject of each erasure that is ordered and not answered."""
         return self.orders - {(answer.service, answer.erased) for answer in self.answers}
 
-    @property
-    def due_at(self) -> datetime:
-        return min(due_at(law, received_at, self.extension is not None) for law, received_at in self.periods)
 
-    def state_at(self, now: datetime) -> State:
-        """The state as of `now`: a request that awaits its subject's identity expires when it is due."""
-        return State.EXPIRED if self.state in AWAITING_IDENTITY and self.due_at < now else self.state
-
-
-Requests = Mapping[str, Request]
+Deletions = Mapping[str, Deletion]
 
 
 # ---- decide ------------------------------------------------------------------------------------------------------
 
 
-def decide(command: DeletionCommand, requests: Requests) -> list[DeletionEvent]:
+def decide(command: DeletionCommand, requests: Deletions) -> list[DeletionEvent]:
     if isinstance(command, ReceiveDeletion):
         return _receive(command, requests)
     request = requests[command.request_id]  # the border has looked up whose it is, so it is there
@@ -89,25 +78,21 @@ def decide(command: DeletionCommand, requests: Requests) -> list[DeletionEvent]:
         case CompleteDeletion() | DenyDeletion():
             return _close(command, request)
         case VerifyIdentity():
-            _expect(command, request, OPEN)
-            done = request.state in DUE
-            return [] if done else [IdentityVerified(command.request_id, request.subject, command.method, None)]
+            return [*verify(command, request)]
         case RejectIdentity():
-            _expect(command, request, AWAITING_IDENTITY)
-            done = request.state is State.UNVERIFIED
-            return [] if done else [IdentityNotVerified(command.request_id, request.subject, command.reason)]
+            return [*reject(command, request)]
         case StartDeletion():
-            _expect(command, request, DUE)
+            expect(command.request_id, request, command.at, DUE)
             return [] if request.state is State.IN_PROGRESS else _start(command, request)
         case RecordErasure():
             return _record(command, request)
-        case ExtendDeletion():
-            return _extend(command, request)
+        case ExtendRequest():
+            return [*extend(command, request)]
         case never:
             assert_never(never)
 
 
-def _receive(command: ReceiveDeletion, requests: Requests) -> list[DeletionEvent]:
+def _receive(command: ReceiveDeletion, requests: Deletions) -> list[DeletionEvent]:
     name = f"request {command.request_id}"
     known = requests.get(command.request_id)
     if known is not None:
@@ -130,13 +115,13 @@ def _receive(command: ReceiveDeletion, requests: Requests) -> list[DeletionEvent
     return opened
 
 
-def _start(command: StartDeletion, request: Request) -> list[DeletionEvent]:
+def _start(command: StartDeletion, request: Deletion) -> list[DeletionEvent]:
     name = (command.request_id, request.subject)
     orders = [ErasureOrdered(*name, erases, command.services) for erases in command.subjects]
     return [DeletionStarted(*name), *orders]
 
 
-def _record(command: RecordErasure, request: Request) -> list[DeletionEvent]:
+def _record(command: RecordErasure, request: Deletion) -> list[DeletionEvent]:
     """What was answered before, or never ordered, changes nothing. The last answer completes the request."""
     if (command.service, command.erased) not in request.waiting_for:
         return []
@@ -151,19 +136,7 @@ def _record(command: RecordErasure, request: Request) -> list[DeletionEvent]:
     return [answer, DeletionCompleted(command.request_id, request.subject, certified, None, None)]
 
 
-def _extend(command: ExtendDeletion, request: Request) -> list[DeletionEvent]:
-    _expect(command, request, OPEN)
-    if request.extension is not None:
-        if request.extension is command.reason:
-            return []
-        raise WrongState(f"request {command.request_id}: extended before, for {request.extension}")
-    if request.due_at < command.at:
-        raise TooLate(f"request {command.request_id}: was due at {request.due_at.isoformat()}")
-    extended = replace(request, extension=command.reason)
-    return [DeletionExtended(command.request_id, request.subject, command.reason, extended.due_at)]
-
-
-def _close(command: CompleteDeletion | DenyDeletion, request: Request) -> list[DeletionEvent]:
+def _close(command: CompleteDeletion | DenyDeletion, request: Deletion) -> list[DeletionEvent]:
     """An officer may deny until the erasure is ordered; what the chain has closed is closed."""
     state: State
     outcome: Hash | int
@@ -175,7 +148,7 @@ def _close(command: CompleteDeletion | DenyDeletion, request: Request) -> list[D
     if (request.state, request.outcome) == (state, outcome):
         return []
     if command.source is None:
-        _expect(command, request, DENIABLE)
+        expect(command.request_id, request, command.at, DENIABLE)
     elif request.state not in (*OPEN, State.JOINED):
         raise Contradiction(
             f"request {command.request_id}: {request.state} with {request.outcome}, got {state} with {outcome}"
@@ -186,32 +159,30 @@ def _close(command: CompleteDeletion | DenyDeletion, request: Request) -> list[D
     return [DeletionDenied(*name, command.reason, request.joined_to, command.source)]
 
 
-def _expect(command: Step, request: Request, allowed: tuple[State, ...]) -> None:
-    found = request.state_at(command.at)
-    if found not in allowed:
-        where = f"{found} to {request.joined_to}" if request.joined_to else found
-        raise WrongState(f"request {command.request_id}: expected {' or '.join(allowed)}, found {where}")
-
-
 # ---- evolve ------------------------------------------------------------------------------------------------------
 
 
-def evolve(requests: Requests, event: DeletionEvent) -> Requests:
+def evolve(requests: Deletions, event: DeletionEvent) -> Deletions:
     match event:
         case DeletionReceived():
             period = (event.law, event.received_at)
-            return {**requests, event.request_id: Request(event.subject, State.RECEIVED, (period,))}
+            return {
+                **requests,
+                event.request_id: Deletion(subject=event.subject, state=State.RECEIVED, periods=(period,)),
+            }
         case DeletionJoined():
             period = (event.law, event.received_at)
             first = requests[event.joined_to]
-            duplicate = Request(event.subject, State.JOINED, (period,), joined_to=event.joined_to)
+            duplicate = Deletion(
+                subject=event.subject, state=State.JOINED, periods=(period,), joined_to=event.joined_to
+            )
             joint = replace(first, periods=(*first.periods, period))
             return {**requests, event.joined_to: joint, event.request_id: duplicate}
         case _:
             return {**requests, event.request_id: _advance(requests[event.request_id], event)}
 
 
-def _advance(request: Request, event: StepTaken) -> Request:
+def _advance(request: Deletion, event: StepTaken) -> Deletion:
     match event:
         case IdentityVerified():
             return replace(request, state=State.VERIFIED)
@@ -223,7 +194,7 @@ def _advance(request: Request, event: StepTaken) -> Request:
             return replace(request, orders=request.orders | {(service, event.erases) for service in event.services})
         case ErasureAnswered():
             return replace(request, answers=(*request.answers, event))
-        case DeletionExtended():
+        case RequestExtended():
             return replace(request, extension=event.reason)
         case DeletionCompleted():
             return replace(request, state=State.COMPLETED, outcome=event.certificate_hash)
@@ -233,18 +204,4 @@ def _advance(request: Request, event: StepTaken) -> Request:
             assert_never(never)
 
 
-deletions: Decider[DeletionCommand, Requests, DeletionEvent] = Decider(MappingProxyType({}), decide, evolve)
-
-
-# ---- whose a request is ------------------------------------------------------------------------------------------
-
-
-def take(command: RequestIdTaken, taken: RequestIdTaken | None) -> list[RequestIdTaken]:
-    if taken is None:
-        return [command]
-    if taken.subject == command.subject:
-        return []
-    raise Contradiction(f"request {command.request_id}: the id belongs to somebody else")
-
-
-request_id: Decider[RequestIdTaken, RequestIdTaken | None, RequestIdTaken] = Decider(None, take, lambda _, taken: taken)
+deletions: Decider[DeletionCommand, Deletions, DeletionEvent] = Decider(MappingProxyType({}), decide, evolve)

@@ -10,50 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 
+from compliance.domain.request import (
+    AWAITING_IDENTITY,
+    ExtendRequest,
+    IdentityNotVerified,
+    IdentityVerified,
+    RejectIdentity,
+    RequestExtended,
+    State,
+    VerifyIdentity,
+)
 from contracts.chain import Law, Source
 from contracts.values import Hash
 
-
-class State(StrEnum):
-    RECEIVED = "received"
-    VERIFIED = "identity-verified"
-    UNVERIFIED = "identity-unverified"
-    IN_PROGRESS = "in-progress"
-    COMPLETED = "completed"
-    DENIED = "denied"
-    EXPIRED = "expired"
-    JOINED = "joined"
-
-
-AWAITING_IDENTITY = (State.RECEIVED, State.UNVERIFIED)
-DUE = (State.VERIFIED, State.IN_PROGRESS)
-OPEN = (*AWAITING_IDENTITY, *DUE)
 DENIABLE = (*AWAITING_IDENTITY, State.VERIFIED)
 """Once services were ordered to erase, there is nothing left to deny."""
-
-
-class Method(StrEnum):
-    """How a subject proved who it is."""
-
-    WALLET_SIGNATURE = "wallet-signature"  # the request itself was signed by the account
-    SIGNED_IN = "signed-in"
-    DOCUMENT = "document"
-    SHARED_SECRET = "shared-secret"  # noqa: S105 - a name, not a secret
-
-
-class UnverifiedReason(StrEnum):
-    NO_ANSWER = "no-answer"
-    INSUFFICIENT_EVIDENCE = "insufficient-evidence"
-    MISMATCH = "mismatch"
-
-
-class ExtensionReason(StrEnum):
-    """The grounds of GDPR Art. 12(3)."""
-
-    COMPLEXITY = "complexity"
-    NUMBER_OF_REQUESTS = "number-of-requests"
 
 
 class DenialReason(IntEnum):
@@ -81,20 +54,6 @@ class ReceiveDeletion:
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyIdentity:
-    request_id: str
-    method: Method
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RejectIdentity:
-    request_id: str
-    reason: UnverifiedReason
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class StartDeletion:
     """Every one of the services shall erase all that it holds of these subjects: the user, and its wallets."""
 
@@ -119,13 +78,6 @@ class RecordErasure:
 
 
 @dataclass(frozen=True, slots=True)
-class ExtendDeletion:
-    request_id: str
-    reason: ExtensionReason
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class CompleteDeletion:
     """The chain has closed it. Others are completed by the last service's answer."""
 
@@ -143,9 +95,7 @@ class DenyDeletion:
     source: Source | None
 
 
-Step = (
-    VerifyIdentity | RejectIdentity | StartDeletion | RecordErasure | ExtendDeletion | CompleteDeletion | DenyDeletion
-)
+Step = VerifyIdentity | RejectIdentity | StartDeletion | RecordErasure | ExtendRequest | CompleteDeletion | DenyDeletion
 DeletionCommand = ReceiveDeletion | Step
 
 # ---- events ------------------------------------------------------------------------------------------------------
@@ -172,21 +122,6 @@ class DeletionJoined:
     due_at: datetime
     joined_to: str
     source: Source | None
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityVerified:
-    request_id: str
-    subject: str
-    method: Method
-    source: Source | None  # where the chain shows the signed request
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityNotVerified:
-    request_id: str
-    subject: str
-    reason: UnverifiedReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +154,6 @@ class ErasureAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class DeletionExtended:
-    """The subject was given notice of a longer period."""
-
-    request_id: str
-    subject: str
-    reason: ExtensionReason
-    due_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class DeletionCompleted:
     request_id: str
     subject: str
@@ -252,16 +177,8 @@ StepTaken = (
     | DeletionStarted
     | ErasureOrdered
     | ErasureAnswered
-    | DeletionExtended
+    | RequestExtended
     | DeletionCompleted
     | DeletionDenied
 )
 DeletionEvent = DeletionReceived | DeletionJoined | StepTaken
-
-
-@dataclass(frozen=True, slots=True)
-class RequestIdTaken:
-    """An id belongs to one subject for ever: officers and the chain name requests by it alone."""
-
-    request_id: str
-    subject: str

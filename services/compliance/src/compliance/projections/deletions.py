@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from compliance.domain import (
     DeletionCompleted,
     DeletionDenied,
-    DeletionExtended,
     DeletionJoined,
     DeletionReceived,
     DeletionStarted,
@@ -17,6 +16,7 @@ from compliance.domain import (
     ErasureOrdered,
     IdentityNotVerified,
     IdentityVerified,
+    RequestExtended,
     State,
 )
 from compliance.projections.common import Time, metadata, place, source_columns
@@ -106,8 +106,8 @@ class DeletionRequests(Projection):
         key = {"request_id": event.request_id, "erases": event.erased, "service": event.service}
         rows.update(erasure_answers, key, answered_at=event.carried_out_at)
 
-    @on(DeletionExtended)
-    def extended(self, event: DeletionExtended, recorded: RecordedEvent, rows: Rows) -> None:
+    @on(RequestExtended)
+    def extended(self, event: RequestExtended, recorded: RecordedEvent, rows: Rows) -> None:
         rows.update(data_deletion_requests, _request(event), extension=event.reason.value, due_at=event.due_at)
 
     @on(DeletionCompleted)
