@@ -23,6 +23,7 @@ from privacy import (
     VaultLocked,
     erasure,
     erasure_stream,
+    erasures,
 )
 from privacy.erasures import nothing_to_clear
 
@@ -142,6 +143,19 @@ async def test_with_keys_of_an_old_backup_nothing_is_opened_before_they_are_dest
     async with working(log, keys, restored):
         await until(lambda: _unlocked(restored))
         assert await restored.open([sealed]) == [None]
+
+
+async def test_where_nothing_is_appended_the_vault_opens_without_waiting_for_it(
+    log: EventLog, keys: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasures, "WAIT_SECONDS", 3_600.0)
+    await log.append([NewEvent("noise", Noted("x"), NOW)])
+    identity = await log.identity()
+    for _ in ("behind the log", "level with it"):
+        restarted = Vault(keys, locked=True)
+        async with working(log, keys, restarted):
+            await until(lambda vault=restarted: _unlocked(vault))
+            await until(lambda: _at_least(keys.done(identity), 1))
 
 
 async def _unlocked(vault: Vault) -> bool:

@@ -62,12 +62,12 @@ class Erasures:
         destroyed, begun = await self._keys.done(self.name, log_id), await self._watermark.measure()
         waiting: deque[_Destroyed] = deque()
         while True:
+            if destroyed >= begun:  # before it waits: nothing may be appended for hours
+                self._vault.unlock()
             horizon = await self._watermark.beyond(destroyed, _pause(waiting))
             if horizon > destroyed:
                 waiting.append(await self._destroy(destroyed, horizon))
                 destroyed = waiting[-1].upto
-            if destroyed >= begun:
-                self._vault.unlock()
             while waiting and await self._complete(waiting[0]):
                 await self._keys.advance(self.name, log_id, waiting.popleft().upto)
             metrics.waiting.set(sum(len(batch.events) for batch in waiting))
