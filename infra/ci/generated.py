@@ -16,6 +16,7 @@ from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from annals.backup import BackupSettings
 from contracts import Message, message_types
 from messaging import TopicSpec, asyncapi
 from service.access import ROLES, Access, declared
@@ -25,7 +26,7 @@ from service.settings import ServiceSettings, env_example
 ROOT = Path(__file__).resolve().parents[2]
 ASYNCAPI = Path("contracts", "asyncapi")
 METRICS = Path("docs", "metrics.md")
-LIBRARIES = ("eventlog", "privacy", "projections", "messaging", "service")
+LIBRARIES = ("eventlog", "privacy", "projections", "messaging", "service", "annals.backup")
 GROUP = "annals.services"
 ACCESS = Path("docs", "access.md")
 METRIC = Counter | Gauge | Histogram
@@ -48,6 +49,9 @@ not touched; screens were). A key's balance below `CHAIN_LOW_BALANCE_SUN` turns 
 
 Of compliance: `max(annals_deletion_requests_overdue) > 0` (the law's date has passed),
 `max by (service) (annals_erasure_unanswered_seconds) > 3600` (that service erases nobody: look at its `/ready`).
+
+Of the backups: `time() - annals_backup_covered_timestamp_seconds > 900` (the loss of a server would lose more than 15
+minutes) and `time() - annals_backup_base_timestamp_seconds` above two intervals of base backups.
 
 Of rewards: `max(annals_rewards_failed_payments) > 0` and `increase(annals_rewards_failed_openings_total[1h]) > 0` (an
 officer looks why, and has it tried again).
@@ -137,7 +141,10 @@ def access_row(access: Access) -> str:
 def files() -> dict[Path, str]:
     """Returns what the generated files must contain, by their place in the repository."""
     documents = {ASYNCAPI / f"{service}.json": asyncapi_text(service) for service in services()}
-    texts = {Path(".env.example"): env_example(map(settings_of, services())), METRICS: metrics_text()}
+    texts = {
+        Path(".env.example"): env_example([*map(settings_of, services()), BackupSettings]),
+        METRICS: metrics_text(),
+    }
     return documents | texts | {ACCESS: access_text()}
 
 

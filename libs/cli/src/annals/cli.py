@@ -14,6 +14,7 @@ import typer
 
 from annals.commands import (
     auth,
+    backup,
     chain,
     compliance,
     contracts,
@@ -108,6 +109,8 @@ app.add_typer(royalties.app, name="royalties", rich_help_panel=INSPECT)
 app.add_typer(trail.app, name="trail", rich_help_panel=INSPECT)
 app.add_typer(compliance.app, name="compliance", rich_help_panel=OPERATE)
 app.add_typer(auth.app, name="auth", rich_help_panel=INSPECT)
+app.add_typer(backup.app, name="backup", rich_help_panel=OPERATE)
+app.command(rich_help_panel=OPERATE)(backup.restore)
 app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)
 app.add_typer(topics.app, name="topics", rich_help_panel=CONSUME)

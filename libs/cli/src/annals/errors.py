@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.database import is_not_made, is_transient
+from service.settings import WrongSetting
 from tron.errors import NodeUnavailable
 
 
@@ -66,7 +67,7 @@ class NothingRuns(Exception):
         super().__init__(f"{what}. `annals up` starts one, `annals demo --keep` leaves one.")
 
 
-OURS = ("annals", "contracts", "eventlog", "local_stack", "messaging", "projections", "service", "tron")
+OURS = ("annals", "contracts", "eventlog", "local_stack", "messaging", "privacy", "projections", "service", "tron")
 """Packages whose exceptions are written for a reader: their message is the sentence to print."""
 
 _REFUSED = ("28", "3D000", "42501")  # SQLSTATE: authorisation, no such database, no right to it
@@ -79,7 +80,9 @@ def exit_code(error: Exception) -> Exit | None:
     if package in ("typer", "click") or isinstance(error, BrokenPipeError):
         return None
     match error:
-        case UnknownName() | NobodyToAsk() | ValidationError() | SettingsError() | UnicodeEncodeError():
+        case (
+            UnknownName() | NobodyToAsk() | ValidationError() | SettingsError() | WrongSetting() | UnicodeEncodeError()
+        ):
             return Exit.USAGE  # pydantic's: a setting; the last: an argument that is no UTF-8
         case asyncpg.ClientConfigurationError():
             return Exit.USAGE

@@ -169,7 +169,7 @@ def _verified_tls(url: str) -> bool:
     return parse_qs(urlsplit(url).query).get("sslmode", [""])[-1] == "verify-full"
 
 
-def env_example(classes: Iterable[type[ServiceSettings]]) -> str:
+def env_example(classes: Iterable[type[BaseSettings]]) -> str:
     """The text of `.env.example`: every variable that the services of `classes` read, described, with its default.
 
     The shared settings come once, with the prefix `ANNALS_`; then each service's own. Variables that differ for each
@@ -182,11 +182,11 @@ def env_example(classes: Iterable[type[ServiceSettings]]) -> str:
     for cls in classes:
         prefix = str(cls.model_config["env_prefix"])
         own = [name for name in cls.model_fields if name not in shared]
-        lines += ["", f"# {prefix.rstrip('_').lower()}", *_example_lines(cls, prefix, own)]
+        lines += ["", f"# {prefix.removeprefix(SHARED_PREFIX).rstrip('_').lower()}", *_example_lines(cls, prefix, own)]
     return "\n".join(lines) + "\n"
 
 
-def _example_lines(cls: type[ServiceSettings], prefix: str, names: Iterable[str]) -> list[str]:
+def _example_lines(cls: type[BaseSettings], prefix: str, names: Iterable[str]) -> list[str]:
     lines = []
     for name in names:
         field = cls.model_fields[name]
