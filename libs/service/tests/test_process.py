@@ -167,19 +167,20 @@ async def test_a_port_in_use_is_a_clear_error(tiny: Any, command: Command, datab
 
 async def test_ready_turns_503_when_postgresql_stops_and_recovers_with_it(own_postgres: Any, start: Start) -> None:
     dsn = await own_postgres.start()
-    async with start(dsn) as tiny:
+    async with start(dsn, http_request_seconds="120", http_patience_seconds="100") as tiny:
         assert (await tiny.ready(200))["database"]["ok"] is True
         await own_postgres.stop()
         checks = await tiny.ready(503)
         assert checks["database"]["ok"] is False
         assert checks["auth"]["ok"] is True
-        answer = await tiny.client.get("/notes")
+        waiting = asyncio.create_task(tiny.client.get("/notes", timeout=120))
+        answer = await tiny.client.post("/slow?seconds=0")  # a command without a key can't be repeated, so it doesn't wait
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:annals:problem:unavailable")
         assert answer.headers["retry-after"] == "1"
         assert (await tiny.client.get("/health")).status_code == 200
         await own_postgres.start()
         await tiny.ready(200)
-        assert (await tiny.client.get("/notes")).status_code == 200
+        assert (await waiting).status_code == 200
         assert await count(dsn, "ticks") % 2 == 0
 
 

@@ -79,6 +79,12 @@ class ServiceSettings(BaseSettings):
     http_body_bytes: int = Field(1_048_576, ge=0, description="Largest request body.")
     http_requests: int = Field(200, ge=1, description="Most requests served at once; more are answered 503.")
     http_request_seconds: float = Field(30, gt=0, description="Longest time until a response starts.")
+    http_patience_seconds: float = Field(
+        10,
+        ge=0,
+        description="Longest wait of a request for a server that is away, such as a database that restarts; then 503. "
+        "Only of requests that may be repeated: safe ones, and commands with a key.",
+    )
     http_streams: int = Field(500, ge=1, description="Most event streams open at once; more are answered 503.")
     http_streams_each: int = Field(10, ge=1, description="Most event streams of one caller; more are answered 429.")
     http_stream_seconds: float = Field(900, gt=0, description="An event stream ends after so long; clients come back.")

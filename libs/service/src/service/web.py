@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import secrets
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +23,7 @@ from service.auth import Verifier
 from service.database import is_not_made, is_transient, is_unstorable_text
 from service.logs import get_logger
 from service.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
+from service.patience import may_be_repeated, patiently
 from service.problems import MEDIA_TYPE, Problem, ProblemDocument, http_problem, install_problems, problem_response
 from service.settings import ServiceSettings
 from service.streams import MEDIA_TYPE as EVENT_STREAM
@@ -148,7 +150,7 @@ class _Requests:
         HTTP_IN_FLIGHT.inc()
         try:
             async with asyncio.timeout(self._settings.http_request_seconds) as deadline:
-                await self._serve(scope, receive, served, headers)
+                await patiently(partial(self._serve, scope, headers), receive, served, self._patience(scope, headers))
         except asyncio.CancelledError:  # the process stops and the request took too long for that
             if not status:
                 await problem_response(Request(scope), _stopping())(scope, receive, sent)
@@ -167,7 +169,12 @@ class _Requests:
             raise RuntimeError(f"{made.route} shows somebody's records: expected create_api(..., log=...)")
         await self._visits.record(made)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    def _patience(self, scope: Scope, headers: Headers) -> float:
+        if scope["path"] in OPERATIONAL or not may_be_repeated(scope, headers):
+            return 0
+        return self._settings.http_patience_seconds
+
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         if self._in_flight > self._settings.http_requests and scope["path"] not in OPERATIONAL:
             raise Problem(503, "overloaded", "Too many requests at once.", headers={"retry-after": "1"})
         limit = self._settings.http_body_bytes
