@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from eventlog import EventLog, EventTypes, Executor, Intent, NewEvent, RecordedEvent, Watermark
+from eventlog import EventLog, EventTypes, Executor, Intent, NewEvent, RecordedEvent, Sealer, Watermark
 from eventlog.testing import NOW
 from privacy import (
     EVENTS,
@@ -92,10 +92,11 @@ async def test_an_erasure_ends_when_the_read_models_have_cleared_their_rows(
         return {"contacts": 2}
 
     await erase(log, "u-1")
+    [seal] = await Sealer(log.pool, Watermark(log.pool)).seal(await Watermark(log.pool).measure())
     async with working(log, keys, vault, cleared):
         await until(lambda: _equals(carried_out(log), ["u-1"]))
     [done] = [found.event for found in await log.read(0, 2**62, types=["ErasureCarriedOut"])]
-    assert done == ErasureCarriedOut("request-1", "u-1", {"contacts": 2})
+    assert done == ErasureCarriedOut("request-1", "u-1", {"contacts": 2}, 1, seal.hash.hex())
     assert shown.is_set()
 
 

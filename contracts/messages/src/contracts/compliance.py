@@ -108,6 +108,8 @@ class ErasureCarriedOut(Message, type="compliance.answers.ErasureCarriedOut.v1")
     rows: dict[str, int] = Field(description="how many it has cleared, by table")
     kept: dict[str, str] = Field(description="what it keeps, each with the ground")
     carried_out_at: Time
+    seal: int | None = Field(None, description="number of the last seal of its log by then, null before the first")
+    seal_hash: Hash | None = None
 
 
 class ExportOrdered(Message, type="compliance.orders.ExportOrdered.v1"):

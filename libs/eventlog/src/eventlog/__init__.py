@@ -26,7 +26,7 @@ from eventlog.operations import (
 )
 from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.recent import RecentStates
-from eventlog.seals import Seal, Sealer
+from eventlog.seals import Seal, Sealer, last_seal
 from eventlog.selection import index_sql, share_sql
 from eventlog.together import Decided, Together
 from eventlog.types import MAX_EVENT_BYTES, EventTypes, has_nul
@@ -79,6 +79,7 @@ __all__ = [
     "index_sql",
     "install_sql",
     "is_transient",
+    "last_seal",
     "prove",
     "retry_on_conflict",
     "share_sql",

@@ -108,6 +108,12 @@ async def read_seals(conn: asyncpg.Connection | asyncpg.Pool, after: int = 0, li
     return [_seal(row) for row in await conn.fetch(sql, after, limit)]
 
 
+async def last_seal(conn: asyncpg.Connection | asyncpg.Pool) -> Seal | None:
+    """The last seal of a log, which stands for all before it; None before the first."""
+    seal, _ = await _last(conn)
+    return seal
+
+
 def _seal(row: asyncpg.Record) -> Seal:
     fields = {name: row[name] for name in Seal.__slots__}
     if missing := [name for name, value in fields.items() if value is None]:

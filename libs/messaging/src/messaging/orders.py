@@ -8,7 +8,7 @@ from contracts import Message, compliance
 from eventlog import Intent, RecordedEvent
 from messaging.received import Received
 from messaging.relay import Publication
-from messaging.topics import TopicSpec
+from messaging.topics import COMMANDS_KEPT_DAYS, TopicSpec
 from privacy import (
     ErasureCarriedOut,
     ExportAsked,
@@ -39,6 +39,11 @@ def ordered(received: Received) -> Sequence[Intent]:
             return []
 
 
+def kept_of_commands(service: str) -> dict[str, str]:
+    """What stays of what others wrote in clear to `service`, and until when."""
+    return {f"messages of others on {service}.commands": f"expire-after-{COMMANDS_KEPT_DAYS}-days"}
+
+
 def answered(recorded: RecordedEvent, service: str, kept: Mapping[str, str]) -> Publication | None:
     """What compliance is told of an order carried out; nothing, for other events.
 
@@ -50,7 +55,7 @@ def answered(recorded: RecordedEvent, service: str, kept: Mapping[str, str]) -> 
 
 def _answer(recorded: RecordedEvent, service: str, kept: Mapping[str, str]) -> Message | None:
     match recorded.event:
-        case ErasureCarriedOut(request_id, subject, rows):
+        case ErasureCarriedOut(request_id, subject, rows, seal, seal_hash):
             return compliance.ErasureCarriedOut(
                 request_id=request_id,
                 subject=subject,
@@ -58,6 +63,8 @@ def _answer(recorded: RecordedEvent, service: str, kept: Mapping[str, str]) -> M
                 rows=dict(rows),
                 kept=dict(kept),
                 carried_out_at=recorded.occurred_at,
+                seal=seal,
+                seal_hash=seal_hash,
             )
         case ExportGathered(request_id, subject, content_hash, size, events):
             return compliance.ExportGathered(

@@ -29,6 +29,8 @@ from messaging.errors import TopicMismatch
 MAX_VALUE_BYTES = 1_048_576
 MAX_BATCH_BYTES = 2_097_152
 TIMEOUT_SECONDS = 30
+COMMANDS_KEPT_DAYS = 30
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,18 @@ class TopicSpec:
     replication: int = -1
 
     def settings(self) -> dict[str, str]:
-        """Returns the topic settings in force: those of Annals (kept for ever, 2 MiB a batch) under its own."""
+        """Returns the topic settings in force: those of Annals (kept for ever, 2 MiB a batch) under its own.
+
+        What is asked of a service, on `<service>.commands`, expires: it may say in clear what only its sender could
+        have sealed. A segment ends after a day, for Kafka deletes whole segments only.
+        """
+        expires = self.name.endswith(".commands")
         return {
             "cleanup.policy": "delete",
-            "retention.ms": "-1",
+            "retention.ms": str(COMMANDS_KEPT_DAYS * DAY_MS) if expires else "-1",
             "retention.bytes": "-1",
             "max.message.bytes": str(MAX_BATCH_BYTES),
+            **({"segment.ms": str(DAY_MS)} if expires else {}),
         } | dict(self.config)
 
 

@@ -27,6 +27,9 @@ class ErasureCarriedOut:
     subject: str
     rows: Mapping[str, int]
     """How many were cleared, by table."""
+    seal: int | None = None
+    seal_hash: str | None = None
+    """The last seal of the log then: while the log holds against it, the erasure has changed nothing before it."""
 
 
 ErasureEvent = SubjectErased | ErasureCarriedOut

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 
-from eventlog import EventLog, Executor, Intent, RecordedEvent, Watermark
+from eventlog import EventLog, Executor, Intent, RecordedEvent, Watermark, last_seal
 from privacy import metrics
 from privacy.erasure import ErasureCarriedOut, SubjectErased, erasure
 from privacy.keys import KeyStore
@@ -82,15 +82,17 @@ class Erasures:
         """Records what has been carried out; False if something is still remembered or shown."""
         if destroyed.forgotten_at > monotonic():
             return False
-        done = []
+        if not destroyed.events:
+            return True
+        done, seal = [], await last_seal(self._log.pool)
+        sealed = (None, None) if seal is None else (seal.number, seal.hash.hex())
         for recorded in destroyed.events:
             rows = await self._cleared(recorded)
             if rows is None:
                 return False
-            fact = ErasureCarriedOut(recorded.event.request_id, recorded.event.subject, rows)
+            fact = ErasureCarriedOut(recorded.event.request_id, recorded.event.subject, rows, *sealed)
             done.append(Intent(recorded.stream, erasure, fact, datetime.now(UTC), recorded.metadata))
-        if done:
-            await self._executor.execute(done)
+        await self._executor.execute(done)
         return True
 
 

@@ -178,6 +178,8 @@ def _answer(received: Received, answer: answers.ErasureCarriedOut) -> domain.Rec
         str(received.log) if received.log is not None else None,
         received.position,
         answer.carried_out_at,
+        answer.seal,
+        answer.seal_hash,
     )
 
 

@@ -10,7 +10,7 @@ from rewards.claiming import operation_of
 
 TOPIC = "rewards.events"
 TOPICS = (TopicSpec(TOPIC),)
-KEPT = {"rewards, claims and budgets": "money-records"}
+KEPT = {"rewards, claims and budgets": "money-records", **orders.kept_of_commands("rewards")}
 """What an erasure leaves, and on which ground."""
 COMMANDS = TopicSpec("chain.commands")
 """The chain service's: what we ask it to do."""

@@ -35,7 +35,7 @@ from royalties.domain.periods import period_named
 
 TOPIC = "royalties.events"
 TOPICS = (TopicSpec(TOPIC),)
-KEPT = {"sales, postings and statements": "money-records"}
+KEPT = {"sales, postings and statements": "money-records", **orders.kept_of_commands("royalties")}
 """What an erasure leaves, and on which ground."""
 COMMANDS = TopicSpec("chain.commands")
 """The chain service's: what we ask it to do."""

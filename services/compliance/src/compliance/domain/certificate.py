@@ -16,7 +16,11 @@ KEY_BACKUPS = timedelta(days=30)
 
 
 def certificate(request_id: str, subject: str, answers: Iterable[ErasureAnswered]) -> dict[str, Any]:
-    """The document. Each answer names the position in the service's own log, so that the log can be asked for proof."""
+    """The document. Each answer names the position in the service's own log, so that the log can be asked for proof,
+
+    and the last seal of that log by then: while `annals verify` finds that the log holds against it, nothing before the
+    erasure was changed by it.
+    """
     given = sorted(answers, key=lambda answer: (answer.service, answer.erased))
     last = max(answer.carried_out_at for answer in given)
     return {
@@ -33,6 +37,9 @@ def certificate(request_id: str, subject: str, answers: Iterable[ErasureAnswered
                 "carried_out_at": _text(answer.carried_out_at),
                 "log": answer.log,
                 "position": answer.position,
+                "seal": answer.seal,
+                "seal_hash": answer.seal_hash,
+                "verify": f"annals verify {answer.service}",
             }
             for answer in given
         ],

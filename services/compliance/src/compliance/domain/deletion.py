@@ -127,7 +127,7 @@ def _record(command: RecordErasure, request: Deletion) -> list[DeletionEvent]:
         return []
     answer = ErasureAnswered(
         command.request_id, request.subject, command.erased, command.service,
-        command.rows, command.kept, command.log, command.position, command.at,
+        command.rows, command.kept, command.log, command.position, command.at, command.seal, command.seal_hash,
     )  # fmt: skip
     after = replace(request, answers=(*request.answers, answer))
     if after.waiting_for or request.state is not State.IN_PROGRESS:

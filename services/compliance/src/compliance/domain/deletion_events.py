@@ -75,6 +75,8 @@ class RecordErasure:
     log: str | None
     position: int | None
     at: datetime
+    seal: int | None = None
+    seal_hash: Hash | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ class ErasureAnswered:
     log: str | None
     position: int | None
     carried_out_at: datetime
+    seal: int | None = None
+    seal_hash: Hash | None = None
 
 
 @dataclass(frozen=True, slots=True)
