@@ -9,6 +9,7 @@ password() { openssl rand -hex 24; }
 echo "POSTGRES_PASSWORD=$(password)"
 for service in CHAIN COMPLIANCE REWARDS ROYALTIES; do
     echo "${service}_DB_PASSWORD=$(password)"
+    echo "${service}_QUERY_DB_PASSWORD=$(password)"
     echo "${service}_OWNER_DB_PASSWORD=$(password)"
     echo "${service}_KEKS=first:$(openssl rand -base64 32)"
 done

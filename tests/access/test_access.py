@@ -10,7 +10,6 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import importlib
 import json
 import re
 import time
@@ -25,28 +24,16 @@ import jwt
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from wiring import PRIVATE, PUBLIC, SERVICES, wired
 
-from service import Service
 from service.access import ROLES, Access, declared
-from service.logs import configure_logs
-from service.main import settings_class
 from service.migrations import find_migrations, migrate
 from service.tokens import generate_keys, mint
 
-SERVICES = ["chain", "compliance", "rewards", "royalties"]
-PRIVATE, PUBLIC = generate_keys()
 SUBJECT = "ada"
 SAMPLES = {"document_type": "terms", "kind": "listening", "user": SUBJECT, "subject": SUBJECT, "period": "202501"}
 """Parameters that decide about access, or are looked at before it."""
 PROBLEM = {"type", "title", "status", "detail", "instance", "trace_id", "roles"}
-
-
-def wired(name: str, **settings: Any) -> Service:
-    create = importlib.import_module(f"{name}.app").create
-    made = settings_class(create)(jwt_public_key=PUBLIC, log_level="error", **settings)
-    configure_logs(made)
-    service: Service = create(made)
-    return service
 
 
 @asynccontextmanager

@@ -29,6 +29,13 @@ PERSONAL = re.compile(
     r"(^|_)(e?mail|e_mail|phone|telephone|surname|birth(day|date)?|passport|iban|street|post_?code|zip_code|user_agent"
     r"|(full|first|last|given|legal|maiden)_?name|(tax|passport|id_card)_(id|number)|(ip|postal|home)_address)($|_)"
 )
+SOMEBODY = {"subject", "user", "party"}
+"""Columns that name whom a row is about."""
+OPEN = {
+    "rewards": {"reward_claims", "reward_claims_index", "reward_totals", "reward_periods"},
+    "royalties": {"distribution_shares", "reserved_moves", "issued_statements"},
+}
+"""Tables that every caller may see: what was claimed, earned and paid, as routes that are about nobody show it."""
 LOGGED = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 
 
@@ -80,6 +87,14 @@ def test_no_table_has_a_column_for_a_personal_value(service: str) -> None:
     columns = [column for model in models for table in (*model.tables, *model.totals) for column in table.columns]
     assert columns
     assert [str(column) for column in columns if PERSONAL.search(column.name)] == []
+
+
+@pytest.mark.parametrize("service", NAMES)
+def test_every_table_whose_rows_are_about_somebody_shows_them_to_whom_they_may_be_shown(service: str) -> None:
+    models: list[Projection] = list(importlib.import_module(f"{service}.projections").ALL)
+    tables = {table: model.whose.get(table) for model in models for table in (*model.tables, *model.totals)}
+    named = {table.name: column for table, column in tables.items() if SOMEBODY & {*table.columns.keys()}}
+    assert {name for name, column in named.items() if column is None} == OPEN.get(service, set())
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("libs/*/src/*/*.sql")), ids=lambda file: f"{file.parent.name}")

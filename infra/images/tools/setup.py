@@ -25,11 +25,11 @@ class SetupError(Exception):
 
 
 async def databases(services: list[str]) -> None:
-    """Gives each service its database and its two roles, with the passwords of the services' own addresses."""
+    """Gives each service its database and its three roles, with the passwords of the services' own addresses."""
     urls = [
-        urlsplit(os.environ[f"{service.upper()}_{owner}DATABASE_URL"])
+        urlsplit(os.environ[f"{service.upper()}_{role}DATABASE_URL"])
         for service in services
-        for owner in ("", "OWNER_")
+        for role in ("", "QUERY_", "OWNER_")
     ]
     passwords = {str(url.username): str(url.password) for url in urls}
     server = PostgresServer(str(urls[0].hostname), urls[0].port or 5432, "postgres", os.environ["POSTGRES_PASSWORD"])

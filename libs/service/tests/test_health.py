@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
 import sqlalchemy
 from pydantic import SecretStr
+from tiny.app import TinySettings
 
-from service import Check, ServiceSettings, connect_pool, connect_queries, is_transient
+from service import Check, connect_pool, connect_queries, find_migrations, is_transient, migrate
 from service.health import CHECK_SECONDS_LIMIT, Health, lag_check
 
 
@@ -108,7 +110,11 @@ def test_what_passes_is_told_from_what_does_not(error: BaseException, expected: 
 
 
 async def test_a_real_statement_timeout_is_transient_and_a_real_mistake_is_not_in_either_pool(database: str) -> None:
-    settings = ServiceSettings(database_url=SecretStr(database), statement_seconds=0.05)
+    await migrate("tiny", find_migrations("tiny"), database)
+    async with connect_pool(TinySettings(database_url=SecretStr(database))) as pool:
+        await pool.execute("ALTER ROLE tiny_query LOGIN PASSWORD 'tiny'")
+    own = re.sub("//.*@", "//tiny_query:tiny@", database)  # nobody may end a superuser's connection
+    settings = TinySettings(database_url=SecretStr(database), query_database_url=SecretStr(own), statement_seconds=0.05)
     queries = connect_queries(settings)
 
     async def by_pool(sql: str) -> None:
@@ -134,10 +140,10 @@ async def test_a_real_statement_timeout_is_transient_and_a_real_mistake_is_not_i
 
 
 async def test_connections_say_who_they_are_and_carry_their_limits(database: str) -> None:
-    settings = ServiceSettings(database_url=SecretStr(database))
+    settings = TinySettings(database_url=SecretStr(database))
     async with connect_pool(settings) as pool:
         row = await pool.fetchrow(
             """SELECT current_setting('application_name') AS name, current_setting('statement_timeout') AS statement,
                       current_setting('idle_in_transaction_session_timeout') AS idle"""
         )
-        assert tuple(row) == ("service", "30s", "1min")
+        assert tuple(row) == ("tiny", "30s", "1min")

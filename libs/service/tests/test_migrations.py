@@ -7,11 +7,11 @@ import asyncpg
 import pytest
 
 from local_stack.postgres import PostgresServer
-from service import find_migrations, migrate
-from service.migrations import Release, grant_runtime
+from service import find_migrations, grant_runtime, migrate
+from service.migrations import Release
 
 SCRIPTS = Path(__file__).parent / "tiny" / "migrations"
-ROLE = "annals_test_tiny"
+ROLE = "tiny"
 
 
 async def test_migrating_reaches_the_newest_and_may_be_repeated(database: str) -> None:
@@ -106,7 +106,7 @@ def test_migrations_are_found_in_the_package_or_beside_src() -> None:
 
 
 async def test_an_owner_without_other_rights_migrates_for_a_role_that_logs_in(postgres: PostgresServer) -> None:
-    passwords = {ROLE: "runtime", f"{ROLE}_owner": "owner"}
+    passwords = {ROLE: "runtime", f"{ROLE}_query": "query", f"{ROLE}_owner": "owner"}
     addresses = (await postgres.provision(passwords, [ROLE]))[ROLE]
     assert await migrate("tiny", SCRIPTS, addresses.owner_url) == "0002"
     connection = await asyncpg.connect(addresses.url)

@@ -54,9 +54,12 @@ def test_production_refuses_connections_without_verified_tls() -> None:
         ShopSettings(environment="production", database_url=tls, owner_database_url=SecretStr("postgresql://db/shop"))
 
 
-def test_production_wants_a_key_store_and_keys_of_its_own(tmp_path: Path) -> None:
+def test_production_wants_a_role_for_queries_a_key_store_and_keys_of_its_own(tmp_path: Path) -> None:
     tls = SecretStr("postgresql://db/shop?sslmode=verify-full")
     production: dict[str, Any] = {"environment": "production", "database_url": tls, "kafka_ca_file": tmp_path / "ca"}
+    with pytest.raises(ValidationError, match="query_database_url: expected in production"):
+        ShopSettings(**production)
+    production["query_database_url"] = tls
     with pytest.raises(ValidationError, match="keys_database_url: expected in production"):
         ShopSettings(**production)
     with pytest.raises(ValidationError, match="keks: expected in production"):

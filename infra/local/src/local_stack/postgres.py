@@ -72,6 +72,7 @@ class ServiceDatabase:
     """Addresses of one service's database and of its key store: for its processes, and for its migrations."""
 
     url: str
+    query_url: str
     owner_url: str
     keys_url: str
     owner_keys_url: str
@@ -115,21 +116,21 @@ class PostgresServer:
             await connection.close()
 
     async def provision(self, passwords: Mapping[str, str], services: Iterable[str]) -> dict[str, ServiceDatabase]:
-        """Gives each service a database, one for its keys, and two roles; returns their addresses. May be repeated.
+        """Gives each service a database, one for its keys, and three roles; returns their addresses. May be repeated.
 
         `<service>_owner` owns the schema and runs migrations. `<service>` is what its processes use: it reads and
-        writes rows and may create schemas of its own (rebuilt read models). No other role may even connect.
-        `passwords` holds one for each role.
+        writes rows and may create schemas of its own (rebuilt read models). As `<service>_query` its queries run, which
+        read what they are granted. No other role may even connect. `passwords` holds one for each role.
         """
         return {service: await self._provision(service, passwords) for service in services}
 
     async def _provision(self, service: str, passwords: Mapping[str, str]) -> ServiceDatabase:
-        owner = f"{service}_owner"
+        owner, query = f"{service}_owner", f"{service}_query"
         if not re.fullmatch(r"[a-z][a-z0-9_]*", service):
             raise ValueError(f"service name {service!r}: expected lower-case letters, digits and _")
         connection = await asyncpg.connect(self.url(), timeout=10)
         try:
-            for role in (owner, service):
+            for role in (owner, service, query):
                 known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
                 verb = "ALTER" if known else "CREATE"
                 await connection.execute(f"{verb} ROLE {role} LOGIN PASSWORD '{passwords[role]}'")
@@ -138,6 +139,7 @@ class PostgresServer:
                     await connection.execute(f"CREATE DATABASE {database} OWNER {owner}")
                 await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
             await connection.execute(f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {service} TO {service}")
+            await connection.execute(f"GRANT CONNECT ON DATABASE {service} TO {query}")
             await connection.execute(f"GRANT CONNECT ON DATABASE {service}_keys TO {service}")
         finally:
             await connection.close()
@@ -154,8 +156,8 @@ class PostgresServer:
         finally:
             await connection.close()
         at = f"{self.host}:{self.port}/{service}"
-        runtime, owning = (f"postgresql://{role}:{passwords[role]}@{at}" for role in (service, owner))
-        return ServiceDatabase(runtime, owning, f"{runtime}_keys", f"{owning}_keys")
+        runtime, querying, owning = (f"postgresql://{role}:{passwords[role]}@{at}" for role in (service, query, owner))
+        return ServiceDatabase(runtime, querying, owning, f"{runtime}_keys", f"{owning}_keys")
 
 
 def options(more: dict[str, str] | None = None, *, durable: bool) -> list[str]:

@@ -51,6 +51,7 @@ class Addresses:
         for service, database in self.databases.items():
             variables |= {
                 f"{service.upper()}_DATABASE_URL": database.url,
+                f"{service.upper()}_QUERY_DATABASE_URL": database.query_url,
                 f"{service.upper()}_OWNER_DATABASE_URL": database.owner_url,
                 f"{service.upper()}_KEYS_DATABASE_URL": database.keys_url,
                 f"{service.upper()}_OWNER_KEYS_DATABASE_URL": database.owner_keys_url,
@@ -229,7 +230,7 @@ class Stack:
         """Returns this stack's passwords, random, drawn once and kept with its data."""
         path = self.folder / "passwords.json"
         known: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
-        roles = ["postgres", *(role for service in self._services for role in (service, f"{service}_owner"))]
+        roles = ["postgres", *(f"{service}{of}" for service in self._services for of in ("", "_query", "_owner"))]
         passwords = known | {role: secrets.token_hex(16) for role in roles if role not in known}
         if passwords != known:
             _write_private(path, passwords)

@@ -22,12 +22,14 @@ from projections.generation import install_sql
 from projections.job import Progress
 from projections.partial import KeysRebuilt, TableRebuilt, rebuild_keys
 from projections.projection import Projection, on
+from projections.readers import NOBODY, read_by, see
 from projections.rebuild import Rebuilt, drop_old, rebuild, rollback
 from projections.rows import Rows
 from projections.runner import Runner
 from projections.status import Freshness, Status, status
 
 __all__ = [
+    "NOBODY",
     "Amount",
     "AsOf",
     "CannotRebuildKeys",
@@ -68,12 +70,14 @@ __all__ = [
     "on",
     "pause",
     "position_at",
+    "read_by",
     "rebuild",
     "rebuild_keys",
     "resume",
     "retry",
     "retry_all",
     "rollback",
+    "see",
     "status",
     "throttle",
     "waiting_letters",

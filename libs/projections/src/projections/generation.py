@@ -20,6 +20,7 @@ from eventlog import EventTypes
 from projections.columns import quote
 from projections.errors import InvalidProjection, NoGeneration, SchemaChanged
 from projections.projection import Projection
+from projections.readers import admit, policy_sql
 from projections.rows import TableSpec
 from projections.writer import TableWriter
 
@@ -51,7 +52,8 @@ class Generation:
         self.schema = self.checkpoint = projection.schema + suffix
         self.handlers = {types.name(event): handler for event, handler in projection.handlers.items()}
         self.writers = {table: TableWriter(spec, self.schema) for table, spec in projection.specs.items()}
-        ddl = "\n".join(self._tables("generation") + self._indexes("generation", if_not_exists=False))
+        indexes = self._indexes("generation", if_not_exists=False)
+        ddl = "\n".join([*self._tables("generation"), *indexes, *self._policies("generation")])
         self.fingerprint = hashlib.sha256(ddl.encode()).hexdigest()
         self.fetches = type(projection).prefetch is not Projection.prefetch
         self.by_stream = type(projection).key is Projection.key
@@ -127,8 +129,9 @@ class Generation:
 
     async def _create(self, conn: asyncpg.Connection, *, indexes: bool) -> None:
         await conn.execute(f"CREATE SCHEMA {quote(self.schema)}")
-        for statement in self._tables(self.schema):
+        for statement in (*self._tables(self.schema), *self._policies(self.schema)):
             await conn.execute(statement)
+        await admit(conn, self.schema)
         if indexes:
             for statement in self._indexes(self.schema, if_not_exists=False):
                 await conn.execute(statement)
@@ -141,6 +144,9 @@ class Generation:
 
     def _tables(self, schema: str) -> list[str]:
         return [str(CreateTable(table).compile(dialect=_DIALECT)) for table in self._in_schema(schema)]
+
+    def _policies(self, schema: str) -> list[str]:
+        return [policy_sql(schema, table.name, column) for table, column in self.projection.whose.items()]
 
     def _indexes(self, schema: str, *, if_not_exists: bool) -> list[str]:
         return [

@@ -40,14 +40,19 @@ class Projection:
     version: ClassVar[int] = 1
     tables: ClassVar[Sequence[sa.Table]] = ()
     totals: ClassVar[Sequence[sa.Table]] = ()
+    about: ClassVar[Mapping[sa.Table, str]] = {}
+    """The tables whose rows are about somebody, each with the column that names whom; a reader sees of them the rows
+    of those whom it may see."""
     personal: ClassVar[Mapping[sa.Table, str]] = {}
-    """The tables that hold personal data, each with the column that names whose. When a subject is erased, its handler
-    empties the subject's rows and leaves them: they are counted."""
+    """Such tables that hold sealed values. When a subject is erased, its handler empties the subject's rows and leaves
+    them: they are counted."""
     partitions: ClassVar[int] = 1
     """So many workers at once feed the live rows, in one process or several; each has one share of the keys."""
 
     schema: ClassVar[str]
     """Where its live rows are; also the name of its checkpoint: `<name>_v<version>`."""
+    whose: ClassVar[Mapping[sa.Table, str]]
+    """The tables of `about` and `personal`."""
     handlers: ClassVar[Mapping[type, Handler]] = {}
     specs: ClassVar[Mapping[sa.Table, TableSpec]]
     _live: ClassVar[dict[sa.Table, sa.Table]]
@@ -69,6 +74,10 @@ class Projection:
             raise InvalidProjection(f"{cls.__name__}: expected 1 partition or more, found {cls.partitions}")
         cls.schema = f"{cls.name}_v{cls.version}"
         cls.specs = specs_of(cls.tables, cls.totals)
+        cls.whose = {**cls.about, **cls.personal}
+        for table, column in cls.whose.items():
+            if table not in cls.specs or column not in table.columns:
+                raise InvalidProjection(f"{cls.__name__}: {table.name}.{column} is no column of its tables")
         metadata = sa.MetaData()
         cls._live = {table: table.to_metadata(metadata, schema=cls.schema) for table in cls.specs}
 

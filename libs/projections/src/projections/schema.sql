@@ -42,3 +42,8 @@ CREATE TABLE controls (
     events_per_second integer     CHECK (events_per_second > 0),
     CHECK ((paused_at IS NULL) = (paused_by IS NULL))
 );
+
+-- Roles that may read the rows of each generation made from now on, as far as its policies show them.
+CREATE TABLE readers (
+    role name PRIMARY KEY
+);

@@ -1,23 +1,24 @@
 """What every service's `app.py` needs: settings, logs, metrics, health, tokens, problems, migrations, one process."""
 
-from service.access import may_act_for, may_see, require, sees
+from service.access import known_as, may_act_for, may_see, require, sees
 from service.auth import Caller, CurrentCaller, Verifier, caller
 from service.bodies import Strict
 from service.commands import Commands, Recorded, metadata_of
 from service.consistency import After, Token, await_position
-from service.database import connect_pool, connect_queries, is_not_made, is_transient
+from service.database import connect_pool, is_not_made, is_transient
 from service.etags import Tagged
+from service.grants import grant_queries, grant_runtime
 from service.health import Check
 from service.idempotency import IdempotencyKey
 from service.kafka import kafka_check
 from service.logs import configure_logs, get_logger
 from service.main import main, run
-from service.migrations import find_migrations, grant_runtime, migrate, run_env, run_sql
+from service.migrations import find_migrations, migrate, run_env, run_sql
 from service.paging import Page, PageRequest, Paging
 from service.personal import PersonalData
 from service.problems import Problem
 from service.process import Service
-from service.queries import Queries, not_found
+from service.queries import Queries, connect_queries, not_found
 from service.settings import ServiceSettings, WrongSetting, env_example
 from service.streams import EventStream, LastEventId, StreamEvent, followed, grown
 from service.trace import current_traceparent
@@ -60,11 +61,13 @@ __all__ = [
     "find_migrations",
     "followed",
     "get_logger",
+    "grant_queries",
     "grant_runtime",
     "grown",
     "is_not_made",
     "is_transient",
     "kafka_check",
+    "known_as",
     "main",
     "may_act_for",
     "may_see",

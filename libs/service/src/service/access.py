@@ -7,7 +7,7 @@ names a purpose when it reads, and each such read is on record before anything i
 
 # No `from __future__ import annotations`: FastAPI reads the signatures of these dependencies, which are objects.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from eventlog import EventLog, Metadata, NewEvent, PersonalDataRead
+from projections import NOBODY
 from service.auth import Caller, CurrentCaller
 from service.commands import office_of
 from service.problems import Problem
@@ -55,10 +56,20 @@ class Visit:
     caller: Caller
     route: str
     subject: str | None = None  # as long as nobody is named: of many
+    names: tuple[str, ...] = ()  # by which the subject is known, too
 
     @property
     def is_on_record(self) -> bool:
         return self.caller.purpose is not None and self.subject != self.caller.subject
+
+    @property
+    def shows(self) -> Sequence[str] | None:
+        """Whose rows the database shows it: a user's its own, the staff those that are put on record; None: all."""
+        if self.caller.roles <= OWN:
+            return (self.caller.subject, *self.names)
+        if self.subject is None or "service" in self.caller.roles:
+            return None
+        return (self.subject, *self.names)
 
 
 visit: ContextVar[Visit | None] = ContextVar("visit", default=None)
@@ -136,7 +147,8 @@ def may_act_for(caller: Caller, *subjects: str) -> None:
 
 def sees(caller: Caller, subject: str | None) -> bool:
     """Whether the caller sees the records of `subject` (None: of everybody), which is put on record if it should be."""
-    _visit().subject = subject
+    made = _visit()
+    made.subject, made.names = subject, ()
     return subject == caller.subject or not caller.roles <= OWN
 
 
@@ -144,6 +156,17 @@ def may_see(caller: Caller, subject: str | None) -> None:
     """Raises Problem 403 unless the caller sees the records of `subject`."""
     if not sees(caller, subject):
         raise Problem(403, "not-yourself", "A user may see its own records only.")
+
+
+def known_as(*names: str) -> None:
+    """The subject that `may_see` named is known by these names, too: rows under them are its own."""
+    _visit().names = names
+
+
+def shown() -> Sequence[str] | None:
+    """Whose rows the database shows to the request at hand: nobody's unless its route is about somebody."""
+    made = visit.get()
+    return NOBODY if made is None else made.shows
 
 
 def _visit() -> Visit:

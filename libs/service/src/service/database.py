@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: an asyncpg pool for commands and workers, a read-only SQLAlchemy engine for queries."""
+"""Connections to PostgreSQL for commands and workers, and what their errors mean. Those of queries: queries.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import asyncpg
 import sqlalchemy.exc
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import eventlog
 from service.settings import ServiceSettings
@@ -21,6 +20,10 @@ _UNSTORABLE_TEXT = frozenset({"22021", "22P05"})
 _NOT_MADE = frozenset({"42P01", "3F000"})  # undefined table, invalid schema name
 
 
+class RoleMissing(Exception):
+    """The role that queries run as is not there: a migration makes it."""
+
+
 def connect_pool(settings: ServiceSettings) -> asyncpg.Pool:
     """A pool for commands and workers of up to `pool_max` connections; call it inside the event loop.
 
@@ -30,43 +33,27 @@ def connect_pool(settings: ServiceSettings) -> asyncpg.Pool:
     return asyncpg.create_pool(min_size=0, max_size=settings.pool_max, **connect_options(settings))
 
 
-def connect_options(settings: ServiceSettings, *, read_only: bool = False) -> dict[str, Any]:
+def connect_options(settings: ServiceSettings) -> dict[str, Any]:
     """Keyword arguments of `asyncpg.connect` with the service's name and its time limits.
 
     A longer statement raises its limits itself: `SET LOCAL statement_timeout` and asyncpg's `timeout=`.
     """
-    server_settings = {
-        "application_name": settings.name,
-        "statement_timeout": _milliseconds(settings.statement_seconds),
-        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_transaction_seconds),
-    }
-    if read_only:
-        server_settings["default_transaction_read_only"] = "on"
     return {
         "dsn": plain_dsn(settings.database_url),
         "timeout": CONNECT_SECONDS,
         # Also when the server no longer answers at all, so a little after the server's own limit.
         "command_timeout": settings.statement_seconds + 5,
-        "server_settings": server_settings,
+        "server_settings": {
+            "application_name": settings.name,
+            "statement_timeout": _milliseconds(settings.statement_seconds),
+            "idle_in_transaction_session_timeout": _milliseconds(settings.idle_transaction_seconds),
+        },
     }
 
 
-def connect_queries(settings: ServiceSettings) -> AsyncEngine:
-    """A SQLAlchemy engine for queries: `query_pool` connections, read only, each statement its own transaction."""
-    options = connect_options(settings, read_only=True)
-
-    async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(**options)
-
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=connect,
-        pool_size=settings.query_pool,
-        max_overflow=0,
-        pool_timeout=settings.http_request_seconds / 2,
-        pool_recycle=1800,
-        isolation_level="AUTOCOMMIT",
-    )
+def query_role(service: str) -> str:
+    """The role that the queries of a service run as."""
+    return f"{service}_query"
 
 
 def plain_dsn(url: SecretStr | str) -> str:
@@ -105,8 +92,8 @@ def is_unstorable_text(error: BaseException) -> bool:
 
 
 def is_not_made(error: BaseException) -> bool:
-    """Whether a table is not there: a read model is made by its worker, a moment after HTTP listens."""
-    return any(code in _NOT_MADE for code in _sqlstates(error))
+    """Whether a role or a table is not there: a read model is made by its worker, a moment after HTTP listens."""
+    return isinstance(error, RoleMissing) or any(code in _NOT_MADE for code in _sqlstates(error))
 
 
 def _sqlstates(error: BaseException) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 import asyncpg
+import sqlalchemy as sa
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
@@ -122,6 +123,16 @@ def database_check(pool: asyncpg.Pool) -> Check:
         return f"PostgreSQL {version}"
 
     return Check("database", probe)
+
+
+def queries_check(engine: AsyncEngine) -> Check:
+    """Fails unless queries have a connection, as the role that is theirs."""
+
+    async def probe() -> str:
+        async with engine.connect() as connection:
+            return f"as {await connection.scalar(sa.text('SELECT current_user'))}"
+
+    return Check("queries", probe)
 
 
 def migrations_check(pool: asyncpg.Pool, release: Release) -> Check:

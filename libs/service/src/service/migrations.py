@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -143,56 +142,3 @@ def run_sql(script: str) -> None:
     bind.exec_driver_sql("SELECT 1")  # begins the transaction, if nothing has yet
     driver = cast(Any, bind.connection.driver_connection)  # asyncpg's: its simple protocol takes several statements
     await_only(driver.execute(script))
-
-
-def grant_runtime(role: str, *, append_only: Sequence[str] = ("events", "seals"), create_schemas: bool = True) -> None:
-    """In the first migration: what the service's runtime role may do in schema public.
-
-    It may append to the tables `append_only` and never change them, read `alembic_version`, and read and write all
-    other tables, also those of later migrations; with `create_schemas` it may make schemas of its own, in which
-    projections are rebuilt. The role is created (without login) if it isn't there and the owner may create roles.
-    Nothing is granted when the owner itself is the runtime role.
-    """
-    run_sql(_grant_sql(role, tuple(append_only), create_schemas))
-
-
-def _grant_sql(role: str, append_only: tuple[str, ...], create_schemas: bool) -> str:
-    name = _identifier(role)
-    tables = ", ".join(f"public.{_identifier(table)}" for table in append_only)
-    limits = f"EXECUTE $q$REVOKE UPDATE, DELETE, TRUNCATE ON {tables} FROM {name}$q$;" if tables else ""
-    schemas = f"EXECUTE format('GRANT CREATE ON DATABASE %I TO {name}', current_database());" if create_schemas else ""
-    # Names are checked by _identifier; DO takes no parameters.
-    return f"""
-DO $annals$
-BEGIN
-  IF current_user = {_literal(role)} THEN
-    RETURN;
-  END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {_literal(role)}) THEN
-    BEGIN
-      CREATE ROLE {name} NOLOGIN;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN
-      NULL; -- made meanwhile by the migration of another database
-    END;
-  END IF;
-  GRANT USAGE ON SCHEMA public TO {name};
-  GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name};
-  GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {name};
-  ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {name};
-  ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {name};
-  REVOKE INSERT, UPDATE, DELETE ON public.alembic_version FROM {name};
-  {limits}
-  {schemas}
-END
-$annals$;
-"""  # noqa: S608
-
-
-def _identifier(name: str) -> str:
-    if not name.replace("_", "").isalnum() or not name.isascii():
-        raise ValueError(f"name: expected ASCII letters, digits and _, got {name!r}")
-    return f'"{name}"'
-
-
-def _literal(text: str) -> str:
-    return f"'{_identifier(text)[1:-1]}'"

@@ -19,7 +19,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth import Verifier
 from service.database import close_pool, is_transient
-from service.health import Check, Health, Lag, database_check, lag_check, migrations_check, operational_routes
+from service.health import (
+    Check,
+    Health,
+    Lag,
+    database_check,
+    lag_check,
+    migrations_check,
+    operational_routes,
+    queries_check,
+)
 from service.logs import get_logger
 from service.metrics import LOOP_DELAY_SECONDS
 from service.migrations import Release, migrate, migrated_to
@@ -87,6 +96,8 @@ class Service:
             yield database_check(self.pool)
         if self.pool is not None and self.release is not None:
             yield migrations_check(self.pool, self.release)
+        if self.queries is not None:
+            yield queries_check(self.queries)
         if self.personal is not None:
             yield self.personal.check()
         for name, lag in self.lags.items():

@@ -1,18 +1,61 @@
-"""From a GET to the read models: rows as dictionaries, one statement each, after the caller's own writes if asked."""
+"""From a GET to the read models: rows as dictionaries, one statement each, after the caller's own writes if asked.
+
+Queries run as a role of their own, which changes nothing and sees of rows about somebody only what the request at hand
+may show: what `access` says at the door holds in the database, too, should a query be wrong.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from projections import Freshness, Projection
+from projections import NOBODY, Freshness, Projection, see
+from service.access import shown
 from service.consistency import Token, await_position
+from service.database import RoleMissing, connect_options, plain_dsn, query_role
 from service.problems import Problem
+from service.settings import ServiceSettings
 
 Row = dict[str, Any]
+Shown = Callable[[], Sequence[str] | None]
+"""Whose rows are shown at this moment; None: everybody's."""
+
+
+def connect_queries(settings: ServiceSettings, shown: Shown = shown) -> AsyncEngine:
+    """A SQLAlchemy engine for queries: `query_pool` connections, read only, each statement its own transaction."""
+    options = connect_options(settings)
+    options["dsn"] = plain_dsn(settings.query_database_url or settings.database_url)
+    options["server_settings"] |= {"role": query_role(settings.name), "default_transaction_read_only": "on"}
+
+    async def connect() -> asyncpg.Connection:
+        try:
+            return await asyncpg.connect(**options)
+        except asyncpg.InvalidParameterValueError as error:
+            raise RoleMissing(str(error)) from error
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=settings.query_pool,
+        max_overflow=0,
+        pool_timeout=settings.http_request_seconds / 2,
+        pool_recycle=1800,
+        isolation_level="AUTOCOMMIT",
+    )
+
+    # However a query comes by its connection, that has been told. If it can't be, SQLAlchemy throws it away.
+    @sa.event.listens_for(engine.sync_engine, "checkout")
+    def tell(connection: Any, record: Any, _: Any) -> None:
+        subjects = shown()
+        if record.info.get("shows", NOBODY) != subjects:  # `info` is as old as the connection
+            connection.run_async(lambda driver: see(driver, subjects))
+            record.info["shows"] = subjects
+
+    return engine
 
 
 class Queries:

@@ -21,7 +21,13 @@ from pydantic_settings import (
 from service.tokens import parse_public_keys
 
 SHARED_PREFIX = "ANNALS_"
-DATABASES = ("database_url", "owner_database_url", "keys_database_url", "owner_keys_database_url")
+DATABASES = (
+    "database_url",
+    "query_database_url",
+    "owner_database_url",
+    "keys_database_url",
+    "owner_keys_database_url",
+)
 
 
 class WrongSetting(ValueError):
@@ -44,6 +50,11 @@ class ServiceSettings(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr("postgresql:///"),
         description="PostgreSQL of this service, as its runtime role: postgresql://role:password@host:port/database.",
+    )
+    query_database_url: SecretStr | None = Field(
+        None,
+        description="The same database as the role that queries run as, <service>_query, which sees of rows about "
+        "somebody only those that a request may show. Without, in a local environment, the runtime role takes it.",
     )
     owner_database_url: SecretStr | None = Field(
         None, description="The same database as its owner; only `migrate` reads it."
@@ -137,6 +148,8 @@ class ServiceSettings(BaseSettings):
                     raise ValueError(f"{field}: expected sslmode=verify-full in production")
             if self.kafka_ca_file is None:
                 raise ValueError("kafka_ca_file: expected in production (Kafka over TLS)")
+            if self.query_database_url is None:
+                raise ValueError("query_database_url: expected in production (queries log in with a role of their own)")
             for field in ("keys_database_url", "keks"):
                 if getattr(self, field) is None:
                     raise ValueError(f"{field}: expected in production (personal data are sealed)")

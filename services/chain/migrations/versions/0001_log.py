@@ -4,7 +4,7 @@ import eventlog
 import messaging
 import projections
 from chain import head
-from service import grant_runtime, run_sql
+from service import grant_queries, grant_runtime, run_sql
 
 revision = "0001"
 down_revision = None
@@ -16,3 +16,4 @@ def upgrade() -> None:
     run_sql(eventlog.index_sql("events_of_operations", streams="operation/"))  # the sender follows these alone
     run_sql(head.install_sql())
     grant_runtime("chain")
+    grant_queries("chain", tables=("events", "progress", "dead_letters"))

@@ -3,7 +3,7 @@
 import eventlog
 import messaging
 import projections
-from service import grant_runtime, run_sql
+from service import grant_queries, grant_runtime, run_sql
 
 revision = "0001"
 down_revision = None
@@ -13,3 +13,4 @@ def upgrade() -> None:
     for library in (eventlog, projections, messaging):
         run_sql(library.install_sql())
     grant_runtime("compliance")
+    grant_queries("compliance")

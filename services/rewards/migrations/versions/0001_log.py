@@ -3,7 +3,7 @@
 import eventlog
 import messaging
 import projections
-from service import grant_runtime, run_sql
+from service import grant_queries, grant_runtime, run_sql
 
 revision = "0001"
 down_revision = None
@@ -14,3 +14,4 @@ def upgrade() -> None:
         run_sql(library.install_sql())
     run_sql(eventlog.index_sql("events_of_claims", streams="claim/"))  # their process manager follows these alone
     grant_runtime("rewards")
+    grant_queries("rewards")

@@ -3,7 +3,7 @@
 import eventlog
 import messaging
 import projections
-from service import grant_runtime, run_sql
+from service import grant_queries, grant_runtime, run_sql
 
 revision = "0001"
 down_revision = None
@@ -15,3 +15,4 @@ def upgrade() -> None:
     run_sql(eventlog.index_sql("events_of_distributions", streams="distribution"))  # their process follows these alone
     run_sql(eventlog.index_sql("events_of_moves", streams="moves/"))  # and so does theirs
     grant_runtime("royalties")
+    grant_queries("royalties")

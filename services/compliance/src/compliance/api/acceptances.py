@@ -36,6 +36,7 @@ from service import (
     Strict,
     Tagged,
     Token,
+    known_as,
     may_act_for,
     may_see,
     not_found,
@@ -182,6 +183,8 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRout
         version: Annotated[int | None, Query(ge=1, lt=2**32, description="by default the one in force")] = None,
     ) -> Accepted:
         may_see(caller, subject)
+        await reads.caught_up(after, projections.Wallets)
+        known_as(*[row["address"] for row in await reads.all(queries.wallets_of(subject))])
         return (await accepted(queries.has_accepted(), document_type, version, after, subject=subject))[subject]
 
     @router.post("/accepted", summary="Whether each of many subjects has accepted a document")

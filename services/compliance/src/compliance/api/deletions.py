@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import (
+    Eraser,
     Officer,
     OnChain,
     Owner,
@@ -171,7 +172,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: 
         return await step("verify-identity", request_id, caller, key, make)
 
     @router.post("/deletion-requests/{request_id}/start", summary="Order every service to erase")
-    async def start(request_id: RequestId, caller: Officer, key: IdempotencyKey, after: After) -> Recorded:
+    async def start(request_id: RequestId, caller: Eraser, key: IdempotencyKey, after: After) -> Recorded:
         """Of the subject, and of the wallets that it has proven: services may know it by any of these."""
         await reads.caught_up(after, projections.Wallets)
         async with asking(commands, "start-deletion", request_id, caller, key) as ask:

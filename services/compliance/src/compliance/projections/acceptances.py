@@ -61,6 +61,7 @@ class AcceptanceRecords(Projection):
 
     name = "acceptance_records"
     tables = (acceptance_records,)
+    about = {acceptance_records: "subject"}  # noqa: RUF012 - a ClassVar of the base
     totals = (acceptance_counts,)
 
     @on(DocumentAccepted)
@@ -89,6 +90,7 @@ class ComplianceIndex(Projection):
 
     name = "compliance_index"
     tables = (compliance_index,)
+    about = {compliance_index: "subject"}  # noqa: RUF012 - a ClassVar of the base
 
     def prefetch(self, recorded: RecordedEvent) -> list[tuple[sa.Table, Mapping[str, Any]]]:
         event = recorded.event

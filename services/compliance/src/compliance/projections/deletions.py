@@ -50,6 +50,7 @@ erasure_answers = sa.Table(
     sa.Column("request_id", sa.Text, primary_key=True),
     sa.Column("erases", sa.Text, primary_key=True),
     sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, nullable=False),  # of the request; it erases its wallets, too
     sa.Column("ordered_at", Time, nullable=False),
     sa.Column("answered_at", Time),
 )
@@ -60,6 +61,7 @@ class DeletionRequests(Projection):
 
     name = "data_deletion_requests"
     tables = (data_deletion_requests, erasure_answers)
+    about = {data_deletion_requests: "subject", erasure_answers: "subject"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(DeletionReceived, DeletionJoined)
     def received(self, event: DeletionReceived | DeletionJoined, recorded: RecordedEvent, rows: Rows) -> None:
@@ -98,6 +100,7 @@ class DeletionRequests(Projection):
                 request_id=event.request_id,
                 erases=event.erases,
                 service=service,
+                subject=event.subject,
                 ordered_at=recorded.occurred_at,
             )
 

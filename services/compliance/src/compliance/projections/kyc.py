@@ -35,6 +35,7 @@ class KycCases(Projection):
 
     name = "kyc_cases"
     tables = (kyc_cases,)
+    about = {kyc_cases: "subject"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(KycStarted)
     def started(self, event: KycStarted, recorded: RecordedEvent, rows: Rows) -> None:

@@ -24,6 +24,7 @@ class LegalHolds(Projection):
 
     name = "legal_holds"
     tables = (legal_holds,)
+    about = {legal_holds: "subject"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(LegalHoldPlaced)
     def placed(self, event: LegalHoldPlaced, recorded: RecordedEvent, rows: Rows) -> None:

@@ -71,6 +71,7 @@ class AuditTrail(Projection):
 
     name = "audit_events"
     tables = (audit_events,)
+    about = {audit_events: "subject"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(*EVENTS.values(), PersonalDataRead)
     def happened(self, event: Any, recorded: RecordedEvent, rows: Rows) -> None:
@@ -101,6 +102,7 @@ class AdminActions(Projection):
 
     name = "admin_actions"
     tables = (admin_actions,)
+    about = {admin_actions: "subject"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(*ADMINISTRATION)
     def acted(self, event: Any, recorded: RecordedEvent, rows: Rows) -> None:

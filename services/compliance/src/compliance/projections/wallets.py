@@ -25,6 +25,7 @@ class Wallets(Projection):
 
     name = "wallets"
     tables = (wallets,)
+    about = {wallets: "subject"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(WalletLinked)
     def linked(self, event: WalletLinked, recorded: RecordedEvent, rows: Rows) -> None:

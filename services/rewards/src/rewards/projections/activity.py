@@ -81,6 +81,10 @@ class ActivityRewards(Projection):
     kind: ClassVar[Pool]
     table: ClassVar[sa.Table]
 
+    def __init_subclass__(cls) -> None:
+        cls.about = {cls.table: "user"}
+        super().__init_subclass__()
+
     def insert(self, rows: Rows, event: Any, **details: Any) -> None:
         verdict, activity = event.verdict, event.activity
         rows.insert(
@@ -196,6 +200,7 @@ class SkipRecords(Projection):
 
     name = "skip_records"
     tables = (skip_records,)
+    about = {skip_records: "user"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(domain.SkipRecorded)
     def skipped(self, event: domain.SkipRecorded, recorded: RecordedEvent, rows: Rows) -> None:

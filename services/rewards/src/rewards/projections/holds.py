@@ -33,6 +33,7 @@ class Holds(Projection):
 
     name = "holds"
     tables = (holds,)
+    about = {holds: "user"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(
         domain.ListenRecorded,

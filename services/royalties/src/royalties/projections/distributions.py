@@ -183,6 +183,7 @@ class Payees(Projection):
 
     name = "payees"
     tables = (payees,)
+    about = {payees: "party"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(distributions.HoldPlaced)
     def held(self, event: distributions.HoldPlaced, recorded: RecordedEvent, rows: Rows) -> None:

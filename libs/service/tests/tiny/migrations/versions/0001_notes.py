@@ -1,6 +1,7 @@
 """Notes and ticks."""
 
-from service.migrations import grant_runtime, run_sql
+import projections
+from service import grant_queries, grant_runtime, run_sql
 
 revision = "0001"
 down_revision = None
@@ -15,4 +16,6 @@ def upgrade() -> None:
           text text NOT NULL
         );
     """)
-    grant_runtime("annals_test_tiny")
+    run_sql(projections.install_sql())
+    grant_runtime("tiny")
+    grant_queries("tiny", tables=("notes",))
