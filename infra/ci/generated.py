@@ -83,7 +83,7 @@ def on_topics(topics: set[str]) -> list[type[Message]]:
 
 
 def asyncapi_text(service: str) -> str:
-    """Returns the AsyncAPI document of what a service sends and receives; `chain` receives nothing from Kafka."""
+    """Returns the AsyncAPI document of what a service sends and receives."""
     publish = importlib.import_module(f"{service}.publish")
     topics: Sequence[TopicSpec] = (*publish.TOPICS, *getattr(publish, "BESIDE_THE_LOG", ()))
     heard: Sequence[str] = getattr(importlib.import_module(f"{service}.handlers"), "TOPICS", ())

@@ -156,7 +156,7 @@ async def test_where_nothing_is_appended_the_vault_opens_without_waiting_for_it(
         restarted = Vault(keys, locked=True)
         async with working(log, keys, restarted):
             await until(lambda vault=restarted: _unlocked(vault))
-            await until(lambda: _at_least(keys.done(identity), 1))
+            await until(lambda: _at_least(keys.done("erasures", identity), 1))
 
 
 async def _unlocked(vault: Vault) -> bool:

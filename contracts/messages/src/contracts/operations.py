@@ -38,6 +38,14 @@ class CallContract(ChainCommand, type="chain.commands.CallContract.v1"):
     value_sun: Amount = 0
 
 
+def anchor_root(operation_id: str, sender: str, log_id: Hash, segment: int, root: Hash) -> CallContract:
+    """The command that writes the root of a segment into ComplianceRegistry; `sender` needs ANCHOR_ROLE there."""
+    args = {"log_id": log_id, "segment": segment, "root": root}
+    return CallContract(
+        operation_id=operation_id, sender=sender, contract="compliance-registry", method="anchor_root", args=args
+    )
+
+
 class PayTrx(ChainCommand, type="chain.commands.PayTrx.v1"):
     """Transfer TRX."""
 

@@ -12,10 +12,11 @@ from chain.decoding import LogReader, Recorded
 from chain.domain.watch import Watched
 from contracts.chain import Source
 from eventlog import Metadata, NewEvent, derived_id
+from messaging import orders
 from tron.model import Block, BlockLog, Log, Transaction, TransactionInfo
 
-TOPICS = ("chain.commands",)
-"""What other services tell us: `submissions.py` makes operations of it."""
+TOPICS = ("chain.commands", orders.ORDERS.name)
+"""What other services tell us: `submissions.py` makes operations of commands, `messaging.orders` erasures of orders."""
 
 TRANSACTIONS_A_TURN = 32
 """Of a block, some milliseconds of work."""

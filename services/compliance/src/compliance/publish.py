@@ -104,12 +104,7 @@ def _message(recorded: RecordedEvent) -> Message | None:
                 request_id=denied.request_id, outcome="denied", closed_at=recorded.occurred_at
             )
         case AnchorAsked() as asked:
-            return operations.CallContract(
-                operation_id=str(uuid5(UUID(asked.log_id[:32]), f"{asked.segment}/{asked.attempt}")),
-                sender=SENDER,
-                contract="compliance-registry",
-                method="anchor_root",
-                args={"log_id": asked.log_id, "segment": asked.segment, "root": asked.root},
-            )
+            operation_id = str(uuid5(UUID(asked.log_id[:32]), f"{asked.segment}/{asked.attempt}"))
+            return operations.anchor_root(operation_id, SENDER, asked.log_id, asked.segment, asked.root)
         case _:
             return None

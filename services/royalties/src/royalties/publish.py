@@ -156,13 +156,8 @@ def _message(recorded: RecordedEvent) -> Message | None:
                 root=closed.root,
             )
         case AnchorAsked() as anchor:
-            return operations.CallContract(
-                operation_id=anchor_operation(anchor.segment),
-                sender=SENDER,
-                contract="compliance-registry",
-                method="anchor_root",
-                args={"log_id": STATEMENTS, "segment": anchor.segment, "root": anchor.root},
-            )
+            operation_id = anchor_operation(anchor.segment)
+            return operations.anchor_root(operation_id, SENDER, STATEMENTS, anchor.segment, anchor.root)
         case _:
             return None
 
