@@ -107,6 +107,15 @@ async def test_what_the_relay_has_not_published_in_time_is_missing(
     assert [(report.missing, report.examples[0]) for report in reports] == [(10, "missing: position 1")] * 2
 
 
+async def test_a_topic_that_others_write_to_as_well_is_left_out(
+    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+) -> None:
+    await count(log, "counter/1", 1, 10)
+    async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
+        await eventually(lambda: published(kafka, name, 10))
+    assert await audit(log, watermark, kafka, name, publish_to(topic), []) == [TopicReport(f"{name}.log", events=10)]
+
+
 async def published(kafka: str, name: str, position: int) -> bool:
     progress = await read_progress(kafka, f"{name}.relay")
     return progress is not None and progress.position == position

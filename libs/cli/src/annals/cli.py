@@ -21,6 +21,7 @@ from annals.commands import (
     control,
     dead_letters,
     devnet,
+    drill,
     log,
     proofs,
     read_models,
@@ -111,6 +112,7 @@ app.add_typer(compliance.app, name="compliance", rich_help_panel=OPERATE)
 app.add_typer(auth.app, name="auth", rich_help_panel=INSPECT)
 app.add_typer(backup.app, name="backup", rich_help_panel=OPERATE)
 app.command(rich_help_panel=OPERATE)(backup.restore)
+app.add_typer(drill.app, name="drill", rich_help_panel=OPERATE)
 app.add_typer(log.app, name="log", rich_help_panel=OPERATE)
 app.add_typer(dead_letters.app, name="dlq", rich_help_panel=OPERATE)
 app.add_typer(topics.app, name="topics", rich_help_panel=CONSUME)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,18 @@ def directory(name: str | None = None) -> Directory | None:
     if name is None and names:
         name = "local" if "local" in names else names[0]
     return Directory(**json.loads(file_of(name).read_text())) if name in names else None
+
+
+@contextmanager
+def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Inside the block this process has these variables, for commands that read theirs."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def file_of(name: str) -> Path:

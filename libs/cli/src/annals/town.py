@@ -185,16 +185,7 @@ class Town:
         """Wait until the service says that it is ready. Raises LocalStackError with the reason that it gives."""
         url, process = self.urls[name], self._processes[name]
 
-        async with httpx.AsyncClient(timeout=5) as client:
-
-            async def ready() -> None:
-                answer = await client.get(f"{url}/ready")
-                if answer.status_code != 200:
-                    failing = {check: r["detail"] for check, r in answer.json()["checks"].items() if not r["ok"]}
-                    await asyncio.sleep(LOOK_SECONDS)  # it looks at everything it needs each time it is asked
-                    raise NotReady(str(failing))
-
-            await process.until_ready(ready, retry_on=(httpx.TransportError, NotReady), timeout_seconds=START_SECONDS)
+        await until_ready(process, url)
         report(name, "ready", url)
 
     def kill(self, name: str) -> None:
@@ -245,6 +236,20 @@ class Town:
             if not process.alive:
                 return f"{name} has ended; {process.log} says:\n{process.tail()}"
         return self._stack.failed()
+
+
+async def until_ready(process: ServerProcess, url: str) -> None:
+    """Wait until a service's process says that it is ready. Raises LocalStackError with the reason that it gives."""
+    async with httpx.AsyncClient(timeout=5) as client:
+
+        async def ready() -> None:
+            answer = await client.get(f"{url}/ready")
+            if answer.status_code != 200:
+                failing = {check: r["detail"] for check, r in answer.json()["checks"].items() if not r["ok"]}
+                await asyncio.sleep(LOOK_SECONDS)  # it looks at everything it needs each time it is asked
+                raise NotReady(str(failing))
+
+        await process.until_ready(ready, retry_on=(httpx.TransportError, NotReady), timeout_seconds=START_SECONDS)
 
 
 class NotReady(Exception):

@@ -139,12 +139,12 @@ class _Service:
         self._counts, self._copy = counts, copy
 
     def records(self, event: RecordedEvent) -> Iterator[tuple[TopicPartition, Contents]]:
-        """Yields where an event is published, and as what."""
+        """Yields where an event is published, and as what; topics that others write to as well are left out."""
         key, value, headers = stored.encode(event, self._log_id)
         yield TopicPartition(self._copy, 0), _contents(key, value, headers)
-        if (publication := self._publish(event)) is not None:
+        if (publication := self._publish(event)) is not None and publication.topic in self._counts:
             key, value, headers = cloudevents.encode(publication.message, event, self._service, self._log_id)
-            number = partition_of(key, self._counts.get(publication.topic, 1))
+            number = partition_of(key, self._counts[publication.topic])
             yield TopicPartition(publication.topic, number), _contents(key, value, headers)
 
     def expects(self, partition: TopicPartition) -> Callable[[int], Awaitable[bool]]:

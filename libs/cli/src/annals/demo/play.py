@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import httpx
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from annals import kafka_audit, maintenance
 from annals.demo import acts, show
 from annals.demo.theatre import Theatre, open_theatre
-from annals.directory import Directory
+from annals.directory import in_environment
 from annals.services import installed
 from annals.town import Town
 from local_stack.process import LocalStackError
@@ -83,7 +82,7 @@ async def _rebuild_while_serving(theatre: Theatre) -> None:
                     served, failed = served + good, failed + (not good)
 
     asking = asyncio.create_task(keep_asking())
-    with _environment(theatre.directory):
+    with in_environment(theatre.directory.environment):
         for name in REBUILT:
             outcome = await maintenance.rebuild(name, compare=True, rate=None, console=theatre.console)
             theatre.console.print(f"[green]✔[/] {outcome.sentence()}", highlight=False)
@@ -119,7 +118,7 @@ async def _encore(theatre: Theatre, scale: acts.Scale) -> None:
 
 async def _check_kafka(theatre: Theatre) -> None:
     """Every event of every log is on its topics exactly once, in the order of its key."""
-    with _environment(theatre.directory):
+    with in_environment(theatre.directory.environment):
         reports = await kafka_audit.inspect(installed().values())
     theatre.console.print(kafka_audit.table(reports))
     if wrong := [report.topic for report in reports if not report.ok]:
@@ -190,18 +189,6 @@ async def _look(theatre: Theatre, progress: Progress, logs: dict[str, TaskID]) -
             count = await theatre.databases[name].fetchval("SELECT last_value FROM events_position")
             progress.update(task, completed=count)
         await asyncio.sleep(0.4)
-
-
-@contextlib.contextmanager
-def _environment(directory: Directory) -> Iterator[None]:
-    """The town's environment, for commands that read theirs."""
-    before = dict(os.environ)
-    os.environ.update(directory.environment)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 async def _until_interrupted(theatre: Theatre) -> None:

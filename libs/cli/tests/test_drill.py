@@ -1,0 +1,18 @@
+"""The drill itself: what it destroys comes back whole."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from annals.drill import RPO, rehearse
+
+pytestmark = [pytest.mark.endurance, pytest.mark.timeout(600)]
+
+
+async def test_a_service_that_lost_its_database_and_its_keys_under_load_comes_back() -> None:
+    outcome = await rehearse(Console(quiet=True), seconds=2)
+    assert outcome.problems == []
+    assert outcome.answered > outcome.lost, "what was answered within the last moments may be lost"
+    assert outcome.rpo_seconds <= outcome.rpo_backups_seconds < RPO.total_seconds()
+    assert outcome.erased_again
