@@ -10,12 +10,12 @@ key=${GATEWAY_KEY:-$run/key.pem}
 client_rate=${GATEWAY_CLIENT_RATE:-100}
 token_rate=${GATEWAY_TOKEN_RATE:-50}
 
-# One that fails again and again is left alone for two seconds. One failure alone says little, and there may be no other
-# instance at the time. Connections are let go before the service lets them go (5 s), which would lose a request.
+# No instance is ever given up (max_fails): when a database restarts all of them fail alike, and somebody has to be asked.
+# Connections are let go before the service lets them go (5 s), which would lose a request.
 upstream() {
     echo "upstream $1 {"
     echo "    zone $1 64k;"
-    printf '    server %s max_fails=5 fail_timeout=2s;\n' $2
+    printf '    server %s max_fails=0;\n' $2
     echo "    keepalive 32;"
     echo "    keepalive_timeout 4s;"
     echo "}"

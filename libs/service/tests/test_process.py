@@ -174,7 +174,7 @@ async def test_ready_turns_503_when_postgresql_stops_and_recovers_with_it(own_po
         assert checks["database"]["ok"] is False
         assert checks["auth"]["ok"] is True
         waiting = asyncio.create_task(tiny.client.get("/notes", timeout=120))
-        answer = await tiny.client.post("/slow?seconds=0")  # a command without a key can't be repeated, so it doesn't wait
+        answer = await tiny.client.post("/slow?seconds=0")  # has no key, so it can't be repeated and doesn't wait
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:annals:problem:unavailable")
         assert answer.headers["retry-after"] == "1"
         assert (await tiny.client.get("/health")).status_code == 200
