@@ -28,6 +28,8 @@ from tron.client import NodeClient
 from tron.deploy import Deployment, Plan, deploy
 from tron.keys import Key
 
+POOLS = {"ANNALS_POOL_MAX": 20, "ANNALS_QUERY_POOL": 10}
+"""Connections to PostgreSQL that the instances of a service share: it has so many and no more."""
 START_SECONDS = 180.0
 """How long a service may take: the first time its modules are compiled, for all services at once."""
 LOOK_SECONDS = 0.1
@@ -70,6 +72,7 @@ class Town:
             for name in self.services
         }
         """The service that each process is an instance of."""
+        self._pools = {setting: str(most // instances) for setting, most in POOLS.items()}
         self._has_gateway = gateway
         self._processes: dict[str, ServerProcess] = {}
         self.urls: dict[str, str] = {}
@@ -135,6 +138,7 @@ class Town:
             "CHAIN_CONTRACTS": json.dumps({topic_name(name): address for name, address in contracts.items()}),
             **(self._paying() if self._deployed is None else {}),
             **{f"{name.upper()}_HTTP_PORT": str(ports[name]) for name in self.services},
+            **self._pools,
             **self._settings,
         }
         urls = {name: self.urls[name] for name in self.services}
