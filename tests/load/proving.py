@@ -14,7 +14,7 @@ from harness import Goal, Path, say
 from servers import Servers
 
 from contracts.testing import address
-from local_stack import prover as prover_program
+from local_stack.golang import PROVER
 from local_stack.process import blocking
 from zk import Claim, Commitment, Period, Proof, Prover, Record, Secret, Verifier, scope
 
@@ -27,7 +27,7 @@ RECIPIENT = address(1)
 
 @cache
 def _program() -> File:
-    return blocking(prover_program.build())
+    return blocking(PROVER.build())
 
 
 @cache

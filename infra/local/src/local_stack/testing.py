@@ -24,7 +24,7 @@ from local_stack import containers
 from local_stack import devnet as devnet_server
 from local_stack import kafka as kafka_server
 from local_stack import postgres as postgres_server
-from local_stack import prover as prover_program
+from local_stack.golang import CHART, PROVER
 from local_stack.postgres import PostgresServer
 from local_stack.process import blocking
 from local_stack.stack import scratch_folder
@@ -174,7 +174,13 @@ def devnet(request: pytest.FixtureRequest, _server_folder: tuple[Path, int]) -> 
 @pytest.fixture(scope="session")
 def annals_prover() -> Path:
     """The program `annals-prover`, built from `contracts/zk`."""
-    return blocking(prover_program.build())
+    return blocking(PROVER.build())
+
+
+@pytest.fixture(scope="session")
+def annals_chart() -> Path:
+    """The program `annals-chart`, built from `infra/helm/check`."""
+    return blocking(CHART.build())
 
 
 def pytest_configure(config: pytest.Config) -> None:

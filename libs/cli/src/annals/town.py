@@ -18,9 +18,9 @@ import devnet
 from annals.directory import Directory, file_of
 from annals.services import installed
 from local_stack import nginx
+from local_stack.golang import PROVER
 from local_stack.paths import local
 from local_stack.process import ServerProcess, free_port, run_program
-from local_stack.prover import built as built_prover
 from local_stack.proxy import Proxy
 from local_stack.stack import SERVERS, Addresses, Report, Stack
 from service.tokens import generate_keys
@@ -147,7 +147,7 @@ class Town:
     def _paying(self) -> dict[str, str]:
         """With what is paid: rewards by who deployed the contracts and opens the vault's periods, shares by another."""
         admin, payer = (account.private_key for account in devnet.accounts(2))
-        prover = built_prover()
+        prover = PROVER.built()
         return {
             "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin, "royalties": payer}),
             "REWARDS_VERIFIER_KEY": admin,
