@@ -126,7 +126,9 @@ async def test_every_route_lets_in_exactly_the_roles_that_it_declares(name: str,
 def names_whose(access: Access) -> bool:
     """Whether the address says whose records it shows; where only the row does, the service's own tests look at it."""
     return (
-        "{user}" in access.path or "{subject}" in access.path or access.path in ("/acceptances", "/deletion-requests")
+        "{user}" in access.path
+        or "{subject}" in access.path
+        or access.path in ("/acceptances", "/access-requests", "/deletion-requests")
     )
 
 

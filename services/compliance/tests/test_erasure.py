@@ -88,7 +88,7 @@ async def test_every_service_erases_and_answers_and_the_request_is_certified_onc
         watch = Overdue(Queries("compliance", compliance.service.queries, compliance.pool), ["test"], silent_seconds=60)
         await watch.look(datetime.now(UTC) + timedelta(seconds=90))
         assert (REGISTRY.get_sample_value("annals_erasure_unanswered_seconds", {"service": "test"}) or 0) >= 60
-        with pytest.raises(RuntimeError, match="test has not answered an erasure ordered at"):
+        with pytest.raises(RuntimeError, match="test has not answered what was ordered at"):
             await watch.check().probe()
         ada_opened, bob_opened = await personal.vault.open(sealed)
         assert (ada_opened, bob_opened) == (None, SecretStr("bob@x"))

@@ -6,7 +6,7 @@ change once recorded, so they are looked up before the decision and handed over 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,10 +25,6 @@ TOPICS = ("audit.events", "chain.compliance-registry", orders.ORDERS.name, order
 
 Hashes = Mapping[tuple[DocumentType, int], frozenset[Hash]]
 """The hashes of all texts of each version."""
-
-MakeStep = Callable[[str, datetime], domain.Step]
-"""Makes a step for a request id, at a time."""
-
 
 # ---- facts of other streams --------------------------------------------------------------------------------------
 
@@ -138,6 +134,9 @@ def translate(received: Received, known: Known) -> Sequence[Intent]:
             subject = _subject(message.request_id, known)
             deny = domain.DenyDeletion(message.request_id, message.reason, message.occurred_at, message.source)
             return [deletion_step(subject, deny, Metadata())]
+        case answers.ExportGathered():
+            subject = _subject(message.request_id, known)
+            return [access_step(subject, _gathering(message), Metadata())]
         case answers.ErasureCarriedOut():
             return [deletion_step(_subject(message.request_id, known), _answer(received, message), Metadata())]
         case chain.RootAnchored():
@@ -183,6 +182,18 @@ def _answer(received: Received, answer: answers.ErasureCarriedOut) -> domain.Rec
     )
 
 
+def _gathering(answer: answers.ExportGathered) -> domain.RecordGathering:
+    return domain.RecordGathering(
+        answer.request_id,
+        answer.subject,
+        answer.service,
+        answer.content_hash,
+        answer.size,
+        answer.events,
+        answer.gathered_at,
+    )
+
+
 def _subject(request_id: str, known: Known) -> str:
     subject = known.subjects.get(request_id)
     if subject is None:
@@ -201,7 +212,12 @@ async def _known(batch: Sequence[Received], facts: Facts, connection: asyncpg.Co
                 hashes[published.document_type, published.version] = frozenset([published.content_hash])
             case chain.DeletionRequested() as requested:
                 subjects[requested.request_id] = requested.account
-            case chain.DeletionCompleted() | chain.DeletionDenied() | answers.ErasureCarriedOut():
+            case (
+                chain.DeletionCompleted()
+                | chain.DeletionDenied()
+                | answers.ErasureCarriedOut()
+                | answers.ExportGathered()
+            ):
                 named.add(received.message.request_id)
             case _:
                 pass
@@ -221,7 +237,11 @@ def contact_stream(subject: str) -> str:
 
 
 def request_id_stream(request_id: str) -> str:
-    return f"deletion-id/{request_id}"
+    return f"request-id/{request_id}"
+
+
+def access_stream(subject: str) -> str:
+    return f"access/{subject}"
 
 
 def deletion_stream(subject: str) -> str:
@@ -258,12 +278,16 @@ def kyc(command: domain.KycCommand, metadata: Metadata) -> Intent:
 
 
 def receive_deletion(command: domain.ReceiveDeletion, metadata: Metadata) -> list[Intent]:
-    """A request: its id is taken and it is received, both or neither."""
-    taken = domain.RequestIdTaken(command.request_id, command.subject)
+    """A request for erasure: its id is taken and it is received, both or neither."""
     return [
-        Intent(request_id_stream(command.request_id), domain.request_id, taken, command.at, metadata),
+        _take_id(command, metadata),
         Intent(deletion_stream(command.subject), domain.deletions, command, command.at, metadata),
     ]
+
+
+def _take_id(command: domain.ReceiveDeletion | domain.ReceiveAccess, metadata: Metadata) -> Intent:
+    taken = domain.RequestIdTaken(command.request_id, command.subject)
+    return Intent(request_id_stream(command.request_id), domain.request_id, taken, command.at, metadata)
 
 
 def deletion_step(subject: str, command: domain.Step, metadata: Metadata) -> Intent:
@@ -284,6 +308,19 @@ def start_deletion(subject: str, command: domain.StartDeletion, metadata: Metada
         return [(stream, event) for event in events]
 
     return JointIntent({stream: domain.deletions, **holds}, decided, command.at, metadata)
+
+
+def receive_access(command: domain.ReceiveAccess, metadata: Metadata) -> list[Intent]:
+    """A request for a copy: its id is taken and it is received, both or neither."""
+    return [
+        _take_id(command, metadata),
+        Intent(access_stream(command.subject), domain.accesses, command, command.at, metadata),
+    ]
+
+
+def access_step(subject: str, command: domain.AccessStep, metadata: Metadata) -> Intent:
+    """A step of a request for a copy, for the stream of its subject."""
+    return Intent(access_stream(subject), domain.accesses, command, command.at, metadata)
 
 
 def hold(event: domain.LegalHoldPlaced | domain.LegalHoldLifted, at: datetime, metadata: Metadata) -> Intent:

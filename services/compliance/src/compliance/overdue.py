@@ -1,4 +1,4 @@
-"""Watches what the law wants by a date: requests for erasure that are overdue, and services that don't answer."""
+"""Watches what the law wants by a date: requests that are overdue, and services that don't answer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Overdue:
         for service in {*self._services, *waited}:
             metrics.UNANSWERED_SECONDS.labels(service).set(waited.get(service, 0.0))
         self._complaints = [
-            f"{name} has not answered an erasure ordered at {since[name]:%Y-%m-%d %H:%M} UTC"
+            f"{name} has not answered what was ordered at {since[name]:%Y-%m-%d %H:%M} UTC"
             for name, seconds in sorted(waited.items())
             if seconds > self._silent_seconds
         ]

@@ -13,6 +13,7 @@ from compliance.domain import (
     DocumentAccepted,
     DocumentPublished,
     ErasureOrdered,
+    ExportOrdered,
     KycApproved,
     KycRejected,
     SunsetSet,
@@ -94,6 +95,14 @@ def _message(recorded: RecordedEvent) -> Message | None:
         case ErasureOrdered() as order:
             return compliance.ErasureOrdered(
                 request_id=order.request_id, subject=order.erases, ordered_at=recorded.occurred_at
+            )
+        case ExportOrdered() as order:
+            return compliance.ExportOrdered(
+                request_id=order.request_id,
+                subject=order.copies,
+                public_key=order.public_key,
+                ordered_at=recorded.occurred_at,
+                expires_at=order.expires_at,
             )
         case DeletionCompleted(joined_to=None) as completed:
             return compliance.DeletionClosed(

@@ -5,23 +5,36 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from compliance import handlers
-from compliance.api import acceptances, contacts, deletions, documents, kyc, legal_holds, retention, trail, wallets
+from compliance.api import (
+    acceptances,
+    accesses,
+    contacts,
+    deletions,
+    documents,
+    kyc,
+    legal_holds,
+    requests,
+    retention,
+    trail,
+    wallets,
+)
 from compliance.api.webhooks import signed_by
 from compliance.settings import ComplianceSettings
-from privacy import Vault
-from service import Commands, Queries
+from service import Commands, PersonalData, Queries
 
 
 def routes(
-    commands: Commands, reads: Queries, facts: handlers.Facts, vault: Vault, settings: ComplianceSettings
+    commands: Commands, reads: Queries, facts: handlers.Facts, personal: PersonalData, settings: ComplianceSettings
 ) -> APIRouter:
     """All routes of the service."""
     router = APIRouter(tags=["compliance"])
     for part in (
         documents.routes(commands, reads),
         acceptances.routes(commands, reads, facts),
-        contacts.routes(commands, reads, vault),
+        contacts.routes(commands, reads, personal.vault),
         deletions.routes(commands, reads, facts, settings.erasing),
+        accesses.routes(commands, reads, facts, personal.copies, settings),
+        requests.routes(reads),
         legal_holds.routes(commands, reads),
         retention.routes(commands, reads),
         wallets.routes(commands, reads, settings.site),

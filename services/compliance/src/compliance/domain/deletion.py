@@ -43,6 +43,7 @@ from compliance.domain.request import (
     VerifyIdentity,
     expect,
     extend,
+    of,
     reject,
     verify,
 )
@@ -73,7 +74,7 @@ Deletions = Mapping[str, Deletion]
 def decide(command: DeletionCommand, requests: Deletions) -> list[DeletionEvent]:
     if isinstance(command, ReceiveDeletion):
         return _receive(command, requests)
-    request = requests[command.request_id]  # the border has looked up whose it is, so it is there
+    request = of(requests, command.request_id)
     match command:
         case CompleteDeletion() | DenyDeletion():
             return _close(command, request)

@@ -59,3 +59,10 @@ class HeldByLaw(Refusal):
 
     code = "legal-hold"
     title = "A legal hold forbids the erasure."
+
+
+class WrongKey(Refusal):
+    """An archive does not open with the key: it is sealed to another."""
+
+    code = "wrong-key"
+    title = "The archive is sealed to another key."

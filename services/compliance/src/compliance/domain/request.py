@@ -6,13 +6,14 @@ Expired is no event: it is a request whose identity was not verified in time, so
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from compliance.domain.deadlines import due_at
-from compliance.domain.refusal import Contradiction, TooLate, WrongState
+from compliance.domain.refusal import Contradiction, NotOnRecord, TooLate, WrongState
 from contracts.chain import Law, Source
 from eventlog import Decider
 
@@ -129,6 +130,17 @@ class Request:
     def state_at(self, now: datetime) -> State:
         """The state as of `now`: a request that awaits its subject's identity expires when it is due."""
         return State.EXPIRED if self.state in AWAITING_IDENTITY and self.due_at < now else self.state
+
+
+R = TypeVar("R", bound=Request)
+
+
+def of(requests: Mapping[str, R], request_id: str) -> R:
+    """The request with an id among those of its kind; raises NotOnRecord."""
+    try:
+        return requests[request_id]
+    except KeyError:
+        raise NotOnRecord(f"request {request_id}: not received") from None
 
 
 def expect(request_id: str, request: Request, at: datetime, allowed: Collection[State]) -> None:

@@ -1,6 +1,7 @@
 """The read models of compliance. Every table can be dropped and rebuilt from the log; the queries read them."""
 
 from compliance.projections.acceptances import AcceptanceRecords, ComplianceIndex
+from compliance.projections.accesses import AccessRequests
 from compliance.projections.contacts import Contacts
 from compliance.projections.deletions import DeletionRequests
 from compliance.projections.documents import Documents
@@ -18,6 +19,7 @@ ALL = (
     Wallets(),
     KycCases(),
     DeletionRequests(),
+    AccessRequests(),
     LegalHolds(),
     RetentionPolicies(),
     AuditTrail(),
@@ -27,6 +29,7 @@ ALL = (
 __all__ = [
     "ALL",
     "AcceptanceRecords",
+    "AccessRequests",
     "AdminActions",
     "AuditTrail",
     "ComplianceIndex",

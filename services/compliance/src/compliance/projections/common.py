@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 import sqlalchemy as sa
 
+from compliance.domain import IdentityNotVerified, IdentityVerified, RequestExtended, State
 from contracts.chain import DocumentType, Source
 
 metadata = sa.MetaData()
@@ -31,3 +32,16 @@ def source_columns(source: Source | None, prefix: str = "") -> dict[str, Any]:
 def slug(document_type: DocumentType) -> str:
     """A document type as the API names it: `artist-agreement`."""
     return document_type.label.replace("_", "-")
+
+
+def step(event: IdentityVerified | IdentityNotVerified | RequestExtended) -> dict[str, Any]:
+    """What a step that every kind of request knows changes in its row."""
+    match event:
+        case IdentityVerified():
+            return {"state": State.VERIFIED.value, "identity": event.method.value}
+        case IdentityNotVerified():
+            return {"state": State.UNVERIFIED.value, "identity": event.reason.value}
+        case RequestExtended():
+            return {"extension": event.reason.value, "due_at": event.due_at}
+        case never:
+            assert_never(never)

@@ -19,9 +19,11 @@ from compliance.domain import (
     RequestExtended,
     State,
 )
-from compliance.projections.common import Time, metadata, place, source_columns
+from compliance.projections.common import Time, metadata, place, source_columns, step
 from eventlog import RecordedEvent
 from projections import Projection, Rows, on
+
+STREAMS = "deletion/"
 
 data_deletion_requests = sa.Table(
     "data_deletion_requests",
@@ -80,13 +82,10 @@ class DeletionRequests(Projection):
         if joined_to:
             rows.update(data_deletion_requests, {"request_id": joined_to}, due_at=event.due_at)
 
-    @on(IdentityVerified)
-    def verified(self, event: IdentityVerified, recorded: RecordedEvent, rows: Rows) -> None:
-        rows.update(data_deletion_requests, _request(event), state=State.VERIFIED.value, identity=event.method.value)
-
-    @on(IdentityNotVerified)
-    def unverified(self, event: IdentityNotVerified, recorded: RecordedEvent, rows: Rows) -> None:
-        rows.update(data_deletion_requests, _request(event), state=State.UNVERIFIED.value, identity=event.reason.value)
+    @on(IdentityVerified, IdentityNotVerified, RequestExtended)
+    def stepped(self, event: Any, recorded: RecordedEvent, rows: Rows) -> None:
+        if recorded.stream.startswith(STREAMS):
+            rows.update(data_deletion_requests, _request(event), **step(event))
 
     @on(DeletionStarted)
     def started(self, event: DeletionStarted, recorded: RecordedEvent, rows: Rows) -> None:
@@ -108,10 +107,6 @@ class DeletionRequests(Projection):
     def answered(self, event: ErasureAnswered, recorded: RecordedEvent, rows: Rows) -> None:
         key = {"request_id": event.request_id, "erases": event.erased, "service": event.service}
         rows.update(erasure_answers, key, answered_at=event.carried_out_at)
-
-    @on(RequestExtended)
-    def extended(self, event: RequestExtended, recorded: RecordedEvent, rows: Rows) -> None:
-        rows.update(data_deletion_requests, _request(event), extension=event.reason.value, due_at=event.due_at)
 
     @on(DeletionCompleted)
     def completed(self, event: DeletionCompleted, recorded: RecordedEvent, rows: Rows) -> None:

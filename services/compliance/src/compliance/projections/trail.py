@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from compliance.domain import (
     EVENTS,
+    AccessDenied,
     ActReported,
     AuditEventLogged,
     CommandRefused,
@@ -16,6 +17,7 @@ from compliance.domain import (
     DeletionDenied,
     DeletionStarted,
     DocumentPublished,
+    ExportOrdered,
     IdentityNotVerified,
     IdentityVerified,
     KycApproved,
@@ -88,6 +90,8 @@ ADMINISTRATION = (
     RequestExtended,
     DeletionCompleted,
     DeletionDenied,
+    ExportOrdered,
+    AccessDenied,
     LegalHoldPlaced,
     LegalHoldLifted,
     RetentionSet,

@@ -3,14 +3,29 @@
 from compliance.queries.acceptances import acceptances, discrepancies, has_accepted, have_accepted, outstanding
 from compliance.queries.common import Query
 from compliance.queries.contacts import contact
-from compliance.queries.deletions import RequestFilter, deletion_request, deletion_requests, overdue, unanswered
 from compliance.queries.documents import current_documents, versions
 from compliance.queries.kyc import kyc_in, kyc_of, screenings_due
 from compliance.queries.legal_holds import holds
+from compliance.queries.requests import (
+    ACCESS,
+    DELETION,
+    KINDS,
+    Kind,
+    RequestFilter,
+    overdue,
+    queue,
+    request,
+    requests,
+    unanswered,
+)
 from compliance.queries.trail import TrailFilter, administration, audit_trail, retention
 from compliance.queries.wallets import wallets_of
 
 __all__ = [
+    "ACCESS",
+    "DELETION",
+    "KINDS",
+    "Kind",
     "Query",
     "RequestFilter",
     "TrailFilter",
@@ -19,8 +34,6 @@ __all__ = [
     "audit_trail",
     "contact",
     "current_documents",
-    "deletion_request",
-    "deletion_requests",
     "discrepancies",
     "has_accepted",
     "have_accepted",
@@ -29,6 +42,9 @@ __all__ = [
     "kyc_of",
     "outstanding",
     "overdue",
+    "queue",
+    "request",
+    "requests",
     "retention",
     "screenings_due",
     "unanswered",

@@ -1,0 +1,147 @@
+"""What an officer does with every kind of request, and the queue of all that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Protocol
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, BaseModel, Field
+
+from compliance import domain, queries
+from compliance.api.common import Auditor, Officer, by_slug, slugs
+from contracts.chain import Law
+from service import Caller, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, may_see, not_found, sees
+
+RequestId = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
+LawName = Annotated[Law, *by_slug(Law)]
+DenialName = Annotated[domain.DenialReason, *by_slug(domain.DenialReason)]
+
+
+class Verified(Strict):
+    verified: Literal[True]
+    method: domain.Method
+
+
+class NotVerified(Strict):
+    verified: Literal[False]
+    reason: domain.UnverifiedReason
+
+
+Identity = Annotated[Verified | NotVerified, Field(discriminator="verified")]
+
+
+class Denial(Strict):
+    reason: DenialName
+
+
+class Extension(Strict):
+    """The subject was given notice of the extension, for this reason."""
+
+    reason: domain.ExtensionReason
+
+
+class RequestStatus(BaseModel):
+    """A request as of now. `joined_to` names the open request that this one is a duplicate of."""
+
+    request_id: str
+    subject: str
+    law: str
+    state: domain.State
+    overdue: bool
+    waiting_for: list[str] = Field(description="services that have yet to carry out what was ordered")
+    received_at: datetime
+    due_at: datetime
+    joined_to: str | None
+    identity: str | None = Field(description="how the identity was verified, or why it was not")
+    extension: str | None
+    closed_at: datetime | None
+    denial_reason: str | None
+
+
+class Queued(BaseModel):
+    """An open request, as of now."""
+
+    kind: str
+    request_id: str
+    subject: str
+    law: str
+    state: domain.State
+    overdue: bool
+    waiting_for: list[str]
+    received_at: datetime
+    due_at: datetime
+    extension: str | None
+
+
+def denial_name(reason: int | None) -> str | None:
+    """A denial's reason by name; `code-77` for one that only the chain knows."""
+    if reason is None:
+        return None
+    names = {member.value: name for name, member in slugs(domain.DenialReason).items()}
+    return names.get(reason, f"code-{reason}")
+
+
+def may_see_request(caller: Caller, subject: str, request_id: str) -> None:
+    """Raises Problem 404 to whoever may not see it, as if it were not there: an id is no secret to fish for."""
+    if not sees(caller, subject):
+        raise not_found("request", request_id)
+
+
+SharedStep = domain.VerifyIdentity | domain.RejectIdentity | domain.ExtendRequest
+MakeStep = Callable[[str, datetime], Any]
+"""Makes a step for a request id, at a time."""
+
+
+class TakeStep(Protocol):
+    """Has an officer take a step of a request; a refusal is put on record under the name of the command."""
+
+    def __call__(
+        self, command: str, request_id: str, caller: Caller, key: str, make: MakeStep
+    ) -> Awaitable[Recorded]: ...
+
+
+def steps(router: APIRouter, kind: queries.Kind, take: TakeStep, deny: Callable[[str, int, datetime], Any]) -> None:
+    """The routes of the steps that are alike for all kinds: `deny` makes the command of the kind."""
+    path = f"/{kind.name}-requests/{{request_id}}"
+
+    @router.post(f"{path}/verify", summary="Say whether the subject's identity is verified")
+    async def verify(request_id: RequestId, body: Identity, caller: Officer, key: IdempotencyKey) -> Recorded:
+        def make(name: str, at: datetime) -> SharedStep:
+            if isinstance(body, Verified):
+                return domain.VerifyIdentity(name, body.method, at)
+            return domain.RejectIdentity(name, body.reason, at)
+
+        return await take("verify-identity", request_id, caller, key, make)
+
+    @router.post(f"{path}/extend", summary="Extend the deadline once, with notice")
+    async def extend(request_id: RequestId, body: Extension, caller: Officer, key: IdempotencyKey) -> Recorded:
+        def make(name: str, at: datetime) -> SharedStep:
+            return domain.ExtendRequest(name, body.reason, at)
+
+        return await take(f"extend-{kind.name}", request_id, caller, key, make)
+
+    @router.post(f"{path}/deny", summary="Close a request: there is a legal ground against it")
+    async def deny_it(request_id: RequestId, body: Denial, caller: Officer, key: IdempotencyKey) -> Recorded:
+        def make(name: str, at: datetime) -> Any:
+            return deny(name, int(body.reason), at)
+
+        return await take(f"deny-{kind.name}", request_id, caller, key, make)
+
+
+def routes(reads: Queries) -> APIRouter:
+    """The officer's queue."""
+    router = APIRouter()
+
+    @router.get("/requests/queue", summary="What is open of all kinds: overdue first, then what is due next")
+    async def get_queue(
+        caller: Auditor, paging: Paging, kind: Literal["access", "deletion"] | None = None
+    ) -> Page[Queued]:
+        may_see(caller, None)
+        kinds = list(queries.KINDS.values()) if kind is None else [queries.KINDS[kind]]
+        seen = paging.after(AwareDatetime, str, str)
+        rows = await reads.all(queries.queue(kinds, datetime.now(UTC), seen, paging.limit + 1))
+        return paging.page([Queued(**row) for row in rows], lambda one: (one.due_at, one.kind, one.request_id))
+
+    return router
