@@ -17,17 +17,18 @@ from typer.testing import CliRunner
 from annals import tail
 from annals.cli import app
 from local_stack.kafka import create_topic
-from messaging.testing import CountedMessage, headers, send_raw
+from messaging.testing import CountedMessage, delete_topics, headers, send_raw
 
 TYPE = CountedMessage.type
 
 
 @pytest.fixture
 def topic(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A topic of two partitions, in an environment that points to its Kafka and nowhere else."""
+    """The only topic, of two partitions, in an environment that points to its Kafka and nowhere else."""
     monkeypatch.setenv("ANNALS_HOME", str(tmp_path))
     monkeypatch.setenv("ANNALS_KAFKA_BOOTSTRAP", kafka)
     name = f"t{uuid4().hex[:12]}.events"
+    asyncio.run(delete_topics(kafka))
     asyncio.run(create_topic(kafka, name, partitions=2))
     return name
 
