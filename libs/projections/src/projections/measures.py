@@ -16,6 +16,7 @@ logger = logging.getLogger("projections")
 
 MEASURE_SECONDS = 1.0
 COUNTING_SHARE = 50  # a part in so many of the time is spent on counting, however many letters there are
+LONGEST_PAUSE_SECONDS = 30.0  # one slow look says little of the next
 
 
 class Measures:
@@ -34,7 +35,8 @@ class Measures:
                 await self.measure()
             except Exception:  # the database is away, for the runner too; the gauges stay as they were
                 logger.exception("projections: cannot be measured, trying again")
-            await asyncio.sleep(max(MEASURE_SECONDS, COUNTING_SHARE * (monotonic() - began)))
+            pause = max(MEASURE_SECONDS, COUNTING_SHARE * (monotonic() - began))
+            await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
 
     async def measure(self) -> None:
         """Bring the gauges up to date once."""
