@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 MAX_RECORDS = 2_000
 POLL_MILLISECONDS = 250
 TICK_SECONDS = 1.0
+LOOK_SECONDS = 0.2  # for topics that are not there yet
 TOPIC_CHECK_SECONDS = 30.0
 SESSION_SECONDS = 6  # the shortest that brokers allow by default: a dead instance's partitions move on after it
 CLOSE_SECONDS = 10
@@ -158,7 +159,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             if not said:
                 logger.warning("group %s: waits for topics: %s", self._group, ", ".join(sorted(missing)))
                 said = True
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _loop(self, client: AIOKafkaClient, consumer: AIOKafkaConsumer) -> None:
         clock = asyncio.get_running_loop().time
