@@ -14,16 +14,17 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATTERNS = ("contracts/messages", "infra/local", "libs/*", "services/*")
+PATTERNS = ("services/*", "libs/*", "infra/local", "contracts/messages")  # what takes longest first
 BIN = ROOT / ".venv" / "bin"
 AT_A_TIME = 2
 _ONE_OF_EACH = ["-p", "one_of_each", "-m", "not endurance"]
@@ -87,10 +88,15 @@ def build(package: Package, wheels: Path) -> str:
     return "built"
 
 
-def check(package: Package, wheels: Path, pins: Path, locked: set[str], environment: Path, options: list[str]) -> str:
-    """Installs, imports and tests one package and returns what pytest concludes; raises Failed."""
+def check(package: Package, wheels: Path, pins: Path, locked: set[str], scratch: Path, options: list[str]) -> str:
+    """Installs, imports and tests one package and returns what pytest concludes; raises Failed.
+
+    Each of the threads makes its environments anew at one place, so that what they have alike is compiled only once.
+    """
+    environment = scratch / threading.current_thread().name
+    compiled = str(scratch / "compiled")
     python = environment / "bin" / "python"
-    run(BIN / "uv", "venv", "--quiet", "--python", BIN / "python", environment)
+    run(BIN / "uv", "venv", "--quiet", "--clear", "--python", BIN / "python", environment)
     wanted = f"{package.name}[test]" if package.has_test_extra else package.name
     install = ("pip", "install", "--quiet", "--python", python, "--find-links", wheels, "--constraint", pins)
     run(BIN / "uv", *install, wanted)
@@ -98,11 +104,12 @@ def check(package: Package, wheels: Path, pins: Path, locked: set[str], environm
     names = {re.split(r"==| @ ", line)[0].lower() for line in installed}
     if unlocked := sorted(name for name in names - locked if not name.startswith("annals-")):
         raise Failed(f"needs what requirements.in does not name: {', '.join(unlocked)}")
-    run(python, "-I", "-c", _IMPORT_ALL, imported(package))
+    run(python, "-I", "-X", f"pycache_prefix={compiled}", "-c", _IMPORT_ALL, imported(package))
     if not package.tests.is_dir():
         return "has no tests"
     pytest = (environment / "bin" / "pytest", "-q", "-p", "no:cacheprovider")
-    said = run(*pytest, *options, package.tests, timeout_seconds=1200, PYTHONPATH=str(Path(__file__).parent))
+    variables = {"PYTHONPATH": str(Path(__file__).parent), "PYTHONPYCACHEPREFIX": compiled}
+    said = run(*pytest, *options, package.tests, timeout_seconds=1200, **variables)
     return said.rstrip().splitlines()[-1]
 
 
@@ -129,12 +136,11 @@ def main(names: list[str], options: list[str]) -> int:
             else:
                 print(f"{package.name}: {done} ({time.monotonic() - begun:.1f} s in all)", flush=True)
 
-        for package in known:
-            attempt(package, partial(build, package, wheels))
         with ThreadPoolExecutor(AT_A_TIME) as pool:
+            wait([pool.submit(attempt, package, partial(build, package, wheels)) for package in known])
             for package in known:
                 if not names or {package.name, package.name.removeprefix("annals-")} & set(names):
-                    work = partial(check, package, wheels, pins, locked, Path(scratch, package.name), options)
+                    work = partial(check, package, wheels, pins, locked, Path(scratch), options)
                     pool.submit(attempt, package, work)
     if failed:
         print(f"failed: {', '.join(sorted(set(failed)))}")
