@@ -74,7 +74,7 @@ def test_what_a_command_tells_it_tells_as_json(words: tuple[str, ...]) -> None:
     assert ("--json" in shown) is (words not in told_by_others | json_already)
 
 
-LOSES = [("rollback",), ("drop",), ("dlq", "discard"), ("log", "recover"), ("devnet", "restore")]
+LOSES = [("rollback",), ("drop",), ("dlq", "discard"), ("log", "recover"), ("log", "attach"), ("devnet", "restore")]
 LOSES += [("contracts", "deploy"), ("backup", "prune")]
 
 

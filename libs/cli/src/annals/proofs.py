@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from rich.console import Console
 
 import eventlog
 from annals import anchors
 from annals.bars import steps
-from annals.services import Installed, find
+from annals.services import Installed, as_itself, find
 from eventlog import Proof, Seal, Verification
 from eventlog.leaves import SealedEvent, raw_time
 from messaging import stored
@@ -22,7 +20,6 @@ from messaging.reading import OnProgress, Step, reading
 from messaging.seals import read_published
 from messaging.stored import StoredEvent
 from messaging.topics import log_topic
-from service.database import CONNECT_SECONDS, plain_dsn
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ async def verify(name: str, *, against_topic: bool, against_chain: bool, console
     # Before the snapshot: whatever was published then must be in the table now.
     published = await read_published(service.settings().kafka_options(), name) if against_topic else None
     anchored = await anchors.anchored(name) if against_chain else None
-    async with connected(service) as connection:
+    async with as_itself(service, "annals verify") as connection:
         with steps(console, name) as on_progress:
             found = await eventlog.verify(
                 connection,
@@ -100,19 +97,5 @@ def _sealed(event: StoredEvent) -> SealedEvent:
 
 async def prove(name: str, event_id: UUID, upto_seal: int | None) -> Proof:
     """Proves that an event of a service's log is sealed. Raises UnknownName, LookupError and InvalidProof."""
-    async with connected(find(name)) as connection:
+    async with as_itself(find(name), "annals prove") as connection:
         return await eventlog.prove(connection, event_id, upto_seal)
-
-
-@contextlib.asynccontextmanager
-async def connected(service: Installed) -> AsyncIterator[asyncpg.Connection]:
-    """A connection without time limits: a long log takes long."""
-    connection = await asyncpg.connect(
-        plain_dsn(service.settings().database_url),
-        timeout=CONNECT_SECONDS,
-        server_settings={"application_name": "annals verify"},
-    )
-    try:
-        yield connection
-    finally:
-        await connection.close()

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import asyncpg
 from rich.console import Console
 
 import messaging
 import projections
 from annals.bars import steps
-from annals.services import Installed, find
+from annals.services import Installed, as_owner, find
 from messaging import Recovered
 from messaging.topics import log_topic
-from service.database import CONNECT_SECONDS, plain_dsn
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +42,10 @@ class Outcome:
 async def recover(name: str, console: Console) -> Outcome:
     """Recovers the log of a service. Raises UnknownName and what `messaging.recover` raises."""
     service = find(name)
-    settings = service.settings()
-    url = settings.owner_database_url or settings.database_url
-    connection = await asyncpg.connect(
-        plain_dsn(url), timeout=CONNECT_SECONDS, server_settings={"application_name": "annals log recover"}
-    )
-    try:
+    kafka = service.settings().kafka_options()
+    async with as_owner(service, "annals log recover") as connection:
         with steps(console, log_topic(name).name) as on_progress:
-            recovered = await messaging.recover(
-                connection, settings.kafka_options(), name, service.consumes, on_progress=on_progress
-            )
-    finally:
-        await connection.close()
+            recovered = await messaging.recover(connection, kafka, name, service.consumes, on_progress=on_progress)
     return Outcome(name, recovered, await _ahead(service, recovered.position))
 
 

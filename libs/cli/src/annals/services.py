@@ -10,12 +10,16 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
+import asyncpg
+from pydantic import SecretStr
+
 from annals.errors import UnknownName
 from eventlog import EventLog, EventTypes, RecordedEvent
 from messaging import Publication
 from projections import Projection
 from service import Service, ServiceSettings, connect_pool
 from service.access import Access, declared
+from service.database import CONNECT_SECONDS, plain_dsn
 from service.main import settings_class
 
 GROUP = "annals.services"
@@ -108,3 +112,29 @@ def find_projection(name: str) -> tuple[Installed, Projection]:
         raise UnknownName(f"{name!r}: expected service.projection, such as rewards.pool_status")
     service = find(service_name)
     return service, service.projection(projection)
+
+
+@contextlib.asynccontextmanager
+async def as_itself(service: Installed, application: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection as the service itself, without time limits: a long log takes long."""
+    async with _connected(service.settings().database_url, application) as connection:
+        yield connection
+
+
+@contextlib.asynccontextmanager
+async def as_owner(service: Installed, application: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection as the owner of the service's database, without time limits."""
+    settings = service.settings()
+    async with _connected(settings.owner_database_url or settings.database_url, application) as connection:
+        yield connection
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: SecretStr, application: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(
+        plain_dsn(url), timeout=CONNECT_SECONDS, server_settings={"application_name": application}
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()

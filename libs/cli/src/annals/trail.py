@@ -14,8 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from annals.proofs import connected
-from annals.services import find
+from annals.services import as_itself, find
 from eventlog import BrokenSeal, InvalidProof, Proof, Seal, prove, verify_proof
 from eventlog.seals import check_chain, read_seals
 from service import connect_queries
@@ -64,7 +63,7 @@ async def export(found: Sequence[Entry]) -> Export:
     unsealed = 0
     for name in sorted({entry["service"] for entry in found}):
         own = [entry for entry in found if entry["service"] == name]
-        async with connected(find(name)) as connection:
+        async with as_itself(find(name), "annals trail") as connection:
             proven = [line for entry in own if (line := await _proven(connection, entry)) is not None]
             if proven:
                 first = min(line["proof"]["seals"][0]["number"] for line in proven)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NoReturn, cast
 from uuid import UUID
@@ -11,7 +13,8 @@ import typer
 from annals import certificates, proofs, services, shell, statements
 from annals.commands.chain import told
 from annals.shell import Json, StackName, console, errors
-from eventlog import InvalidProof, verify_proof
+from eventlog import BrokenSeal, InvalidProof, verify_proof
+from eventlog.archive import verify as verify_archive
 
 
 def verify(
@@ -28,11 +31,16 @@ def verify(
         typer.Option("--proof", metavar="FILE", help="Check a proof of `annals prove` instead; - for a pipe."),
     ] = None,
     seal: Annotated[
-        str | None, typer.Option("--seal", metavar="HASH", help="With --proof: the hash of a seal that you trust.")
+        str | None,
+        typer.Option("--seal", metavar="HASH", help="With --proof or --archive: of a seal that you trust."),
     ] = None,
     certificate: Annotated[
         Path | None,
         typer.Option("--certificate", metavar="FILE", help="Hold one of `annals chain audit` against the log."),
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", metavar="FILE", exists=True, help="Check one of `annals log archive` instead."),
     ] = None,
     as_json: Json = False,
     stack: StackName = None,
@@ -40,15 +48,20 @@ def verify(
     """Recompute every seal of a log from its events, and say what was changed, removed, moved or put in.
 
     Compared with the published seals, it also finds a log that a superuser changed and sealed anew; compared with the
-    anchored ones also if that one rules over Kafka, too. A proof is checked offline: it needs no database, no Kafka and
-    no settings.
+    anchored ones also if that one rules over Kafka, too. A proof or an archive is checked offline: no
+    database, no Kafka and no settings are needed.
 
     $ annals verify
     $ annals verify rewards --no-topic --json
     $ annals verify --anchors
     $ annals verify --proof claim.json --seal 5f0c…
+    $ annals verify --archive rewards.jsonl.gz --seal 5f0c…
     $ annals verify --certificate audit.json
     """
+    if archive is not None:
+        if names or proof is not None or certificate is not None:
+            raise typer.BadParameter("expected --archive alone or with --seal, got something else, too")
+        _check_archive(archive, _trusted(seal, "--seal"), as_json)
     if certificate is not None and (names or proof is not None):
         raise typer.BadParameter("expected --certificate alone, got services or --proof too")
     if proof is not None:
@@ -56,7 +69,7 @@ def verify(
             raise typer.BadParameter("expected services or --proof, got both")
         _check(cast(BinaryIO, proof).read(), _trusted(seal, "--seal"), as_json)
     if seal is not None:
-        raise typer.BadParameter("expected --seal with --proof, got it alone")
+        raise typer.BadParameter("expected --seal with --proof or --archive, got it alone")
     shell.use(stack)
     if certificate is not None:
         _certify(certificate, as_json)
@@ -132,6 +145,22 @@ def verify_statement(
     if trusted is None:
         sentence += f" under the root {found.root}: compare it with the published one, or give --root"
     shell.say(sentence, as_json, ok=True, trusted=trusted is not None, **found.to_dict())
+    shell.end(good=True)
+
+
+def _check_archive(file: Path, trusted: bytes | None, as_json: bool) -> NoReturn:
+    """Says whether a file is what was sealed."""
+    try:
+        found = verify_archive(file)
+        if trusted is not None and found.last_hash != trusted:
+            raise BrokenSeal(f"last seal: expected {trusted.hex()}, got {found.last_hash.hex()}")
+    except (BrokenSeal, EOFError, gzip.BadGzipFile) as error:
+        shell.say(f"not what was sealed: {error}", as_json, ok=False, problem=str(error))
+        shell.end(good=False)
+    sentence = f"{file}: {found.events:,} events under {found.seals:,} seals, as they were sealed"
+    if trusted is None:
+        sentence += f", if {found.last_hash.hex()} is the hash of seal {found.seals}: compare it, or give --seal"
+    shell.say(sentence, as_json, ok=True, trusted=trusted is not None, **asdict(found))
     shell.end(good=True)
 
 
