@@ -67,8 +67,9 @@ def test_what_a_command_tells_it_tells_as_json(words: tuple[str, ...]) -> None:
         ("demo",),
         ("run",),
         ("migrate",),
+        ("validate",),
         ("backup", "run"),
-    }  # the servers and services that they start or stop
+    }  # the servers and services that they start, stop or ask
     json_already = {("prove",)}
     shown = CliRunner().invoke(app, [*words, "--help"]).output
     assert ("--json" in shown) is (words not in told_by_others | json_already)

@@ -81,7 +81,7 @@ def options(
 
 
 for panel, functions in {
-    RUN: (stack.demo, stack.up, stack.down, stack.run, stack.migrate, stack.token, stack.env),
+    RUN: (stack.demo, stack.up, stack.down, stack.run, stack.migrate, stack.validate, stack.token, stack.env),
     OPERATE: (
         read_models.rebuild,
         read_models.rollback,

@@ -113,6 +113,26 @@ def migrate(
             raise typer.Exit(code)
 
 
+def validate(
+    names: Annotated[list[str] | None, typer.Argument(help="Services; all if none is named.")] = None,
+    stack: StackName = None,
+) -> None:
+    """Ask all that services need: is every database migrated, does Kafka have the topics? Changes nothing.
+
+    Exit code 1 when something fails.
+
+    $ annals validate
+    $ annals validate rewards
+    """
+    shell.use(stack, needs=None)
+    failed = []
+    for service in [services.find(name) for name in names or services.installed()]:
+        print(service.name, flush=True)
+        if service_main(service.create, ["check"]):
+            failed.append(service.name)
+    shell.end(good=not failed)
+
+
 def token(
     subject: Annotated[str, typer.Argument(help="Who it is for: an opaque id or an address.")],
     role: Annotated[list[str] | None, typer.Option(help="A role; may be given several times.")] = None,
