@@ -9,10 +9,10 @@ export KEEP
 # Set once for all recipes, so that neither a developer's shell nor a CI runner changes what they do.
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 
-.PHONY: help setup demo up down test lint types bench soak drill schemas contracts fmt lock isolated ci clean
+.PHONY: help setup demo up down test lint types bench soak availability drill schemas contracts fmt lock isolated ci clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 setup: .venv/.installed  ## install everything into .venv (nothing to do the second time)
 
@@ -47,6 +47,10 @@ bench: setup  ## measure each path against its bare baseline (ONLY=rebuild,relay
 soak: setup  ## load, faults and kills on the chain service, then its log against the chain (SECONDS=600, ARGS="--seed 7")
 	@$(BIN)/python -m local_stack fetch
 	@$(BIN)/python tests/soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+availability: setup  ## load through the gateway while every process is restarted in turn (SECONDS=600)
+	@$(BIN)/python -m local_stack fetch
+	@$(BIN)/python tests/availability $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 drill: setup  ## destroy a database and a key store under load, restore both, measure RPO and RTO (SECONDS=60)
 	@$(BIN)/python -m local_stack fetch
