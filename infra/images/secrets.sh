@@ -1,12 +1,14 @@
 #!/bin/sh
-# Prints random passwords and a token key for docker-compose.yml: infra/images/secrets.sh > .env
+# Prints the profiles to start, random passwords and a token key for docker-compose.yml: infra/images/secrets.sh > .env
 # The databases keep the passwords of their first start; a new .env needs `docker compose down --volumes` first.
 set -eu
 umask 077
 
 password() { openssl rand -hex 24; }
 
+echo "COMPOSE_PROFILES=core,observe"
 echo "POSTGRES_PASSWORD=$(password)"
+echo "GRAFANA_PASSWORD=$(password)"
 for service in CHAIN COMPLIANCE REWARDS ROYALTIES; do
     echo "${service}_DB_PASSWORD=$(password)"
     echo "${service}_QUERY_DB_PASSWORD=$(password)"

@@ -1,23 +1,29 @@
-"""Prepares the containers once: databases and roles, contracts on the devnet, migrations. May be repeated."""
+"""Prepares the containers: databases and roles, contracts on the devnet, migrations. May be repeated."""
 
 import asyncio
 import json
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 
 import devnet
+from annals.demo.acts import ARTISTS
 from annals.services import installed
-from chain.decoding import ARTIFACTS
+from annals.town import paying, watching
 from local_stack.postgres import PostgresServer
 from tron.client import NodeClient
-from tron.deploy import deploy
+from tron.deploy import Deployment, Plan, deploy
 from tron.keys import Key
+
+FOLDER = Path("/var/lib/annals")
+DEPLOYMENT = FOLDER / "deployment.json"
+SETTINGS = FOLDER / "contracts.env"
+"""What the services' containers read before they start."""
 
 
 class SetupError(Exception):
@@ -34,15 +40,16 @@ async def databases(services: list[str]) -> None:
     passwords = {str(url.username): str(url.password) for url in urls}
     server = PostgresServer(str(urls[0].hostname), urls[0].port or 5432, "postgres", os.environ["POSTGRES_PASSWORD"])
     await server.provision(passwords, services)
+    print(f"databases: {', '.join(services)}")
 
 
-async def contracts(node_url: str, known: Mapping[str, str]) -> Mapping[str, str]:
-    """Returns where the contracts are: at the `known` addresses, or where it has just deployed them.
+async def contracts(node_url: str) -> Deployment:
+    """Returns where the contracts are: where they were the last time, or where it has just deployed them.
 
     Raises SetupError when the chain is not the one that the chain service's log remembers.
     """
     async with NodeClient(node_url) as node:
-        if await deployed(node, known):
+        if (known := recorded()) is not None and await holds(node, known):
             print("contracts: already deployed")
             return known
         if await remembers():
@@ -50,20 +57,22 @@ async def contracts(node_url: str, known: Mapping[str, str]) -> Mapping[str, str
                 "the devnet has begun a new chain, but the databases remember the one before: "
                 "`docker compose down --volumes`, then start again"
             )
-        admin = Key.from_hex(devnet.accounts(1)[0].private_key)  # a development key, the same on every devnet
-        deployment = await deploy(node, admin)
-    names = {artifact: name for name, artifact in ARTIFACTS.items()}
-    addresses = {names[contract.NAME]: contract.address for contract in deployment.contracts()}
-    print(f"contracts: deployed for {deployment.fee_sun / 1_000_000:.0f} TRX: {addresses}")
-    return addresses
+        # Development keys, the same on every devnet. The demo's artists may release tracks.
+        admin, *artists = (Key.from_hex(account.private_key) for account in devnet.accounts(1 + ARTISTS))
+        deployment = await deploy(node, admin, Plan(artists=[key.address for key in artists]))
+    print(f"contracts: deployed for {deployment.fee_sun / 1_000_000:.0f} TRX")
+    return deployment
 
 
-async def deployed(node: NodeClient, addresses: Mapping[str, str]) -> bool:
+def recorded() -> Deployment | None:
+    """Returns where the contracts were the last time."""
+    return Deployment.from_dict(json.loads(DEPLOYMENT.read_text())) if DEPLOYMENT.is_file() else None
+
+
+async def holds(node: NodeClient, deployment: Deployment) -> bool:
     """Returns whether there is a contract at each address."""
-    answers = [
-        await node.request("wallet/getcontract", {"value": address, "visible": True}) for address in addresses.values()
-    ]
-    return len(answers) == len(ARTIFACTS) and all(answers)
+    asked = ({"value": contract.address, "visible": True} for contract in deployment.contracts())
+    return all([await node.request("wallet/getcontract", body) for body in asked])
 
 
 async def remembers() -> bool:
@@ -77,41 +86,19 @@ async def remembers() -> bool:
         await connection.close()
 
 
-async def paying(node_url: str, vault: str) -> str:
-    """Returns what .env has to say so that rewards are paid: the vault's verifier and publisher is who deployed it."""
-    async with NodeClient(node_url) as node:
-        chain_id = await node.chain_id()
-    key = devnet.accounts(1)[0].private_key
-    lines = {
-        "REWARDS_VAULT": vault,
-        "REWARDS_CHAIN_ID": chain_id,
-        "REWARDS_VERIFIER_KEY": key,
-        "CHAIN_SENDING_KEYS": "'" + json.dumps({"rewards": key}) + "'",
-    }
-    return "\n".join(f"{name}={value}" for name, value in lines.items())
-
-
-async def prepare(services: list[str], known: Mapping[str, str]) -> Mapping[str, str]:
-    """Makes the databases and returns the addresses of the contracts."""
+async def prepare(services: list[str]) -> Deployment:
+    """Makes the databases and returns where the contracts are."""
     await databases(services)
-    print(f"databases: {', '.join(services)}")
-    addresses = await contracts(os.environ["CHAIN_NODE_URL"], known)
-    print(
-        f"to have rewards paid, with the devnet's own keys, add to .env and `docker compose up --detach`:\n"
-        f"{await paying(os.environ['CHAIN_NODE_URL'], addresses['reward-vault'])}"
-    )
-    return addresses
+    return await contracts(os.environ["CHAIN_NODE_URL"])
 
 
 def main() -> None:
     """Does everything, in order."""
-    services = list(installed())
-    file = Path(os.environ["CHAIN_CONTRACTS"])
-    known = json.loads(file.read_text()) if file.is_file() else {}
-    addresses = asyncio.run(prepare(services, known))
-    file.write_text(json.dumps(addresses, indent=2) + "\n")
-    for service in services:
-        subprocess.run([sys.executable, "-m", service, "migrate"], check=True, timeout=120)
+    deployment = asyncio.run(prepare(list(installed())))
+    variables = {**watching(deployment), **paying(deployment)}
+    DEPLOYMENT.write_text(json.dumps(deployment.to_dict(), indent=2) + "\n")
+    SETTINGS.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+    subprocess.run([sys.executable, "-m", "annals", "migrate"], check=True, timeout=600)
 
 
 if __name__ == "__main__":

@@ -130,32 +130,19 @@ class Town:
         private, public = generate_keys()
         ports = {instance: free_port() for instance in self.instances}
         self.urls = {instance: f"http://127.0.0.1:{port}" for instance, port in ports.items()}
-        contracts = {contract.NAME: contract.address for contract in self.deployment.contracts()}
         environment = {
             **addresses.environment(),
             "ANNALS_JWT_PUBLIC_KEY": public.replace("\n", "\\n"),
             "CHAIN_NODE_URL": addresses.devnet_url,
-            "CHAIN_CONTRACTS": json.dumps({topic_name(name): address for name, address in contracts.items()}),
-            **(self._paying() if self._deployed is None else {}),
+            **watching(self.deployment),
+            **(paying(self.deployment) if self._deployed is None else {}),
+            "REWARDS_PROVER": str(PROVER.built() or ""),
             **{f"{name.upper()}_HTTP_PORT": str(ports[name]) for name in self.services},
             **self._pools,
             **self._settings,
         }
         urls = {name: self.urls[name] for name in self.services}
         return Directory(self._name, environment, urls, private, self.deployment.to_dict())
-
-    def _paying(self) -> dict[str, str]:
-        """With what is paid: rewards by who deployed the contracts and opens the vault's periods, shares by another."""
-        admin, payer = (account.private_key for account in devnet.accounts(2))
-        prover = PROVER.built()
-        return {
-            "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin, "royalties": payer}),
-            "REWARDS_VERIFIER_KEY": admin,
-            "REWARDS_VAULT": self.deployment.vault,
-            "REWARDS_CHAIN_ID": str(self.deployment.chain_id),
-            "REWARDS_PROVER": str(prover or ""),
-            "ROYALTIES_DCMX_TOKEN": self.deployment.token,
-        }
 
     async def _start_gateway(self, report: Report) -> str:
         report("gateway", "starting", "")
@@ -258,6 +245,24 @@ async def until_ready(process: ServerProcess, url: str) -> None:
 
 class NotReady(Exception):
     """A service answers and says what it is still missing."""
+
+
+def watching(deployment: Deployment) -> dict[str, str]:
+    """The variable that says where the contracts are."""
+    contracts = {topic_name(contract.NAME): contract.address for contract in deployment.contracts()}
+    return {"CHAIN_CONTRACTS": json.dumps(contracts)}
+
+
+def paying(deployment: Deployment) -> dict[str, str]:
+    """With what is paid: rewards by who deployed the contracts and opens the vault's periods, shares by another."""
+    admin, payer = (account.private_key for account in devnet.accounts(2))
+    return {
+        "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin, "royalties": payer}),
+        "REWARDS_VERIFIER_KEY": admin,
+        "REWARDS_VAULT": deployment.vault,
+        "REWARDS_CHAIN_ID": str(deployment.chain_id),
+        "ROYALTIES_DCMX_TOKEN": deployment.token,
+    }
 
 
 def topic_name(contract: str) -> str:
