@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from local_stack.process import blocking
-from local_stack.prover import find_go
+from local_stack.golang import find_go
 
 HERE = Path(__file__).parent
 
