@@ -6,8 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from local_stack.process import blocking
 from local_stack.golang import find_go
+from local_stack.process import blocking
 
 HERE = Path(__file__).parent
 
