@@ -9,7 +9,7 @@ export KEEP
 # Set once for all recipes, so that neither a developer's shell nor a CI runner changes what they do.
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 
-.PHONY: help setup demo up down test lint types bench soak availability drill schemas contracts fmt lock isolated ci clean
+.PHONY: help setup demo up down test containers lint types bench soak availability drill schemas contracts fmt lock isolated ci clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -31,6 +31,12 @@ down: setup  ## stop them
 test: setup  ## run all tests against real servers (ARGS="-k name" picks some; STACK=docker takes servers from images)
 	@$(BIN)/python -m local_stack fetch
 	@$(if $(STACK),ANNALS_TEST_STACK=$(STACK)) $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+containers: setup  ## bring docker-compose.yml up, play the demo, restart all under load; servers of tests from images
+	@infra/images/docker.sh
+	@$(BIN)/python -m local_stack fetch
+	@ANNALS_TEST_STACK=docker $(BIN)/python -m pytest -q tests/containers infra/local/tests/test_fixtures.py \
+		libs/eventlog libs/projections libs/messaging services/rewards $(ARGS)
 
 lint: setup  ## style, formatting, and who may import whom
 	@$(BIN)/ruff check .

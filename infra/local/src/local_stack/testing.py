@@ -186,3 +186,10 @@ def annals_chart() -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the marker known."""
     config.addinivalue_line("markers", "devnet(*options): options of `python -m devnet` for the devnet fixture")
+
+
+def pytest_report_header() -> str:
+    """Says where the servers come from, and what is not tested without containers."""
+    if containers.chosen():
+        return f"servers: {containers.POSTGRES_IMAGE}, {containers.KAFKA_IMAGE}"
+    return "servers: native; images and docker-compose.yml are tested with STACK=docker"

@@ -21,6 +21,7 @@ from tron.contract import Call
 from tron.contracts import ComplianceRegistry, MusicNFT, RewardVault, RoyaltyDistributor
 from tron.deploy import TOKEN, Deployment
 from tron.keys import Key
+from tron.retry import Retry
 from tron.sender import Sender
 
 ARTISTS = 12
@@ -99,7 +100,7 @@ class Stage:
         self.registry = ComplianceRegistry(deployment.compliance)
         self.sent = 0
         self.on_sent: Callable[[int], None] = lambda _: None
-        self._sender = Sender(client)
+        self._sender = Sender(client, retry=Retry(attempts=12))  # nodes are restarted in some plays
         self._gate = asyncio.Semaphore(CONCURRENT)
 
     async def act(self, key: Key, call: Call) -> None:

@@ -34,11 +34,11 @@ async def play(console: Console, *, keep: bool, transactions: int) -> int:
     scale = acts.Scale.of(transactions)
     town = Town(NAME, block_seconds=BLOCK_SECONDS, accounts=acts.accounts_needed(scale))
     async with open_theatre(town, scale, console) as theatre:
-        events = await _first_half(theatre)
+        events = await first_half(theatre)
         await show.results(theatre)
-        await _rebuild_while_serving(theatre)
-        await _kill_under_load(theatre)
-        await _check_kafka(theatre)
+        await rebuild_while_serving(theatre)
+        await kill_under_load(theatre)
+        await check_kafka(theatre)
         console.print(f"\n[bold]Done in {time.monotonic() - begun:.0f} s[/]: {events}", highlight=False)
         show.what_next(console, keep, theatre.directory)
         if keep:
@@ -49,7 +49,7 @@ async def play(console: Console, *, keep: bool, transactions: int) -> int:
 # ---- scenes -----------------------------------------------------------------------------------------------------
 
 
-async def _first_half(theatre: Theatre) -> str:
+async def first_half(theatre: Theatre) -> str:
     """All acts, with the services following; returns the sentence with the figures."""
     stage, scale = theatre.stage, theatre.scale
     begun = time.monotonic()
@@ -65,7 +65,7 @@ async def _first_half(theatre: Theatre) -> str:
     return await show.figures(theatre, sending_seconds=sent - begun, behind_seconds=settled - sent)
 
 
-async def _rebuild_while_serving(theatre: Theatre) -> None:
+async def rebuild_while_serving(theatre: Theatre) -> None:
     """Read models are thrown away and built anew while queries go on."""
     theatre.console.rule("Rebuild, while serving")
     served, failed, done = 0, 0, asyncio.Event()
@@ -95,7 +95,7 @@ async def _rebuild_while_serving(theatre: Theatre) -> None:
         raise LocalStackError(f"{failed} queries failed during the rebuild")
 
 
-async def _kill_under_load(theatre: Theatre) -> None:
+async def kill_under_load(theatre: Theatre) -> None:
     """Each service is killed while transactions go on, and started again."""
     theatre.console.rule("Kill -9, under load")
     small = replace(theatre.scale, sales_per_track=15, resales_per_track=0, tips=60, overclaimers=0, deletions=0)
@@ -116,7 +116,7 @@ async def _encore(theatre: Theatre, scale: acts.Scale) -> None:
     await acts.main_act(theatre.stage, scale, seed=2)
 
 
-async def _check_kafka(theatre: Theatre) -> None:
+async def check_kafka(theatre: Theatre) -> None:
     """Every event of every log is on its topics exactly once, in the order of its key."""
     with in_environment(theatre.directory.environment):
         reports = await kafka_audit.inspect(installed().values())
