@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,13 +17,10 @@ from tron.deploy import Deployment, Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("chain", "compliance", "rewards", "royalties")
-PORTS = {
-    "POSTGRES_PORT",
-    "KAFKA_PORT",
-    "DEVNET_PORT",
-    "PROMETHEUS_PORT",
-    *(f"{name.upper()}_PORT" for name in SERVICES),
-}
+BEHIND = {"chain": "blockchain", "compliance": "compliance", "rewards": "rewards", "royalties": "royalties"}
+"""Each service's part of the path behind the gateway."""
+PORTS = {f"{name}_PORT" for name in ("POSTGRES", "KAFKA", "DEVNET", "PROMETHEUS", "GATEWAY", *map(str.upper, SERVICES))}
+LIMITS = {"GATEWAY_CLIENT_RATE": "100000", "GATEWAY_TOKEN_RATE": "100000"}
 UP_SECONDS, COMMAND_SECONDS = 1_500, 300
 """The first time all images are built."""
 LINES = 60
@@ -36,7 +34,7 @@ class ComposeTown:
     def __init__(self, name: str, folder: Path) -> None:
         """The project `name` and its secrets, in `folder`; ports of the host that are free."""
         self._name = name
-        self._variables = _secrets() | {port: str(free_port()) for port in sorted(PORTS)}
+        self._variables = {**_secrets(), **{port: str(free_port()) for port in sorted(PORTS)}, **LIMITS}
         self._env_file = folder / "compose.env"
         self._env_file.touch(mode=0o600)
         self._env_file.write_text("".join(f"{key}='{value}'\n" for key, value in self._variables.items()))
@@ -61,7 +59,7 @@ class ComposeTown:
         return self.directory
 
     def _direct(self) -> Directory:
-        """The services are at their ports of this host; the databases as their owners have them."""
+        """The services are behind the gateway; the servers are at their ports of this host."""
         at = {name.removesuffix("_PORT").lower(): f"127.0.0.1:{self._variables[name]}" for name in PORTS}
         environment = {
             "ANNALS_KAFKA_BOOTSTRAP": at["kafka"],
@@ -72,8 +70,12 @@ class ComposeTown:
             password = self._variables[f"{name.upper()}_DB_PASSWORD"]
             environment[f"{name.upper()}_DATABASE_URL"] = f"postgresql://{name}:{password}@{at['postgres']}/{name}"
         key = self._variables["ANNALS_JWT_PRIVATE_KEY"].replace("\\n", "\n")
-        urls = {name: f"http://{at[name]}" for name in SERVICES}
+        urls = {name: f"https://{at['gateway']}/api/{part}" for name, part in BEHIND.items()}
         return Directory(self._name, environment, urls, key, self.deployment.to_dict())
+
+    def certificate(self) -> str:
+        """The one that the gateway has made for itself, in PEM."""
+        return ssl.get_server_certificate(("127.0.0.1", int(self._variables["GATEWAY_PORT"])))
 
     async def tool(self, *command: str) -> str:
         """What a command prints in a container of the tools. Raises AssertionError with what else it says."""

@@ -23,15 +23,19 @@ from annals.demo.theatre import Theatre, open_theatre
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(3_000)]
 
 SCALE = acts.Scale.of(500)
-RESTARTED = ("chain", "compliance", "rewards", "royalties", "devnet", "kafka", "postgres", "prometheus")
+RESTARTED = ("chain", "compliance", "rewards", "royalties", "devnet", "kafka", "postgres", "prometheus", "gateway")
 EVERYTHING = {*RESTARTED, "setup"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def theatre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
-    town = ComposeTown(f"annals-test-{secrets.token_hex(3)}", tmp_path_factory.mktemp("compose"))
+    folder = tmp_path_factory.mktemp("compose")
+    town = ComposeTown(f"annals-test-{secrets.token_hex(3)}", folder)
     async with open_theatre(town, SCALE) as opened:
-        yield opened
+        (trusted := folder / "gateway.pem").write_text(town.certificate())
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("SSL_CERT_FILE", str(trusted))
+            yield opened
 
 
 async def test_every_container_is_healthy_confined_and_started_again(theatre: Theatre) -> None:

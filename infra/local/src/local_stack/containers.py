@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from local_stack import postgres as native
 from local_stack.postgres import PostgresServer
@@ -25,10 +26,9 @@ def chosen() -> bool:
 @contextmanager
 def postgres() -> Iterator[PostgresServer]:
     """Runs a PostgreSQL container with the settings of the native server."""
-    from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import ExecWaitStrategy
 
-    container = DockerContainer(POSTGRES_IMAGE).with_env("POSTGRES_PASSWORD", "annals").with_exposed_ports(5432)
+    container = _container(POSTGRES_IMAGE).with_env("POSTGRES_PASSWORD", "annals").with_exposed_ports(5432)
     container.with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C --lc-ctype=C.UTF-8")
     container.with_command(["postgres", *native.options(durable=False)]).with_kwargs(shm_size="256m")
     with container:
@@ -42,7 +42,6 @@ def postgres() -> Iterator[PostgresServer]:
 @contextmanager
 def kafka() -> Iterator[str]:
     """Runs a Kafka container; gives its address."""
-    from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
     settings = {
@@ -60,7 +59,7 @@ def kafka() -> Iterator[str]:
         "GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         "LOG_RETENTION_MS": "-1",
     }
-    container = DockerContainer(KAFKA_IMAGE).with_exposed_ports(9092)
+    container = _container(KAFKA_IMAGE).with_exposed_ports(9092)
     for key, value in settings.items():
         container.with_env(f"KAFKA_{key}", value)
     # The address to advertise is known only once Docker has mapped the port: the server waits for its script.
@@ -76,3 +75,11 @@ def kafka() -> Iterator[str]:
             raise LocalStackError(f"could not write into the Kafka container: {output!r}")
         LogMessageWaitStrategy("Kafka Server started").wait_until_ready(container)
         yield address
+
+
+def _container(image: str) -> Any:
+    from testcontainers.core.config import testcontainers_config
+    from testcontainers.core.container import DockerContainer
+
+    testcontainers_config.ryuk_disabled = True  # it asks for one more image, and for the daemon's socket inside it
+    return DockerContainer(image)

@@ -24,6 +24,7 @@ from local_stack.process import LocalStackError
 NAME = "demo"
 BLOCK_SECONDS = 0.25
 REBUILT = ("rewards.pool_status", "royalties.ledger", "chain.blockchain_events")
+POSTS = 5
 VICTIMS = ("chain", "rewards", "royalties", "compliance")
 
 
@@ -145,7 +146,13 @@ async def _listen_and_vote(theatre: Theatre) -> None:
             vote = {"track_id": str(number % 24 + 1), "like": number % 4 != 0}
             activities.append({"kind": "vote", "activity_id": "vote", "user": key.address, "at": now, **vote})
             headers = {"idempotency-key": f"activities-{number}"}
-            answer = await client.post("/activities", json={"activities": activities}, headers=headers)
+            for _ in range(
+                POSTS
+            ):  # one that waited too long for a busy service is told 503; the key lets it be repeated
+                answer = await client.post("/activities", json={"activities": activities}, headers=headers)
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    break
+                await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
             answer.raise_for_status()
 
 
