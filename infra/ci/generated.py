@@ -15,8 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
+from pydantic_settings import BaseSettings
 
 from annals.backup import BackupSettings
+from annals.services import programs
 from contracts import Message, message_types
 from messaging import TopicSpec, asyncapi
 from service.access import ROLES, Access, declared
@@ -97,6 +99,11 @@ def settings_of(service: str) -> type[ServiceSettings]:
     return found
 
 
+def all_settings() -> list[type[BaseSettings]]:
+    """Returns the settings of the services, of the programs beside them, and of backups."""
+    return [*map(settings_of, services()), *(settings_class(create) for create in programs().values()), BackupSettings]
+
+
 def metrics_text() -> str:
     """Returns the table of all metrics, by the package that defines them."""
     text = METRICS_HEAD
@@ -141,10 +148,7 @@ def access_row(access: Access) -> str:
 def files() -> dict[Path, str]:
     """Returns what the generated files must contain, by their place in the repository."""
     documents = {ASYNCAPI / f"{service}.json": asyncapi_text(service) for service in services()}
-    texts = {
-        Path(".env.example"): env_example([*map(settings_of, services()), BackupSettings]),
-        METRICS: metrics_text(),
-    }
+    texts = {Path(".env.example"): env_example(all_settings()), METRICS: metrics_text()}
     return documents | texts | {ACCESS: access_text()}
 
 

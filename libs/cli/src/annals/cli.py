@@ -17,6 +17,7 @@ from annals.commands import (
     backup,
     chain,
     compliance,
+    console,
     contracts,
     control,
     dead_letters,
@@ -81,7 +82,17 @@ def options(
 
 
 for panel, functions in {
-    RUN: (stack.demo, stack.up, stack.down, stack.run, stack.migrate, stack.validate, stack.token, stack.env),
+    RUN: (
+        stack.demo,
+        stack.up,
+        stack.down,
+        stack.run,
+        console.console,
+        stack.migrate,
+        stack.validate,
+        stack.token,
+        stack.env,
+    ),
     OPERATE: (
         read_models.rebuild,
         read_models.rollback,

@@ -23,6 +23,8 @@ from service.database import CONNECT_SECONDS, plain_dsn
 from service.main import settings_class
 
 GROUP = "annals.services"
+PROGRAMS = "annals.programs"
+"""Entry points of programs that run beside the services, as they do, and own no log: the console."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ def installed() -> dict[str, Installed]:
     """All services of this environment, sorted by name."""
     found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
     return {entry.name: Installed(entry.name, entry.value) for entry in found}
+
+
+def programs() -> dict[str, Callable[[Any], Service]]:
+    """`create(settings)` of each program of this environment that is no service, sorted by name."""
+    return {entry.name: entry.load() for entry in sorted(entry_points(group=PROGRAMS), key=lambda entry: entry.name)}
 
 
 def find(name: str) -> Installed:

@@ -67,6 +67,8 @@ class ConsumerStatus:
     partitions: int
     owners: tuple[str, ...]
     """`host:pid` of the instances that claimed partitions last."""
+    offset: int
+    """Of the next message, summed over partitions: its growth is how fast the group reads."""
     lag_messages: int
     """At most so many: offsets have holes."""
     lag_seconds: float
@@ -228,6 +230,7 @@ def _consumers(offsets: list[asyncpg.Record], found: Mapping[TopicPartition, Any
                 topic=topic,
                 partitions=len(parts),
                 owners=tuple(sorted({row["owner"] for row in rows})),
+                offset=sum(row["next_offset"] for row in rows),
                 lag_messages=waits.records,
                 lag_seconds=_age(waits.since),
                 slowest_partition=next(

@@ -53,10 +53,11 @@ class Town:
         devnet_options: Iterable[str] = (),
         settings: Mapping[str, str] | None = None,
         deployment: Deployment | None = None,
+        programs: Iterable[str] = (),
     ) -> None:
         """Without `services` it has all that are installed, and `instances` of each: `rewards`, `rewards-2`, ….
 
-        `settings` are more variables for their environment, and the gateway's.
+        `settings` are more variables for their environment, and the gateway's. `programs` run beside the services.
         With `deployment` the contracts are there already, on a chain that `devnet_options` restore.
         """
         chains = ("--data", str(local() / "chains"))
@@ -66,12 +67,13 @@ class Town:
         self._settings = settings or {}
         self._deployed = deployment
         self.services = tuple(services if services is not None else installed())
+        self._programs = tuple(programs)
         self.instances = {
             name if number == 1 else f"{name}-{number}": name
             for number in range(1, instances + 1)
             for name in self.services
-        }
-        """The service that each process is an instance of."""
+        } | {name: name for name in self._programs}
+        """The service or program that each process is an instance of."""
         self._pools = {setting: str(most // instances) for setting, most in POOLS.items()}
         self._has_gateway = gateway
         self._processes: dict[str, ServerProcess] = {}
@@ -137,17 +139,19 @@ class Town:
             **watching(self.deployment),
             **(paying(self.deployment) if self._deployed is None else {}),
             "REWARDS_PROVER": str(PROVER.built() or ""),
-            **{f"{name.upper()}_HTTP_PORT": str(ports[name]) for name in self.services},
+            **{f"{name.upper()}_HTTP_PORT": str(ports[name]) for name in (*self.services, *self._programs)},
             **self._pools,
             **self._settings,
         }
-        urls = {name: self.urls[name] for name in self.services}
+        urls = {name: self.urls[name] for name in (*self.services, *self._programs)}
         return Directory(self._name, environment, urls, private, self.deployment.to_dict())
 
     async def _start_gateway(self, report: Report) -> str:
         report("gateway", "starting", "")
         addresses: dict[str, list[str]] = {}
         for instance, name in self.instances.items():
+            if name in self._programs:
+                continue  # operators come to it, past the gateway
             addresses.setdefault(name, []).append(self.urls[instance].removeprefix("http://"))
         self._processes["gateway"], url = await nginx.start(local() / self._name, addresses, settings=self._settings)
         report("gateway", "ready", url)

@@ -7,7 +7,7 @@ import re
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -43,6 +43,8 @@ class ServiceSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(env_prefix="SERVICE_", env_ignore_empty=True, extra="forbid", frozen=True)
+    has_database: ClassVar[bool] = True
+    """Whether it keeps anything itself."""
 
     environment: Literal["local", "production"] = Field(
         "local", description="`production` refuses connections to PostgreSQL and Kafka without verified TLS."
@@ -141,19 +143,22 @@ class ServiceSettings(BaseSettings):
     def _consistent(self) -> Self:
         if (self.kafka_username is None) != (self.kafka_password is None):
             raise ValueError("kafka_username and kafka_password: expected both or neither")
-        if self.environment == "production":
-            for field in DATABASES:
-                url: SecretStr | None = getattr(self, field)
-                if url is not None and not _verified_tls(url.get_secret_value()):
-                    raise ValueError(f"{field}: expected sslmode=verify-full in production")
-            if self.kafka_ca_file is None:
-                raise ValueError("kafka_ca_file: expected in production (Kafka over TLS)")
-            if self.query_database_url is None:
-                raise ValueError("query_database_url: expected in production (queries log in with a role of their own)")
-            for field in ("keys_database_url", "keks"):
-                if getattr(self, field) is None:
-                    raise ValueError(f"{field}: expected in production (personal data are sealed)")
+        if self.environment == "production" and self.has_database:
+            self._check_production()
         return self
+
+    def _check_production(self) -> None:
+        for field in DATABASES:
+            url: SecretStr | None = getattr(self, field)
+            if url is not None and not _verified_tls(url.get_secret_value()):
+                raise ValueError(f"{field}: expected sslmode=verify-full in production")
+        if self.kafka_ca_file is None:
+            raise ValueError("kafka_ca_file: expected in production (Kafka over TLS)")
+        if self.query_database_url is None:
+            raise ValueError("query_database_url: expected in production (queries log in with a role of their own)")
+        for field in ("keys_database_url", "keks"):
+            if getattr(self, field) is None:
+                raise ValueError(f"{field}: expected in production (personal data are sealed)")
 
     @classmethod
     def settings_customise_sources(
@@ -200,7 +205,9 @@ def env_example(classes: Iterable[type[BaseSettings]]) -> str:
     lines += ["", "# All services", *_example_lines(ServiceSettings, SHARED_PREFIX, shared)]
     for cls in classes:
         prefix = str(cls.model_config["env_prefix"])
-        own = [name for name in cls.model_fields if name not in shared]
+        keeps_nothing = issubclass(cls, ServiceSettings) and not cls.has_database
+        nothing = (*DATABASES, "keks") if keeps_nothing else ()
+        own = [name for name in cls.model_fields if name not in (*shared, *nothing)]
         lines += ["", f"# {prefix.removeprefix(SHARED_PREFIX).rstrip('_').lower()}", *_example_lines(cls, prefix, own)]
     return "\n".join(lines) + "\n"
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import Header
 from fastapi.sse import format_sse_event
@@ -47,6 +47,13 @@ LastEventId = Annotated[
     int, Header(ge=0, lt=2**63, description="`id` of the last event that the caller has; 0: from the beginning.")
 ]
 """For a route's parameter `last_event_id: LastEventId = 0`."""
+
+
+class Told(Protocol):
+    """What a stream tells."""
+
+    def encode(self) -> bytes:
+        """As it is on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +118,13 @@ class EventStream(StreamingResponse):
     media_type = MEDIA_TYPE
 
     # FastAPI's OpenAPI document reads the status from this signature.
-    def __init__(self, items: AsyncGenerator[StreamEvent, None], caller: Caller, status_code: int = 200) -> None:
+    def __init__(self, items: AsyncGenerator[Told, None], caller: Caller, status_code: int = 200) -> None:
         # No cache may keep it, and no proxy wait until there is enough of it.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         super().__init__(self._frames(), status_code, headers)
         self._items = items
         self._caller = caller
-        self._following: asyncio.Future[StreamEvent | None] | None = None
+        self._following: asyncio.Future[Told | None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._streams: OpenStreams = scope["app"].state.streams

@@ -179,7 +179,7 @@ async def _serve(name: str, options: dict[str, Any]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    built = Town(name, **options)
+    built = Town(name, programs=services.programs(), **options)
     stopping = asyncio.create_task(stop.wait())
     with display(console) as report:
         starting = asyncio.create_task(built.start(report))
@@ -241,7 +241,7 @@ def _until_ready(name: str, owner: subprocess.Popen[bytes], log: Path) -> Direct
 def _say_where(found: Directory) -> None:
     console.print(f"\nThe stack `{found.name}` runs.")
     for name, url in found.urls.items():
-        console.print(f"  {name:<11} {url}/docs")
+        console.print(f"  {name:<11} {url}" if name in services.programs() else f"  {name:<11} {url}/docs")
     if found.gateway is not None:
         console.print(f"  {'gateway':<11} {found.gateway}")
     down = "annals down" if found.name == "local" else f"annals down --name {found.name}"
