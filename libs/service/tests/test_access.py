@@ -11,8 +11,8 @@ import pytest
 from fastapi import APIRouter, Depends
 from pydantic import SecretStr
 
-from eventlog import EventLog, EventTypes, Metadata, PersonalDataRead, install_sql
-from service import Caller, Problem, ServiceSettings, create_api, may_act_for, may_see, require, sees
+from eventlog import EventLog, EventTypes, Metadata, PersonalDataRead, RequestRefused, install_sql
+from service import Caller, Problem, ServiceSettings, create_api, may_act_for, may_see, refusals, require, sees
 from service.access import Access, declared
 from service.auth import CurrentCaller
 from service.tokens import mint
@@ -82,8 +82,8 @@ def _client(log: EventLog | None, keys: tuple[str, str]) -> Client:
     return of
 
 
-async def on_record(log: EventLog) -> list[tuple[PersonalDataRead, Metadata]]:
-    return [(recorded.event, recorded.metadata) for recorded in await log.read(0, 100)]
+async def on_record(log: EventLog, kind: str = "PersonalDataRead") -> list[tuple[Any, Metadata]]:
+    return [(recorded.event, recorded.metadata) for recorded in await log.read(0, 100, types=[kind])]
 
 
 async def asked(client: httpx.AsyncClient, path: str, method: str = "GET") -> tuple[int, Any]:
@@ -179,3 +179,34 @@ def test_a_route_that_does_not_say_whom_it_admits_is_found(needed: Any) -> None:
     router.get("/anything")(anything)
     with pytest.raises(LookupError, match="GET /anything: expected"):
         declared(create_api(ServiceSettings(), router, title="Open", version="1"))
+
+
+async def test_what_is_refused_is_on_record_with_who_and_why(client: Client, log: EventLog) -> None:
+    async with client("eve", "user") as eve, client("zoe") as zoe:
+        assert await asked(eve, "/notes/ada", "POST") == (403, "not-yourself")
+        assert await asked(eve, "/notes/ada") == (403, "not-yourself")
+        assert await asked(zoe, "/notes/zoe") == (403, "forbidden")
+        assert await asked(eve, "/nowhere") == (404, "not-found")  # nothing was asked of anybody
+        eve.headers["authorization"] = "Bearer forged"
+        assert await asked(eve, "/notes/eve") == (401, "unauthorized")
+    assert [(metadata.actor, event) for event, metadata in await on_record(log, "RequestRefused")] == [
+        ("eve", RequestRefused("POST /notes/{subject}", 403, "not-yourself")),
+        ("eve", RequestRefused("GET /notes/{subject}", 403, "not-yourself")),
+        ("zoe", RequestRefused("GET /notes/{subject}", 403, "forbidden")),
+        ("anonymous", RequestRefused("GET /notes/{subject}", 401, "unauthorized")),
+    ]
+
+
+async def test_a_flood_of_refusals_is_counted(client: Client, log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(refusals, "monotonic", lambda: now)
+    async with client("eve", "user") as eve, client("zoe", "user") as zoe:
+        for _ in range(refusals.MOST + 5):
+            assert await asked(eve, "/notes/ada") == (403, "not-yourself")
+        assert await asked(zoe, "/notes/ada") == (403, "not-yourself")
+        assert len(await on_record(log, "RequestRefused")) == refusals.MOST + 1
+        now += refusals.MINUTE
+        assert await asked(zoe, "/notes/ada") == (403, "not-yourself")
+    counted, last = (await on_record(log, "RequestRefused"))[-2:]
+    assert (counted[1].actor, counted[0]) == ("eve", RequestRefused("any", 429, "more-refusals", 5))
+    assert last[1].actor == "zoe"

@@ -39,3 +39,4 @@ class Acted(Message, type="audit.events.Acted.v1"):
     at: Time
     digest: Hash
     previous: Hash | None = Field(description="null for a stream's first event")
+    refused: str | None = Field(None, description="why, if the act is that something was refused: the kind of problem")

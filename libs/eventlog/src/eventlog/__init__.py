@@ -22,6 +22,7 @@ from eventlog.operations import (
     DeadLetterDiscarded,
     MessageDiscarded,
     PersonalDataRead,
+    RequestRefused,
     dead_letters_stream,
 )
 from eventlog.proofs import Proof, prove, verify_proof
@@ -63,6 +64,7 @@ __all__ = [
     "Proof",
     "RecentStates",
     "RecordedEvent",
+    "RequestRefused",
     "Seal",
     "Sealer",
     "Share",

@@ -49,10 +49,21 @@ class PersonalDataRead:
     roles: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """The actor was refused what it asked of a route, so often in a minute; `reason` is the kind of the problem."""
+
+    route: str
+    status: int
+    reason: str
+    times: int = 1
+
+
 OPERATIONS: dict[str, type] = {
     "DeadLetterDiscarded.v1": DeadLetterDiscarded,
     "MessageDiscarded.v1": MessageDiscarded,
     "PersonalDataRead.v1": PersonalDataRead,
+    "RequestRefused.v1": RequestRefused,
 }
 
 

@@ -13,12 +13,13 @@ from uuid import uuid5
 import asyncpg
 
 from contracts.audit import Acted
-from eventlog import RecordedEvent
+from eventlog import RecordedEvent, RequestRefused
 from eventlog.leaves import COLUMNS, SealedEvent, digest
 from messaging.topics import TopicSpec
 
 TOPIC = TopicSpec(Acted.topic)
 
+_REFUSED = RequestRefused.__name__
 _WITH_ACTOR = '"actor"'
 _BEFORE = f"""SELECT {COLUMNS} FROM events
               WHERE (stream, version) IN (SELECT * FROM unnest($1::text[], $2::bigint[]))"""  # noqa: S608 - constant columns
@@ -60,5 +61,6 @@ def _acted(service: str, event: RecordedEvent, previous: bytes | None) -> Acted:
             "at": event.occurred_at,
             "digest": digest(event).hex(),
             "previous": None if previous is None else previous.hex(),
+            "refused": event.event.reason if event.type == _REFUSED else None,
         }
     )

@@ -127,7 +127,9 @@ async def caller(
     if credentials is None:
         raise unauthorized("Expected the header Authorization: Bearer <token>.", presented=bool(presented))
     verifier: Verifier = request.app.state.verifier
-    return verifier.verify(credentials.credentials)
+    found = verifier.verify(credentials.credentials)
+    request.scope["annals.caller"] = found
+    return found
 
 
 CurrentCaller = Annotated[Caller, Depends(caller)]

@@ -27,7 +27,8 @@ class Problem(Exception):
 
     `type` is a short name that clients match on (`"daily-limit-reached"`; stable, sent as
     `urn:annals:problem:daily-limit-reached`), `title` is the same sentence for every occurrence, `detail` says what
-    happened this time; `extra` become further members of the document. Nothing of it may be secret.
+    happened this time; `extra` become further members of the document. Nothing of it may be secret. Whoever has put it
+    on record already sets `on_record`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Problem(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
         self.extra = extra
+        self.on_record = False
 
 
 class ProblemDocument(BaseModel):
@@ -72,6 +74,8 @@ def problem_response(request: Request, problem: Problem) -> Response:
     if trace_id := request.scope.get("annals.trace_id"):
         body["trace_id"] = trace_id
     body |= {key: value for key, value in problem.extra.items() if key not in body}
+    if not problem.on_record:
+        request.scope["annals.refusal"] = problem.type
     PROBLEMS.labels(problem.type, str(problem.status)).inc()
     # ASCII only: a lone surrogate from a query string could not be encoded as UTF-8.
     content = json.dumps(body, default=str).encode("ascii")

@@ -25,6 +25,7 @@ from service.logs import get_logger
 from service.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
 from service.patience import may_be_repeated, patiently
 from service.problems import MEDIA_TYPE, Problem, ProblemDocument, http_problem, install_problems, problem_response
+from service.refusals import Refusals, is_on_record
 from service.settings import ServiceSettings
 from service.streams import MEDIA_TYPE as EVENT_STREAM
 from service.streams import OpenStreams
@@ -56,7 +57,7 @@ def create_api(
 ) -> FastAPI:
     """A FastAPI application that serves `routers`, with `/openapi.json` and `/docs`; every error is problem+json.
 
-    `log` is where reads of somebody's records are put on record; without it they fail.
+    `log` is where reads of somebody's records, and refusals, are put on record; without it such reads fail.
     """
     problem = {"description": "A problem (RFC 9457).", "content": {MEDIA_TYPE: {"schema": _PROBLEM_REF}}}
     api = _Api(
@@ -73,7 +74,7 @@ def create_api(
     install_problems(api)
     for router in routers:
         api.include_router(router)
-    api.add_middleware(_Requests, settings=settings, visits=None if log is None else Visits(log))
+    api.add_middleware(_Requests, settings=settings, log=log)
     return api
 
 
@@ -97,10 +98,11 @@ async def _discard(receive: Receive, size: int) -> None:
 class _Requests:
     """One ASGI middleware around everything: trace, limits of size, time and number, log line, metric, last resort."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings, visits: Visits | None) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, log: EventLog | None) -> None:
         self._app = app
         self._settings = settings
-        self._visits = visits
+        self._visits = None if log is None else Visits(log)
+        self._refusals = None if log is None else Refusals(log)
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,6 +144,8 @@ class _Requests:
             if message["type"] == "http.response.start":
                 if message["status"] < 400 and (made := visit.get()) is not None and made.is_on_record:
                     await self._recorded(made)
+                elif "annals.refusal" in scope:
+                    await self._refused(scope, message["status"])
                 deadline.reschedule(None)  # a response that has started may stream for as long as it likes
             await sent(message)
 
@@ -168,6 +172,11 @@ class _Requests:
         if self._visits is None:
             raise RuntimeError(f"{made.route} shows somebody's records: expected create_api(..., log=...)")
         await self._visits.record(made)
+
+    async def _refused(self, scope: Scope, status: int) -> None:
+        reason: str = scope["annals.refusal"]
+        if self._refusals is not None and is_on_record(scope["method"], status, reason):
+            await self._refusals.record(scope, status, reason)
 
     def _patience(self, scope: Scope, headers: Headers) -> float:
         if scope["path"] in OPERATIONAL or not may_be_repeated(scope, headers):

@@ -123,7 +123,7 @@ def create(settings: ChainSettings) -> Service:
     routes = api.routes(commands, submissions, log, watermark, reads, heights)
     return Service(
         settings,
-        create_api(settings, routes, title="Annals chain", version="0.1.0"),
+        create_api(settings, routes, title="Annals chain", version="0.1.0", log=log),
         pool=pool,
         queries=engine,
         migrations=find_migrations("chain"),

@@ -94,7 +94,9 @@ async def asking(
         refused = domain.CommandRefused(command, subject, refusal.code)
         await commands.execute([handlers.refused(refused, ask.at, key, ask.metadata)])
         status = 404 if isinstance(refusal, domain.NotOnRecord) else 409
-        raise Problem(status, refusal.code, refusal.title, str(refusal)) from refusal
+        problem = Problem(status, refusal.code, refusal.title, str(refusal))
+        problem.on_record = True
+        raise problem from refusal
 
 
 def before(paging: Paging) -> int | None:

@@ -38,6 +38,7 @@ class ActReported:
     causation_id: str | None
     digest: Hash
     previous: Hash | None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

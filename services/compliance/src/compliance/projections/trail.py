@@ -32,7 +32,7 @@ from compliance.domain import (
     TranslationPublished,
 )
 from compliance.projections.common import Time, metadata, place, source_columns
-from eventlog import PersonalDataRead, RecordedEvent
+from eventlog import PersonalDataRead, RecordedEvent, RequestRefused
 from eventlog.leaves import digest
 from projections import Projection, Rows, on
 
@@ -75,7 +75,7 @@ class AuditTrail(Projection):
     tables = (audit_events,)
     about = {audit_events: "subject"}  # noqa: RUF012 - a ClassVar of the base
 
-    @on(*EVENTS.values(), PersonalDataRead)
+    @on(*EVENTS.values(), PersonalDataRead, RequestRefused)
     def happened(self, event: Any, recorded: RecordedEvent, rows: Rows) -> None:
         rows.insert(audit_events, **_trace(event, recorded))
 
@@ -139,6 +139,8 @@ def _trace(event: Any, recorded: RecordedEvent) -> dict[str, Any]:
         detail = {"command": event.command, "code": event.code}
     elif isinstance(event, PersonalDataRead):
         detail = {"route": event.route, "purpose": event.purpose}
+    elif isinstance(event, RequestRefused):
+        detail = {"route": event.route, "code": event.reason, "times": event.times}
     return {
         "position": recorded.position,
         "at": recorded.occurred_at,
@@ -172,4 +174,5 @@ def _reported(act: ActReported, recorded: RecordedEvent) -> dict[str, Any]:
         "digest": act.digest,
         "previous": act.previous,
         "causation": act.causation_id,
+        "detail": None if act.refused is None else {"code": act.refused},
     }
