@@ -75,6 +75,15 @@ def test_an_event_knows_its_place_on_the_chain() -> None:
     assert stored({"what": "x"}).place is None
 
 
+async def test_the_list_of_events_tells_no_contents(door: Door, shop: Shop, log: EventLog) -> None:
+    await log.append([played("u-17", "a song"), played("u-17", "another", cause=TRANSACTION)])
+    async with door.visitor() as visitor:
+        await door.let_in(visitor, "support")
+        shown = (await visitor.get("/events", params={"service": "shop"})).text
+    assert shown.count("u-17") == 2
+    assert "a song" not in shown
+
+
 async def test_what_an_event_says_is_shown_once_the_look_is_on_record(
     door: Door, shop: Shop, log: EventLog, pool: asyncpg.Pool
 ) -> None:

@@ -50,6 +50,11 @@ class Stored:
         return self.metadata.get("causation_id")
 
     @property
+    def correlation(self) -> str | None:
+        """What it belongs to, with others."""
+        return self.metadata.get("correlation_id")
+
+    @property
     def place(self) -> dict[str, Any] | None:
         """Where on the chain it comes from: block_number, tx_id and log_index; None for what does not."""
         document = json.loads(self.data)
