@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -230,7 +231,7 @@ def _needed(name: str) -> Addresses:
 def _fetch(_arguments: argparse.Namespace) -> int:
     asyncio.run(kafka.prepare(lambda text: print(f"Kafka: {text}", flush=True)))
     for program in (golang.PROVER, golang.CHART):
-        asyncio.run(program.build(lambda text, name=program.name: print(f"{name}: {text}", flush=True)))
+        asyncio.run(program.build(partial(print, f"{program.name}:", flush=True)))
     asyncio.run(nginx.find_nginx())
     return 0
 
