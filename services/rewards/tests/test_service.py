@@ -169,26 +169,27 @@ async def test_malformed_messages_are_put_aside_and_the_others_go_on(rewards: Ru
     await eventually(settled)
 
 
-@pytest.mark.parametrize(
-    ("body", "named"),
-    [
-        ({"activities": []}, "activities"),
-        ({"activities": [{"kind": "listen"}]}, "activity_id"),
-        ({"activities": [{"kind": "sing"}]}, "activities"),
-        (listens("ada", 1, seconds=-1), "listened_seconds"),
-        (listens("ada", 1, seconds=1.5), "listened_seconds"),  # type: ignore[arg-type]  # a float, on purpose
-        ({"activities": [listened("ada", 1, at=7)]}, "at"),
-        ({"activities": [listened("ada", 1, at="7")]}, "at"),
-        (listens("x" * 101, 1), "user"),
-        ({**listens("ada", 1), "extra": 1}, "extra"),
-    ],
-)
-async def test_bad_input_is_a_problem_that_names_the_field(rewards: Running, body: object, named: str) -> None:
+BAD_INPUT: list[tuple[object, str]] = [
+    ({"activities": []}, "activities"),
+    ({"activities": [{"kind": "listen"}]}, "activity_id"),
+    ({"activities": [{"kind": "sing"}]}, "activities"),
+    (listens("ada", 1, seconds=-1), "listened_seconds"),
+    (listens("ada", 1, seconds=1.5), "listened_seconds"),  # type: ignore[arg-type]  # a float, on purpose
+    ({"activities": [listened("ada", 1, at=7)]}, "at"),
+    ({"activities": [listened("ada", 1, at="7")]}, "at"),
+    (listens("x" * 101, 1), "user"),
+    ({**listens("ada", 1), "extra": 1}, "extra"),
+]
+"""What is posted, and the field that the answer names."""
+
+
+async def test_bad_input_is_a_problem_that_names_the_field(rewards: Running) -> None:
     async with rewards.client("player", "service") as client:
-        answer = await post(client, "/activities", body)
-        assert answer.status_code == 422
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert named in answer.text
+        for body, named in BAD_INPUT:
+            answer = await post(client, "/activities", body)
+            assert answer.status_code == 422, body
+            assert answer.headers["content-type"] == "application/problem+json", body
+            assert named in answer.text, body
 
 
 async def test_nobody_acts_without_a_token_or_for_somebody_else(rewards: Running) -> None:
