@@ -82,10 +82,3 @@ async def test_a_service_restored_from_a_backup_gets_back_all_that_it_ever_publi
         assert await running.pool.fetch("SELECT * FROM parked") == []
     assert all(topic["ok"] for topic in await annals(restored, kafka, tmp_path, "audit", "rewards", "--topic"))
     assert all(model["equal"] for model in await annals(restored, kafka, tmp_path, "audit", "rewards"))
-
-    file = str(tmp_path / "rewards.jsonl.gz")
-    archived = await annals(restored, kafka, tmp_path, "log", "archive", "rewards", "--output", file)
-    checked = await annals(restored, kafka, tmp_path, "verify", "--archive", file, "--seal", archived["last_hash"])
-    assert checked["events"] == archived["events"] > 0
-    attached = await annals(restored, kafka, tmp_path, "log", "attach", "rewards", file, "--yes")
-    assert attached["events"] == 0, "the log has all of it"

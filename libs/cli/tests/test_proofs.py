@@ -201,3 +201,23 @@ def test_wrong_usage_is_explained(arguments: list[str], message: str) -> None:
     ended = annals(*arguments, given="{}")
     assert ended.exit_code == 2
     assert message in " ".join(ended.stderr.replace("│", " ").split())
+
+
+def test_a_log_is_archived_checked_offline_and_attached_to_one_that_lacks_it(log: Log, tmp_path: Path) -> None:
+    file = str(tmp_path / "shop.jsonl.gz")
+    archived = json.loads(annals("log", "archive", log.service, "--output", file, "--json").stdout)
+    assert (archived["events"], archived["seals"], archived["last_position"]) == (40, 5, 40)
+
+    checked = annals("verify", "--archive", file, "--seal", archived["last_hash"])
+    assert (checked.exit_code, checked.stdout) == (0, f"{file}: 40 events under 5 seals, as they were sealed\n")
+    of_others = annals("verify", "--archive", file, "--seal", "00" * 32)
+    assert (of_others.exit_code, of_others.stdout.startswith("not what was sealed: last seal: expected 00")) == (
+        1,
+        True,
+    )
+
+    assert annals("log", "attach", log.service, file, "--yes").stdout == f"{log.service}: 0 events written\n"
+    log.do(lambda pool: pool.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+    log.do(lambda pool: pool.execute(install_sql()))
+    assert annals("log", "attach", log.service, file, "--yes").stdout == f"{log.service}: 40 events written\n"
+    assert annals("verify").exit_code == 0
