@@ -74,17 +74,25 @@ class PersonalData:
         finally:
             await connection.close(timeout=CONNECT_SECONDS)
 
-    def check(self) -> Check:
-        """Fails unless the key store answers and the vault is open: all are erased whom the log has erased."""
+    def store_check(self) -> Check:
+        """Fails unless the key store answers and is migrated."""
 
         async def probe() -> str:
             if (missing := await self.keys.missing()) is not None:
                 raise RuntimeError(missing)
+            return "migrated"
+
+        return Check("keys", probe)
+
+    def vault_check(self) -> Check:
+        """Fails unless the vault is open, which our worker does once all are erased whom the log has erased."""
+
+        async def probe() -> str:
             if self.vault.locked:
                 raise RuntimeError("erasures of the log have yet to be carried out in the key store")
             return "the key store follows the log"
 
-        return Check("keys", probe)
+        return Check("vault", probe)
 
     def routes(self) -> APIRouter:
         """Where compliance fetches the copies that it has ordered; what it gets, only their subjects can open."""

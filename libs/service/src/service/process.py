@@ -85,7 +85,10 @@ class Service:
         outside = [*self._builtin_checks(), *checks]
         self.outside = Health(self.name, self.version, outside)
         """The health of what is outside the process: database, Kafka, lags; not its workers."""
-        self.health = Health(self.name, self.version, [*outside, *(worker.check() for worker in self.supervised)])
+        inside = [worker.check() for worker in self.supervised]
+        if personal is not None:
+            inside.append(personal.vault_check())
+        self.health = Health(self.name, self.version, [*outside, *inside])
         if personal is not None:
             api.include_router(personal.routes())
         api.include_router(operational_routes(self.health, self._worker_states, pool, queries))
@@ -99,7 +102,7 @@ class Service:
         if self.queries is not None:
             yield queries_check(self.queries)
         if self.personal is not None:
-            yield self.personal.check()
+            yield self.personal.store_check()
         for name, lag in self.lags.items():
             yield lag_check(name, lag, self.settings.lag_limit)
 
