@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from local_stack.apt import apt_install
 from local_stack.process import LocalStackError
 
 MINIMUM = 17
@@ -18,7 +19,7 @@ def find_java() -> Path:
     for java in _candidates():
         if (_major_version(java) or 0) >= MINIMUM:
             return java
-    if _apt_install("default-jre-headless"):
+    if apt_install("default-jre-headless"):
         return find_java()
     raise LocalStackError(
         f"Kafka needs Java {MINIMUM} or later and none was found; install one:\n"
@@ -30,7 +31,7 @@ def find_java() -> Path:
 def find_maven() -> str:
     """Returns the path of `mvn`, installing it by apt if need be and possible."""
     found = shutil.which("mvn")
-    if found is None and _apt_install("maven"):
+    if found is None and apt_install("maven"):
         found = shutil.which("mvn")
     if found is None:
         raise LocalStackError(
@@ -62,17 +63,3 @@ def _major_version(java: Path) -> int | None:
         text = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30).stderr
     match = re.search(r'(?:JAVA_VERSION=|version )"(\d+)', text)
     return int(match[1]) if match else None
-
-
-def _apt_install(package: str) -> bool:
-    """Installs a package where we are root and apt-get is at hand; ANNALS_NO_APT=1 forbids it."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None or os.environ.get("ANNALS_NO_APT") == "1":
-        return False
-    print(f"installing {package} by apt-get (ANNALS_NO_APT=1 forbids it)", flush=True)
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", package]
-    for command in (["apt-get", "update", "-q"], install):
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
-        if done.returncode != 0:
-            raise LocalStackError(f"{' '.join(command)} failed:\n{(done.stderr or done.stdout)[-1500:]}")
-    return True
