@@ -138,7 +138,15 @@ def _from_node(look: Look, layout: Layout) -> Edge:
     behind = max(0.0, look.chain.solid - look.chain.ingested)
     says = f"node to {CHAIN}: {rate(moved)} blocks, {count(behind)} behind, the last one {seconds(lag)} old"
     return Edge(
-        x, 8 + NODE, x, 8 + NODE + GAP, says, f"{rate(moved)} blocks", _lag(behind, lag), _state(lag, 60), _moves(moved)
+        x,
+        8 + NODE,
+        x,
+        8 + NODE + GAP,
+        says,
+        f"{rate(moved)} blocks",
+        _lag(behind, lag, layout),
+        _state(lag, 60),
+        _moves(moved),
     )
 
 
@@ -188,7 +196,7 @@ def _kafka_edges(service: ServiceStatus, layout: Layout, y: float, look: Look) -
         moved = look.rates.get(f"relay {service.name}")
         state = "bad" if relay.leader is None else _state(relay.lag_seconds, LATE_SECONDS)
         says = f"{service.name} publishes {rate(moved)}, {count(relay.lag_events)} behind, led by {relay.leader}"
-        lag = _lag(relay.lag_events, relay.lag_seconds)
+        lag = _lag(relay.lag_events, relay.lag_seconds, layout)
         yield Edge(right, y + 24, left, y + 24, says, rate(moved), lag, state, _moves(moved))
     if service.consumers:
         moved = sum(look.rates.get(f"consumer {service.name} {c.topic}", 0.0) for c in service.consumers)
@@ -198,7 +206,7 @@ def _kafka_edges(service: ServiceStatus, layout: Layout, y: float, look: Look) -
         says = f"{service.name} consumes {rate(moved)} of {topics}, {count(behind)} behind"
         aside = any(c.put_aside for c in service.consumers)
         state = "bad" if aside else _state(oldest, LATE_SECONDS)
-        yield Edge(left, y + 68, right, y + 68, says, rate(moved), _lag(behind, oldest), state, _moves(moved))
+        yield Edge(left, y + 68, right, y + 68, says, rate(moved), _lag(behind, oldest, layout), state, _moves(moved))
 
 
 def _models_edge(service: ServiceStatus, layout: Layout, y: float, look: Look) -> Edge:
@@ -207,7 +215,7 @@ def _models_edge(service: ServiceStatus, layout: Layout, y: float, look: Look) -
     behind = max((m.lag_events for m in models), default=0)
     oldest = max((m.lag_seconds for m in models), default=0.0)
     says = f"read models of {service.name}: {rate(moved)}, the slowest {count(behind)} behind"
-    state, lag = _state(oldest, LATE_SECONDS), _lag(behind, oldest)
+    state, lag = _state(oldest, LATE_SECONDS), _lag(behind, oldest, layout)
     x, width = layout.card
     if layout.beside:
         return Edge(x + width, y + 46, layout.models[0], y + 46, says, rate(moved), lag, state, _moves(moved))
@@ -218,8 +226,11 @@ def _moves(per_second: float | None) -> bool:
     return per_second is not None and per_second >= 0.05
 
 
-def _lag(behind: float | None, age: float | None) -> str:
-    return "caught up" if not behind else f"{count(behind)} behind, {seconds(age)}"
+def _lag(behind: float | None, age: float | None, layout: Layout) -> str:
+    """Narrow, the age has to do."""
+    if not behind:
+        return "caught up"
+    return f"{count(behind)} behind, {seconds(age)}" if layout.beside else f"{seconds(age)} behind"
 
 
 def _state(age: float | None, limit: float) -> State:

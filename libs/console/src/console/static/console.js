@@ -18,7 +18,7 @@ function moveBetweenRows(step) {
 
 const keys = {
   "?": () => document.getElementById("help").showModal(),
-  "/": () => document.querySelector("[data-search], form[role=search] :is(input, select)")?.focus(),
+  "/": () => (document.querySelector("[data-search]") ?? document.querySelector("form[role=search] select"))?.focus(),
   "\\": toggleTheme,
   j: () => moveBetweenRows(1),
   k: () => moveBetweenRows(-1),
