@@ -34,7 +34,7 @@ from compliance.domain.risk import HIGHEST, RULES, assess
 from contracts.testing import EPOCH, hash_of
 from eventlog.testing import given
 from messaging.testing import eventually, read_all
-from service import Queries, connect_queries
+from service import Queries, seeing_all
 from service.testing import Running
 
 sys.path.append(str(Path(__file__).parent))
@@ -133,17 +133,18 @@ async def test_a_subject_is_screened_reviewed_and_approved(compliance: Running, 
         assert (status["state"], status["level"]) == ("approved", 2)
         assert "risk_score" not in status
 
-        engine = connect_queries(compliance.service.settings, shown=lambda: None)
-        reads = Queries("compliance", engine, compliance.pool)
+        assert compliance.service.queries is not None
+        reads = Queries("compliance", compliance.service.queries, compliance.pool)
         later = EPOCH + 365 * 100 * DAY
-        expired = await reads.one(queries.kyc_of("ada", later), "case", "ada")
+        with seeing_all():
+            expired = await reads.one(queries.kyc_of("ada", later), "case", "ada")
         assert expired["state"] == "expired"
         assert (await get(officer, "/kyc-screenings", done))["items"] == []
         pool = compliance.pool
         due = await pool.fetchval("SELECT screen_again_at FROM kyc_cases_v1.kyc_cases")
-        assert [row["subject"] for row in await reads.all(queries.screenings_due(due, None, 9))] == ["ada"]
-        assert await reads.all(queries.screenings_due(due, (due, "ada"), 9)) == []
-        await engine.dispose()
+        with seeing_all():
+            assert [row["subject"] for row in await reads.all(queries.screenings_due(due, None, 9))] == ["ada"]
+            assert await reads.all(queries.screenings_due(due, (due, "ada"), 9)) == []
 
     async def told() -> bool:
         records = await read_all(kafka, "compliance.events")

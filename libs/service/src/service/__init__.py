@@ -1,6 +1,6 @@
 """What every service's `app.py` needs: settings, logs, metrics, health, tokens, problems, migrations, one process."""
 
-from service.access import known_as, may_act_for, may_see, require, sees
+from service.access import known_as, may_act_for, may_see, require, seeing_all, sees, shown
 from service.auth import Caller, CurrentCaller, Verifier, caller
 from service.bodies import Strict
 from service.commands import Commands, Recorded, metadata_of
@@ -78,5 +78,7 @@ __all__ = [
     "run",
     "run_env",
     "run_sql",
+    "seeing_all",
     "sees",
+    "shown",
 ]

@@ -8,6 +8,7 @@ names a purpose when it reads, and each such read is on record before anything i
 # No `from __future__ import annotations`: FastAPI reads the signatures of these dependencies, which are objects.
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -74,6 +75,7 @@ class Visit:
 
 visit: ContextVar[Visit | None] = ContextVar("visit", default=None)
 """Of the request at hand, None unless its route is about somebody."""
+_sees_all: ContextVar[bool] = ContextVar("sees_all", default=False)
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,19 @@ def known_as(*names: str) -> None:
 def shown() -> Sequence[str] | None:
     """Whose rows the database shows to the request at hand: nobody's unless its route is about somebody."""
     made = visit.get()
-    return NOBODY if made is None else made.shows
+    if made is None:
+        return None if _sees_all.get() else NOBODY
+    return made.shows
+
+
+@contextmanager
+def seeing_all() -> Iterator[None]:
+    """Queries inside see everybody's rows: for a worker that counts them or an operator, never for a route."""
+    token = _sees_all.set(True)
+    try:
+        yield
+    finally:
+        _sees_all.reset(token)
 
 
 def _visit() -> Visit:

@@ -6,7 +6,6 @@ may show: what `access` says at the door holds in the database, too, should a qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -21,11 +20,9 @@ from service.problems import Problem
 from service.settings import ServiceSettings
 
 Row = dict[str, Any]
-Shown = Callable[[], Sequence[str] | None]
-"""Whose rows are shown at this moment; None: everybody's."""
 
 
-def connect_queries(settings: ServiceSettings, shown: Shown = shown) -> AsyncEngine:
+def connect_queries(settings: ServiceSettings) -> AsyncEngine:
     """A SQLAlchemy engine for queries: `query_pool` connections, read only, each statement its own transaction."""
     options = connect_options(settings)
     options["dsn"] = plain_dsn(settings.query_database_url or settings.database_url)
