@@ -71,6 +71,11 @@ holds, and that forged, expired and foreign tokens are refused everywhere, is te
 - empty: 403.
 
 A caller with several roles has in each route those that the route admits.
+
+The database holds to it, too: queries run as a role of their own, to which PostgreSQL shows, of the rows that are about
+somebody, those that the request may show, whatever the query asks for. A user's are its own; the staff's are those of
+whom the route has named, and so put on record; a route that is about nobody has none (`libs/service`, and
+`tests/access/test_rows.py`, which tries it on every table).
 """
 
 

@@ -88,10 +88,15 @@ async def test_a_service_reads_and_writes_its_own_tables_but_does_not_own_them(a
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await service.execute(refused)
     await service.close()
+    query = await asyncpg.connect(rewards.query_url)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await query.execute("SELECT * FROM claims")
+    await query.close()
 
 
 async def test_a_service_cannot_even_connect_to_the_database_of_another(addresses: Addresses) -> None:
-    for role in (addresses.databases["rewards"].url, addresses.databases["rewards"].owner_url):
+    rewards = addresses.databases["rewards"]
+    for role in (rewards.url, rewards.query_url, rewards.owner_url):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await asyncpg.connect(role.removesuffix("rewards") + "royalties")
 
