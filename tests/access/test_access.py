@@ -31,7 +31,14 @@ from service.migrations import find_migrations, migrate
 from service.tokens import generate_keys, mint
 
 SUBJECT = "ada"
-SAMPLES = {"document_type": "terms", "kind": "listening", "user": SUBJECT, "subject": SUBJECT, "period": "202501"}
+SAMPLES = {
+    "document_type": "terms",
+    "kind": "listening",
+    "user": SUBJECT,
+    "subject": SUBJECT,
+    "period": "202501",
+    "use": "marketing",
+}
 """Parameters that decide about access, or are looked at before it."""
 PROBLEM = {"type", "title", "status", "detail", "instance", "trace_id", "roles"}
 

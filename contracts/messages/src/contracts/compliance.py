@@ -50,6 +50,22 @@ class ConsentWithdrawn(Message, type="compliance.events.ConsentWithdrawn.v1"):
     withdrawn_at: Time
 
 
+class OptedOut(Message, type="compliance.events.OptedOut.v1"):
+    """A subject does not want its data to be used so any more: `sale-or-sharing`, `marketing`, `profiling`."""
+
+    subject: str
+    use: str
+    opted_out_at: Time
+
+
+class OptedIn(Message, type="compliance.events.OptedIn.v1"):
+    """A subject has taken an opting out back."""
+
+    subject: str
+    use: str
+    opted_in_at: Time
+
+
 class WalletLinked(Message, type="compliance.events.WalletLinked.v1"):
     """A subject has proven by signature that a wallet is its own; until then it may have been another's."""
 

@@ -248,6 +248,10 @@ def deletion_stream(subject: str) -> str:
     return f"deletion/{subject}"
 
 
+def opt_out_stream(subject: str) -> str:
+    return f"opt-out/{subject}"
+
+
 def hold_stream(subject: str) -> str:
     return f"legal-hold/{subject}"
 
@@ -326,6 +330,11 @@ def access_step(subject: str, command: domain.AccessStep, metadata: Metadata) ->
 def hold(event: domain.LegalHoldPlaced | domain.LegalHoldLifted, at: datetime, metadata: Metadata) -> Intent:
     """A legal hold placed or lifted, for the stream of its subject."""
     return Intent(hold_stream(event.subject), domain.legal_hold, event, at, metadata)
+
+
+def opt_out(choice: domain.Choice, at: datetime, metadata: Metadata) -> Intent:
+    """What a subject has chosen, for the stream of its choices."""
+    return Intent(opt_out_stream(choice.subject), domain.opt_outs, choice, at, metadata)
 
 
 def anchor(command: domain.AnchorSeal | domain.RootAnchored, at: datetime) -> Intent:

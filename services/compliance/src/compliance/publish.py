@@ -16,6 +16,8 @@ from compliance.domain import (
     ExportOrdered,
     KycApproved,
     KycRejected,
+    OptedIn,
+    OptedOut,
     SunsetSet,
     WalletLinked,
     WalletUnlinked,
@@ -85,6 +87,10 @@ def _message(recorded: RecordedEvent) -> Message | None:
             )
         case WalletUnlinked() as unlinked:
             return compliance.WalletUnlinked(address=unlinked.address, subject=unlinked.subject)
+        case OptedOut() as choice:
+            return compliance.OptedOut(subject=choice.subject, use=choice.use.value, opted_out_at=recorded.occurred_at)
+        case OptedIn() as choice:
+            return compliance.OptedIn(subject=choice.subject, use=choice.use.value, opted_in_at=recorded.occurred_at)
         case DeletionReceived() as received:
             return compliance.DeletionOpened(
                 request_id=received.request_id,

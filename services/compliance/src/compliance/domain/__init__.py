@@ -90,6 +90,7 @@ from compliance.domain.kyc import (
     kyc,
 )
 from compliance.domain.legal_hold import HoldReason, LegalHoldLifted, LegalHoldPlaced, legal_hold
+from compliance.domain.opt_out import Choice, OptedIn, OptedOut, Use, opt_outs
 from compliance.domain.refusal import (
     Contradiction,
     HeldByLaw,
@@ -161,6 +162,8 @@ EVENTS: dict[str, type] = {
     "ArchiveReady.v1": ArchiveReady,
     "ArchiveFetched.v1": ArchiveFetched,
     "AccessDenied.v1": AccessDenied,
+    "OptedOut.v1": OptedOut,
+    "OptedIn.v1": OptedIn,
     "LegalHoldPlaced.v1": LegalHoldPlaced,
     "LegalHoldLifted.v1": LegalHoldLifted,
     "AuditEventLogged.v1": AuditEventLogged,
@@ -197,6 +200,7 @@ __all__ = [
     "ArchiveFetched",
     "ArchiveReady",
     "AuditEventLogged",
+    "Choice",
     "CommandRefused",
     "CompleteDeletion",
     "ConsentWithdrawn",
@@ -240,6 +244,8 @@ __all__ = [
     "Method",
     "NotOnRecord",
     "NotProven",
+    "OptedIn",
+    "OptedOut",
     "ProveWallet",
     "PublicationConfirmed",
     "PublishDocument",
@@ -274,6 +280,7 @@ __all__ = [
     "TranslationPublished",
     "UnlinkWallet",
     "UnverifiedReason",
+    "Use",
     "VerifyIdentity",
     "Versions",
     "WalletChallenged",
@@ -297,6 +304,7 @@ __all__ = [
     "document",
     "kyc",
     "legal_hold",
+    "opt_outs",
     "refusals",
     "request_id",
     "request_of",
