@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
+from zipfile import ZipFile
 
 import asyncpg
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from annals.demo.theatre import Theatre
 from compliance.domain import EVENTS
@@ -37,6 +41,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)
 ADA = {"name": "Augusta Ada Byron-Lovelace", "email": "ada.lovelace@analytical.example", "country": "GB"}
 BOB = {"name": "Robert Allen Zimmermann", "email": "bob.zimmermann@hibbing.example", "country": "US"}
 HERS = ByteSearch({name: ADA[name] for name in ("name", "email")})
+HER_FACTS, HIS_FACTS = (431_577, "ada-is-held-for-review"), (867_539, "bob-is-held-for-review")
 SERVICES = ["chain", "compliance", "rewards", "royalties"]
 COMMANDS = "rewards.commands"
 ERASED_SECONDS = 180.0
@@ -56,6 +61,8 @@ async def test_a_person_with_data_everywhere_is_erased_and_no_byte_is_found_anyw
     async with theatre.client("compliance", "admin", "service") as api:
         await gives(api, "ada", ADA)
         await gives(api, "bob", BOB)
+        await is_known_to_others(theatre)
+        await gets_a_copy(api, "ada")
         await sends_what_nobody_can_take_in(theatre, "ada")
         async with restored_backup(server, folder / "backup") as old:
             certificate = await erased(api, "ada")
@@ -86,6 +93,40 @@ async def gives(api: httpx.AsyncClient, subject: str, contact: Mapping[str, str]
     assert {name: shown.json()[name] for name in contact} == contact
 
 
+async def is_known_to_others(theatre: Theatre) -> None:
+    """Both to rewards and to royalties, by values that are nobody else's."""
+    async with theatre.client("rewards") as rewards, theatre.client("royalties") as royalties:
+        for subject, karma, reason in (("ada", *HER_FACTS), ("bob", *HIS_FACTS)):
+            standing = {"user": subject, "signed_up_at": "2026-01-01T00:00:00Z", "karma": karma, "followers": 1}
+            for api, path, body in ((rewards, "/standings", standing), (royalties, f"/holds/{subject}", reason)):
+                known = body if isinstance(body, dict) else {"reason": body}
+                answer = await api.post(path, json=known, headers={"idempotency-key": str(uuid4())})
+                assert answer.status_code == 200, answer.text
+
+
+async def gets_a_copy(api: httpx.AsyncClient, subject: str) -> None:
+    """Its archive has what every service holds of it, and nothing of the other."""
+    key = X25519PrivateKey.generate()
+    public, private = (
+        b64encode(raw).decode() for raw in (key.public_key().public_bytes_raw(), key.private_bytes_raw())
+    )
+    asked = {"request_id": str(uuid4()), "subject": subject, "law": "gdpr", "public_key": public}
+    path = await started(api, "/access-requests", asked)
+
+    async def ready() -> bool:
+        return bool((await api.get(path)).json()["state"] == "completed")
+
+    await eventually(ready, ERASED_SECONDS)
+    answer = await api.post(f"{path}/archive", json={"private_key": private}, headers={"idempotency-key": "archive"})
+    assert answer.status_code == 200, answer.text
+    with ZipFile(BytesIO(answer.content)) as archive:
+        contents = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert {name.partition("/")[0] for name in contents if "/" in name} == set(SERVICES)
+    everything = "".join(contents.values())
+    assert all(str(value) in everything for value in (*ADA.values(), *HER_FACTS))
+    assert [value for value in (BOB["name"], BOB["email"], *map(str, HIS_FACTS)) if value in everything] == []
+
+
 async def sends_what_nobody_can_take_in(theatre: Theatre, subject: str) -> None:
     """A malformed message that tells of a person in clear, as a foreign program might send; waits until it is aside."""
     named = headers(ce_type=ReportListen.type.encode())
@@ -95,14 +136,19 @@ async def sends_what_nobody_can_take_in(theatre: Theatre, subject: str) -> None:
     await eventually(lambda: theatre.databases["rewards"].fetchval(aside, subject.encode()))
 
 
-async def erased(api: httpx.AsyncClient, subject: str) -> dict[str, Any]:
-    """Has a person erased by all services; returns the certificate."""
-    body = {"request_id": str(uuid4()), "subject": subject, "law": "gdpr"}
-    path = f"/deletion-requests/{body['request_id']}"
+async def started(api: httpx.AsyncClient, kind: str, body: dict[str, str]) -> str:
+    """Has a request received, verified and started; returns its path."""
+    path = f"{kind}/{body['request_id']}"
     identity = {"verified": True, "method": "document"}
-    for step, given in (("/deletion-requests", body), (f"{path}/verify", identity), (f"{path}/start", None)):
+    for step, given in ((kind, body), (f"{path}/verify", identity), (f"{path}/start", None)):
         answer = await api.post(step, json=given, headers={"idempotency-key": str(uuid4())})
         assert answer.status_code == 200, answer.text
+    return path
+
+
+async def erased(api: httpx.AsyncClient, subject: str) -> dict[str, Any]:
+    """Has a person erased by all services; returns the certificate."""
+    path = await started(api, "/deletion-requests", {"request_id": str(uuid4()), "subject": subject, "law": "gdpr"})
 
     async def certified() -> bool:
         return (await api.get(f"{path}/certificate")).status_code == 200

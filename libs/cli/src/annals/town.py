@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 
@@ -23,7 +24,7 @@ from local_stack.paths import local
 from local_stack.process import ServerProcess, free_port, run_program
 from local_stack.proxy import Proxy
 from local_stack.stack import SERVERS, Addresses, Report, Stack
-from service.tokens import generate_keys
+from service.tokens import generate_keys, mint
 from tron.client import NodeClient
 from tron.deploy import Deployment, Plan, deploy
 from tron.keys import Key
@@ -33,6 +34,9 @@ POOLS = {"ANNALS_POOL_MAX": 20, "ANNALS_QUERY_POOL": 10}
 START_SECONDS = 180.0
 """How long a service may take: the first time its modules are compiled, for all services at once."""
 LOOK_SECONDS = 0.1
+COMPLIANCE = "compliance"
+TOKEN_LIFETIME = timedelta(days=30)
+"""A town stands for days, and its tokens open nothing elsewhere."""
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 """Whatever the shell says: without compiled modules a service takes twice as long to start."""
 
@@ -141,10 +145,17 @@ class Town:
             "REWARDS_PROVER": str(PROVER.built() or ""),
             **{f"{name.upper()}_HTTP_PORT": str(ports[name]) for name in (*self.services, *self._programs)},
             **self._pools,
+            **self._asking(private),
             **self._settings,
         }
         urls = {name: self.urls[name] for name in (*self.services, *self._programs)}
         return Directory(self._name, environment, urls, private, self.deployment.to_dict())
+
+    def _asking(self, private_key: str) -> dict[str, str]:
+        """With what compliance fetches copies of what the others hold of somebody."""
+        peers = [f"{name}={self.urls[name]}" for name in self.services if name != COMPLIANCE]
+        token = mint(private_key, COMPLIANCE, ["service"], lifetime=TOKEN_LIFETIME)
+        return {"COMPLIANCE_PEERS": ",".join(peers), "COMPLIANCE_PEERS_TOKEN": token}
 
     async def _start_gateway(self, report: Report) -> str:
         report("gateway", "starting", "")
