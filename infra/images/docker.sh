@@ -47,7 +47,7 @@ compose() {
 images() {
     local name stage
     while read -r name stage; do
-        docker image inspect "$name" >/dev/null 2>&1 || docker pull -q "$name" 2>/dev/null || standin "$name" "$stage"
+        docker image inspect "$name" >/dev/null 2>&1 || docker pull -q "$name" 2>/dev/null || standin "$name" "$stage" < /dev/null
     done <<< "python:3.11-slim python
 postgres:16 postgres
 apache/kafka:4.1.0 kafka
