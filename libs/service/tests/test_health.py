@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from tiny.app import TinySettings
 
 from service import Check, connect_pool, connect_queries, find_migrations, is_transient, migrate
-from service.health import CHECK_SECONDS_LIMIT, Health, lag_check
+from service.health import CHECK_SECONDS_LIMIT, Health, lag_check, queries_check
 
 
 async def test_a_lag_above_the_limit_is_not_ready() -> None:
@@ -136,6 +136,21 @@ async def test_a_real_statement_timeout_is_transient_and_a_real_mistake_is_not_i
         assert is_transient(await error_of(run, "SELECT pg_sleep(5)"))
         assert not is_transient(await error_of(run, "SELECT nonsense"))
         assert is_transient(await error_of(run, "SELECT pg_terminate_backend(pg_backend_pid())"))
+    await queries.dispose()
+
+
+async def test_a_service_is_ready_again_with_its_database_and_not_one_look_later(database: str) -> None:
+    await migrate("tiny", find_migrations("tiny"), database)
+    settings = TinySettings(database_url=SecretStr(database))
+    queries = connect_queries(settings)
+    check = queries_check(queries)
+    assert await check.probe() == "as tiny_query"
+    async with connect_pool(settings) as pool:  # what a restart does to the connections that are kept
+        await pool.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert await check.probe() == "as tiny_query"
     await queries.dispose()
 
 

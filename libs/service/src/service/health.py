@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
@@ -128,9 +129,17 @@ def database_check(pool: asyncpg.Pool) -> Check:
 def queries_check(engine: AsyncEngine) -> Check:
     """Fails unless queries have a connection, as the role that is theirs."""
 
-    async def probe() -> str:
+    async def ask() -> str:
         async with engine.connect() as connection:
             return f"as {await connection.scalar(sa.text('SELECT current_user'))}"
+
+    async def probe() -> str:
+        try:
+            return await ask()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return await ask()  # the server has been restarted; the pool has just thrown away what it had before
 
     return Check("queries", probe)
 
