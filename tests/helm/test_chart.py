@@ -122,6 +122,13 @@ def test_services_are_given_only_variables_that_there_are(render: Render) -> Non
             assert variables(pod).keys() - ENVIRONMENT == {"FORWARDED_ALLOW_IPS"}, name
 
 
+def test_compliance_knows_where_the_others_are(render: Render) -> None:
+    pods = render({"services": {"royalties": {"enabled": False}}}).pods()
+    given = variables(pods["annals-compliance"])["COMPLIANCE_PEERS"]
+    assert given == "chain=http://annals-chain:8000,rewards=http://annals-rewards:8000"
+    assert "COMPLIANCE_PEERS" not in variables(pods["annals-chain"])
+
+
 def test_only_migrations_are_given_the_owners_secrets(render: Render) -> None:
     for name, pod in render().pods().items():
         owners = {secret for secret in secrets(pod) if secret.endswith("-owner")}

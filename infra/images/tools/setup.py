@@ -14,7 +14,7 @@ import asyncpg
 import devnet
 from annals.demo.acts import ARTISTS
 from annals.services import installed
-from annals.town import paying, watching
+from annals.town import asking, paying, watching
 from local_stack.postgres import PostgresServer
 from tron.client import NodeClient
 from tron.deploy import Deployment, Plan, deploy
@@ -94,8 +94,11 @@ async def prepare(services: list[str]) -> Deployment:
 
 def main() -> None:
     """Does everything, in order."""
-    deployment = asyncio.run(prepare(list(installed())))
-    variables = {**watching(deployment), **paying(deployment)}
+    services = list(installed())
+    deployment = asyncio.run(prepare(services))
+    urls = {name: f"http://{name}:8000" for name in services}
+    key = os.environ["ANNALS_JWT_PRIVATE_KEY"].replace("\\n", "\n")
+    variables = {**watching(deployment), **paying(deployment), **asking(urls, key)}
     DEPLOYMENT.write_text(json.dumps(deployment.to_dict(), indent=2) + "\n")
     SETTINGS.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
     subprocess.run([sys.executable, "-m", "annals", "migrate"], check=True, timeout=600)

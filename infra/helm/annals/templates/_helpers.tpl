@@ -51,6 +51,18 @@ image: {{ printf "%s/%s:%s" .root.Values.image.registry .name (.root.Values.imag
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{- end }}
 
+{{- /* Where compliance fetches copies of what the others hold of somebody. */ -}}
+{{- define "annals.peers" -}}
+{{- $peers := list }}
+{{- range $name, $service := .Values.services }}
+{{- if and $service.enabled (ne $name "compliance") }}
+{{- $address := include "annals.fullname" (dict "root" $ "name" $name) }}
+{{- $peers = append $peers (printf "%s=http://%s:8000" $name $address) }}
+{{- end }}
+{{- end }}
+{{- join "," $peers }}
+{{- end }}
+
 {{- /* The environment of a service, also of its migrations; what is secret comes from its Secrets. */ -}}
 {{- define "annals.env" -}}
 {{- $values := .root.Values }}
@@ -61,6 +73,7 @@ imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   "ANNALS_JWT_PUBLIC_KEY" $values.tokenKeys
   "ANNALS_SHUTDOWN_SECONDS" (int $values.shutdownSeconds)
   "FORWARDED_ALLOW_IPS" (ternary "*" "" $values.network.enabled) -}}{{- /* nobody but the gateway gets through */}}
+{{- if hasPrefix "compliance" .name }}{{ $_ := set $given "COMPLIANCE_PEERS" (include "annals.peers" .root) }}{{ end }}
 env:
 {{- range $name, $value := merge dict .service.env $values.env $given }}
   - {name: {{ $name }}, value: {{ $value | toString | quote }}}

@@ -145,17 +145,11 @@ class Town:
             "REWARDS_PROVER": str(PROVER.built() or ""),
             **{f"{name.upper()}_HTTP_PORT": str(ports[name]) for name in (*self.services, *self._programs)},
             **self._pools,
-            **self._asking(private),
+            **asking({name: self.urls[name] for name in self.services}, private),
             **self._settings,
         }
         urls = {name: self.urls[name] for name in (*self.services, *self._programs)}
         return Directory(self._name, environment, urls, private, self.deployment.to_dict())
-
-    def _asking(self, private_key: str) -> dict[str, str]:
-        """With what compliance fetches copies of what the others hold of somebody."""
-        peers = [f"{name}={self.urls[name]}" for name in self.services if name != COMPLIANCE]
-        token = mint(private_key, COMPLIANCE, ["service"], lifetime=TOKEN_LIFETIME)
-        return {"COMPLIANCE_PEERS": ",".join(peers), "COMPLIANCE_PEERS_TOKEN": token}
 
     async def _start_gateway(self, report: Report) -> str:
         report("gateway", "starting", "")
@@ -266,6 +260,13 @@ def watching(deployment: Deployment) -> dict[str, str]:
     """The variable that says where the contracts are."""
     contracts = {topic_name(contract.NAME): contract.address for contract in deployment.contracts()}
     return {"CHAIN_CONTRACTS": json.dumps(contracts)}
+
+
+def asking(urls: Mapping[str, str], private_key: str) -> dict[str, str]:
+    """With what compliance fetches copies of what the services at these addresses hold of somebody."""
+    peers = [f"{name}={url}" for name, url in urls.items() if name != COMPLIANCE]
+    token = mint(private_key, COMPLIANCE, ["service"], lifetime=TOKEN_LIFETIME)
+    return {"COMPLIANCE_PEERS": ",".join(peers), "COMPLIANCE_PEERS_TOKEN": token}
 
 
 def paying(deployment: Deployment) -> dict[str, str]:
