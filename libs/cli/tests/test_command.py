@@ -66,6 +66,7 @@ def test_what_a_command_tells_it_tells_as_json(words: tuple[str, ...]) -> None:
     told_by_others = {
         ("demo",),
         ("run",),
+        ("console",),
         ("migrate",),
         ("validate",),
         ("backup", "run"),

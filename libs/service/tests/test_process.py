@@ -221,7 +221,9 @@ async def test_migrate_and_check_work_from_the_command_line(command: Command, da
     )
     code, out, err = await command(database, "check")
     assert code == 0, err
-    assert [line.split()[:2] for line in out.splitlines()] == [["ok", "auth"], ["ok", "database"], ["ok", "migrations"]]
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["ok", name] for name in ("auth", "database", "migrations", "queries")
+    ]
 
 
 async def test_wrong_settings_are_named_as_variables_without_their_values(command: Command, database: str) -> None:

@@ -20,11 +20,15 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from compliance import projections
 from compliance.app import create
+from compliance.domain import EVENTS
 from contracts import compliance as messages
+from eventlog import EventLog, EventTypes
 from messaging import TopicSpec, ensure
 from messaging.testing import delete_topics, eventually, read_all, send
 from privacy import seal_for
+from projections.testing import rebuilt_alike
 from service.testing import Running, serving
 
 sys.path.append(str(Path(__file__).parent))
@@ -173,6 +177,9 @@ async def test_a_subject_gets_all_that_is_held_of_it_by_every_service_and_nothin
         on_topics = [record.value for topic in ("compliance.orders", "compliance.answers", "compliance.events")
                      for record in await read_all(kafka, topic)]  # fmt: skip
         assert not any(ADA["email"].encode() in value or text(box).encode() in value for value in on_topics)
+        await compliance.shown()
+        log = EventLog(compliance.pool, EventTypes(EVENTS))
+        await rebuilt_alike(log, [projections.AccessRequests()])
 
 
 async def test_an_archive_ends_when_it_expires_or_its_subject_is_erased(database: str, kafka: str) -> None:

@@ -19,6 +19,7 @@ from service.personal import PersonalData
 from service.problems import Problem
 from service.process import Service
 from service.queries import Queries, connect_queries, not_found
+from service.refusals import unnamed
 from service.settings import ServiceSettings, WrongSetting, env_example
 from service.streams import EventStream, LastEventId, StreamEvent, followed, grown
 from service.trace import current_traceparent
@@ -81,4 +82,5 @@ __all__ = [
     "seeing_all",
     "sees",
     "shown",
+    "unnamed",
 ]

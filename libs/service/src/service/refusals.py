@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from time import monotonic
 
+from starlette.requests import Request
 from starlette.types import Scope
 
 from eventlog import EventLog, Metadata, NewEvent, RequestRefused
@@ -35,6 +36,11 @@ def is_on_record(method: str, status: int, reason: str) -> bool:
     return status in DENIED or (method not in READING and status in BY_THE_RULES and reason != MALFORMED)
 
 
+def unnamed(request: Request) -> None:
+    """Dependency: callers who are refused are not named on record, for what they bring is to be of nobody."""
+    request.scope["annals.unnamed"] = True
+
+
 class Refusals:
     """Puts refusals on record. A process that is killed forgets what it had only counted in the last minute."""
 
@@ -45,7 +51,8 @@ class Refusals:
 
     async def record(self, scope: Scope, status: int, reason: str) -> None:
         """Puts it on record, or logs that it could not: the refusal stands."""
-        caller, route = scope.get("annals.caller"), getattr(scope.get("route"), "path", None) or "unmatched"
+        caller = None if "annals.unnamed" in scope else scope.get("annals.caller")
+        route = getattr(scope.get("route"), "path", None) or "unmatched"
         actor = NOBODY if caller is None else caller.subject
         events = self._counted()
         self._refused[actor] += 1

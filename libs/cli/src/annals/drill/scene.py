@@ -189,11 +189,12 @@ class Scene:
 
     async def _provision(self) -> None:
         """Gives the service its log on one server and its keys on the other."""
-        passwords = {role: secrets.token_hex(16) for role in (SERVICE, f"{SERVICE}_owner")}
+        passwords = {role: secrets.token_hex(16) for role in (SERVICE, f"{SERVICE}_owner", f"{SERVICE}_query")}
         made = {name: await server.provision(passwords, [SERVICE]) for name, server in self._servers.items()}
         log, keys = made["log"][SERVICE], made["keys"][SERVICE]
         self.environment |= {
             f"{SERVICE.upper()}_DATABASE_URL": log.url,
+            f"{SERVICE.upper()}_QUERY_DATABASE_URL": log.query_url,
             f"{SERVICE.upper()}_OWNER_DATABASE_URL": log.owner_url,
             f"{SERVICE.upper()}_KEYS_DATABASE_URL": keys.keys_url,
             f"{SERVICE.upper()}_OWNER_KEYS_DATABASE_URL": keys.owner_keys_url,

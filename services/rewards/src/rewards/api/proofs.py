@@ -7,7 +7,7 @@ from math import ceil
 from time import monotonic
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from contracts.chain import Pool
@@ -18,7 +18,7 @@ from rewards.api.common import Relay
 from rewards.api.zk import PeriodNumber
 from rewards.periods import Periods, PeriodsError, period_stream
 from rewards.rulebook import Rules
-from service import Caller, Commands, Problem, Strict
+from service import Caller, Commands, Problem, Strict, unnamed
 from zk import Proof, Reason, Refused
 
 TITLES = claims.TITLES | {"already-claimed": "The listener's claim for this period was made."}
@@ -65,7 +65,11 @@ def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
     router = APIRouter()
     each, together = Pace(rate=4, burst=20), Pace(rate=32, burst=128)
 
-    @router.post("/claims/zk", summary="Have a proven listening claim paid; the nullifier names it")
+    @router.post(
+        "/claims/zk",
+        summary="Have a proven listening claim paid; the nullifier names it",
+        dependencies=[Depends(unnamed)],
+    )
     async def claim(body: ProvenClaim, caller: Relay) -> claims.Claimed:
         """Who calls is not recorded, and need not be the listener: any relay may bring a proof."""
         now, book = datetime.now(UTC), await rules.recent()

@@ -16,7 +16,7 @@ from contracts.values import Address, Amount, Hash, SignedAmount, Uint256
 from eventlog import EventLog, RecordedEvent, Watermark
 from royalties import projections
 from royalties.api import pools
-from royalties.api.common import InAsset, Officer, Reason, prefers_csv, refusals
+from royalties.api.common import InAsset, Officer, Reason, Reviewer, prefers_csv, refusals
 from royalties.distributing import intents, queries
 from royalties.domain.distributions import (
     ApproveDistribution,
@@ -44,6 +44,7 @@ from service import (
     Strict,
     Tagged,
     followed,
+    may_see,
     metadata_of,
     not_found,
 )
@@ -179,12 +180,13 @@ def routes(
     )
     async def shares(
         distribution_id: DistributionId,
-        caller: Officer,
+        caller: Reviewer,
         paging: Paging,
         after: After,
         status: Status | None = None,
         accept: Annotated[str, Header(description="text/csv gives all shares as CSV.")] = "application/json",
     ) -> Page[ShareState] | Response:
+        may_see(caller, None)  # whose pay is held back, and why
         await reads.caught_up(after, projections.Distributions, projections.Payees, projections.Ledger)
         if prefers_csv(accept):
             name = f'attachment; filename="distribution-{distribution_id}.csv"'
