@@ -38,25 +38,8 @@ What `/metrics` of a service says, in Prometheus' format, beside what the Python
 Generated from the code (`make schemas`). Counters and histograms begin at 0 with each process. Labels take only values
 that the operator chose, so the number of series is bounded.
 
-Worth waking somebody for: `sum by (service) (annals_relay_leader) == 0` (nobody publishes); `annals_relay_lag_seconds`,
-`annals_projection_lag_seconds` or `annals_consumer_lag_records` that grow (something is stuck);
-`annals_projection_dead_letters > 0` and `annals_parked{reason=~"failed|malformed"} > 0` (a person must decide);
-`annals_parked_waiting_seconds > 300` (what a message needs does not come); `annals_worker_up` or `annals_ready` at 0.
-
-Of the chain: `max(annals_chain_stalled_seconds) > 60` (no block is confirmed; `/ready` says why),
-`max(annals_chain_lag_seconds) > 300`, `max(annals_chain_head_lag_seconds) > 60`, `annals_chain_node_health < 0.5` for
-five minutes (one provider is of no use), `max(annals_chain_sender_breaker) == 2` for five minutes (no node takes what
-is sent), `annals_chain_sender_queued` that grows, `annals_chain_reorganised_blocks` of more than 18 (money and law are
-not touched; screens were). A key's balance below `CHAIN_LOW_BALANCE_SUN` turns `annals_ready` to 0.
-
-Of compliance: `max(annals_deletion_requests_overdue) > 0` (the law's date has passed),
-`max by (service) (annals_erasure_unanswered_seconds) > 3600` (that service erases nobody: look at its `/ready`).
-
-Of the backups: `time() - annals_backup_covered_timestamp_seconds > 900` (the loss of a server would lose more than 15
-minutes) and `time() - annals_backup_base_timestamp_seconds` above two intervals of base backups.
-
-Of rewards: `max(annals_rewards_failed_payments) > 0` and `increase(annals_rewards_failed_openings_total[1h]) > 0` (an
-officer looks why, and has it tried again).
+What somebody has to look at is in [alerts.yml](../infra/prometheus/alerts.yml), what to do then in
+[runbooks.md](runbooks.md).
 """
 ACCESS_HEAD = """# Who may call what
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from annals.services import installed
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "infra/helm/annals"
 NGINX = ROOT / "infra/gateway/nginx.conf"
+ALERTS = ROOT / "infra/prometheus/alerts.yml"
 ENVIRONMENT = {*re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)}
 EVERYTHING = {
     "env": {"ANNALS_LOG_LEVEL": "warning"},
@@ -102,6 +104,8 @@ def test_all_that_can_be_switched_on_is_understood(render: Render) -> None:
     }
     assert "replicas" not in found.objects["Deployment", "annals-chain"]["spec"]  # the autoscaler's
     assert found.of("ServiceMonitor")
+    (rules,) = found.of("PrometheusRule")
+    assert rules["spec"] == yaml.safe_load(ALERTS.read_text())
     chain = found.pods()["annals-chain"]
     assert container(chain)["image"] == "annals/chain:1.2.3"
     assert variables(chain)["ANNALS_LOG_LEVEL"] == "warning"

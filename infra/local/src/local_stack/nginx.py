@@ -1,18 +1,14 @@
 """The gateway of `infra/gateway`, run by the system's nginx, else by that of Debian's package, unpacked in `.local`."""
 
 import asyncio
-import os
-import shutil
 import ssl
 import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from local_stack.paths import FileLock, checkout, local
-from local_stack.process import LocalStackError, ServerProcess, bring_up, run_program
-
-_FETCH_SECONDS = 300
-_UNPACK = 'cd "$1" && apt-get -q download nginx && dpkg-deb -x nginx_*.deb incoming && mv incoming unpacked'
+from local_stack.apt import find_program
+from local_stack.paths import checkout
+from local_stack.process import ServerProcess, bring_up
 
 
 async def start(
@@ -59,34 +55,8 @@ def certificate(folder: Path) -> Path:
 
 
 async def find_nginx() -> Path:
-    """Returns the path of `nginx`, unpacking Debian's package if need be and possible (it is not installed)."""
-    if (found := shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")) is not None:
-        return Path(found)
-    home = local() / "nginx"
-    program = home / "unpacked" / "usr" / "sbin" / "nginx"
-    home.mkdir(exist_ok=True)
-    async with FileLock(home / "lock"):
-        if not program.is_file():
-            await _unpack(home)
-    return program
-
-
-async def _unpack(home: Path) -> None:
-    """Not `apt-get install`, which would also start an nginx that serves the world on port 80."""
-    unpack = ("sh", "-c", _UNPACK, "sh", home)
-    try:
-        if shutil.which("apt-get") is None or os.environ.get("ANNALS_NO_APT") == "1":
-            raise LocalStackError("apt-get is missing, or forbidden by ANNALS_NO_APT=1")
-        try:
-            await run_program(unpack, timeout_seconds=_FETCH_SECONDS)
-        except LocalStackError:  # it may not know yet where the package is
-            await run_program(("apt-get", "update", "-q"), timeout_seconds=_FETCH_SECONDS)
-            await run_program(unpack, timeout_seconds=_FETCH_SECONDS)
-    except LocalStackError as error:
-        raise LocalStackError(
-            "the gateway is nginx, and there is none; install it:\n"
-            f"  sudo apt-get install nginx    (macOS: brew install nginx)\n{error}"
-        ) from error
+    """Returns the path of `nginx`, unpacking Debian's package if need be and possible."""
+    return await find_program("nginx", "usr/sbin/nginx")
 
 
 def _run(folder: Path) -> Path:

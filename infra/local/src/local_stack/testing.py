@@ -24,6 +24,7 @@ from local_stack import containers
 from local_stack import devnet as devnet_server
 from local_stack import kafka as kafka_server
 from local_stack import postgres as postgres_server
+from local_stack.apt import find_program
 from local_stack.golang import CHART, PROVER
 from local_stack.postgres import PostgresServer
 from local_stack.process import blocking
@@ -175,6 +176,12 @@ def devnet(request: pytest.FixtureRequest, _server_folder: tuple[Path, int]) -> 
 def annals_prover() -> Path:
     """The program `annals-prover`, built from `contracts/zk`."""
     return blocking(PROVER.build())
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """Prometheus' tool that checks and tests rules."""
+    return blocking(find_program("prometheus", "usr/bin/promtool"))
 
 
 @pytest.fixture(scope="session")
