@@ -30,13 +30,14 @@ down: setup  ## stop them
 
 test: setup  ## run all tests against real servers (ARGS="-k name" picks some; STACK=docker takes servers from images)
 	@$(BIN)/python -m local_stack fetch
-	@$(if $(STACK),ANNALS_TEST_STACK=$(STACK)) $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(if $(STACK),ANNALS_TEST_STACK=$(STACK)) $(if $(filter docker,$(STACK)),infra/images/docker.sh) \
+		$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 containers: setup  ## bring docker-compose.yml up, play the demo, restart all under load; servers of tests from images
-	@infra/images/docker.sh
 	@$(BIN)/python -m local_stack fetch
-	@ANNALS_TEST_STACK=docker $(BIN)/python -m pytest -q tests/containers infra/local/tests/test_fixtures.py \
-		libs/eventlog libs/projections libs/messaging services/rewards $(ARGS)
+	@ANNALS_TEST_STACK=docker infra/images/docker.sh $(BIN)/python -m pytest -q tests/containers
+	@$(MAKE) --no-print-directory test STACK=docker \
+		ARGS="infra/local/tests/test_fixtures.py libs/eventlog libs/projections libs/messaging services/rewards"
 
 lint: setup  ## style, formatting, and who may import whom
 	@$(BIN)/ruff check .
@@ -62,7 +63,7 @@ drill: setup  ## destroy a database and a key store under load, restore both, me
 	@$(BIN)/python -m local_stack fetch
 	@$(BIN)/python -m annals drill restore $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-schemas: setup  ## write the messages' JSON Schemas, AsyncAPI, .env.example, docs/metrics.md and access.md (ARGS=--check only compares)
+schemas: setup  ## write the messages' JSON Schemas, AsyncAPI, .env.example, docs/metrics.md, access.md and dashboards (ARGS=--check only compares)
 	@$(BIN)/python -m contracts.schemas $(ARGS)
 	@$(BIN)/python infra/ci/generated.py $(ARGS)
 

@@ -1,4 +1,4 @@
-"""Writes what follows from the code: AsyncAPI documents, .env.example, metrics, who may call what. `[--check]`.
+"""Writes what follows from the code: AsyncAPI, .env.example, metrics, dashboards, who may call what. `[--check]`.
 
 It is no part of a package, because it is the only place that may look into all services at once. The JSON Schemas of
 the messages need no service: `python -m contracts.schemas`.
@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings
 from annals.backup import BackupSettings
 from annals.services import programs
 from contracts import Message, message_types
+from dashboards import dashboards
 from messaging import TopicSpec, asyncapi
 from service.access import ROLES, Access, declared
 from service.main import settings_class
@@ -54,6 +55,11 @@ holds, and that forged, expired and foreign tokens are refused everywhere, is te
 - empty: 403.
 
 A caller with several roles has in each route those that the route admits.
+
+What the chain shows is everybody's: balances, sales, splits and payments of a track, claims in which we name nobody;
+so are rankings, which name opaque ids. What we know beyond it is its person's: claims, totals, statements, earnings,
+accounts and moves, also those under an address. Who has proven an address to compliance sees them as its own, as soon
+as the service has heard of it.
 
 The database holds to it, too: queries run as a role of their own, to which PostgreSQL shows, of the rows that are about
 somebody, those that the request may show, whatever the query asks for. A user's are its own; the staff's are those of
@@ -137,7 +143,7 @@ def files() -> dict[Path, str]:
     """Returns what the generated files must contain, by their place in the repository."""
     documents = {ASYNCAPI / f"{service}.json": asyncapi_text(service) for service in services()}
     texts = {Path(".env.example"): env_example(all_settings()), METRICS: metrics_text()}
-    return documents | texts | {ACCESS: access_text()}
+    return documents | texts | {ACCESS: access_text()} | dashboards(ROOT)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -9,26 +9,41 @@ certificate=${GATEWAY_CERTIFICATE:-$run/certificate.pem}
 key=${GATEWAY_KEY:-$run/key.pem}
 client_rate=${GATEWAY_CLIENT_RATE:-100}
 token_rate=${GATEWAY_TOKEN_RATE:-50}
+services="chain compliance rewards royalties"
 
 # No instance is ever given up (max_fails): when a database restarts all of them fail alike, and somebody has to be asked.
 # Connections are let go before the service lets them go (5 s), which would lose a request.
 upstream() {
+    eval "instances=\${GATEWAY_$(echo "$1" | tr a-z A-Z):-$1:8000}"
     echo "upstream $1 {"
     echo "    zone $1 64k;"
-    printf '    server %s max_fails=0;\n' $2
+    printf '    server %s max_fails=0;\n' $instances
     echo "    keepalive 32;"
     echo "    keepalive_timeout 4s;"
     echo "}"
 }
 
+path() {
+    case $1 in
+        chain) echo "~^/api/blockchain/ chain;" ;;
+        *) echo "~^/api/$1/ $1;" ;;
+    esac
+}
+
+ready() {
+    at="= /ready"
+    for service; do
+        echo "location $at { auth_request /ready/$service; try_files /- @after_$service; }"
+        at=@after_$service
+    done
+    echo "location $at { default_type application/json; return 200 '{\"ready\":true}'; }"
+}
+
 umask 077
 mkdir -p "$run/temp"
-{
-    upstream chain "${GATEWAY_CHAIN:-chain:8000}"
-    upstream rewards "${GATEWAY_REWARDS:-rewards:8000}"
-    upstream royalties "${GATEWAY_ROYALTIES:-royalties:8000}"
-    upstream compliance "${GATEWAY_COMPLIANCE:-compliance:8000}"
-} > "$run/upstreams.conf"
+for service in $services; do upstream "$service"; done > "$run/upstreams.conf"
+for service in $services; do path "$service"; done > "$run/paths.conf"
+ready $services > "$run/ready.conf"
 
 for origin in ${GATEWAY_ORIGINS:-}; do
     echo "\"$origin\" \$http_origin;"

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Gets a machine ready for containers: a Docker daemon that answers, Compose, and the base images, whatever is missing.
 # Installs Debian's packages as root only (ANNALS_NO_APT=1 forbids it); without a registry it builds stand-ins.
+#
+#   infra/images/docker.sh pytest tests/containers    runs a command on it; nothing is left of either, however it ends
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 here=infra/images
+started= # the daemon's process, if it was not there before
 mkdir -p .local
 
 die() { echo "error: $*" >&2; exit 1; }
@@ -22,6 +25,7 @@ daemon() {
     [ "$(id -u)" = 0 ] || die "no Docker daemon answers; start one"
     echo "starting dockerd"
     setsid nohup dockerd > .local/dockerd.log 2>&1 < /dev/null &
+    started=$!
     for _ in $(seq 60); do
         docker info >/dev/null 2>&1 && return
         sleep 1
@@ -88,7 +92,28 @@ debian() {
     rm -rf "$root"
 }
 
+# Everything that tests make is called after ANNALS_TEST_CONTAINERS; those that were killed have not removed it.
+leave() {
+    set +e
+    local name=$ANNALS_TEST_CONTAINERS
+    docker ps --all --quiet --filter "name=$name" | xargs --no-run-if-empty docker rm --force --volumes
+    docker network ls --quiet --filter "name=$name" | xargs --no-run-if-empty docker network rm
+    docker volume ls --quiet --filter "name=$name" | xargs --no-run-if-empty docker volume rm
+    docker image prune --force --filter label=com.docker.compose.project=annals # those that newer ones have replaced
+    if [ -n "$started" ] && [ -z "$(docker ps --quiet)" ]; then
+        kill "$started"
+        wait "$started"
+    fi
+} > /dev/null 2>&1
+
+if [ $# -gt 0 ]; then
+    ANNALS_TEST_CONTAINERS=annals-test-$(openssl rand -hex 3)
+    export ANNALS_TEST_CONTAINERS
+    trap leave EXIT
+    trap 'exit 130' INT TERM HUP
+fi
 daemon
 compose
 images
 docker version --format 'Docker {{.Server.Version}}'
+"$@"

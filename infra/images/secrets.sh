@@ -6,9 +6,11 @@ umask 077
 
 password() { openssl rand -hex 24; }
 
-echo "COMPOSE_PROFILES=core,observe"
+echo "COMPOSE_PROFILES=core,observe,backup"
 echo "POSTGRES_PASSWORD=$(password)"
 echo "GRAFANA_PASSWORD=$(password)"
+echo "BACKUP_DB_PASSWORD=$(password)"
+echo "ANNALS_BACKUP_KEKS=first:$(openssl rand -base64 32)"
 for service in CHAIN COMPLIANCE REWARDS ROYALTIES; do
     echo "${service}_DB_PASSWORD=$(password)"
     echo "${service}_QUERY_DB_PASSWORD=$(password)"

@@ -32,10 +32,10 @@ PERSONAL = re.compile(
 SOMEBODY = {"subject", "user", "party"}
 """Columns that name whom a row is about."""
 OPEN = {
-    "rewards": {"reward_claims", "reward_claims_index", "reward_totals", "reward_periods"},
+    "rewards": {"reward_claims", "reward_periods"},
     "royalties": {"distribution_shares", "reserved_moves", "issued_statements"},
 }
-"""Tables that every caller may see: what was claimed, earned and paid, as routes that are about nobody show it."""
+"""Tables whose rows routes show by another key, and look themselves whose they are; or that are about nobody: ranks."""
 LOGGED = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import ssl
 import subprocess
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from annals.directory import Directory
+from local_stack import containers
 from local_stack.process import free_port
 from local_stack.stack import Report
 from tron.deploy import Deployment, Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("chain", "compliance", "rewards", "royalties")
-BEHIND = {"chain": "blockchain", "compliance": "compliance", "rewards": "rewards", "royalties": "royalties"}
+BEHIND = {name: "blockchain" if name == "chain" else name for name in SERVICES}
 """Each service's part of the path behind the gateway."""
-PORTS = {f"{name}_PORT" for name in ("POSTGRES", "KAFKA", "DEVNET", "PROMETHEUS", "GATEWAY", *map(str.upper, SERVICES))}
+OTHERS = ("postgres", "kafka", "devnet", "gateway", "console", "prometheus")
+PORTS = {f"{name.upper()}_PORT" for name in (*OTHERS, *SERVICES)}
+STARTED = ("gateway", "console", "backup", "prometheus")
+"""What brings up everything else. Not whole profiles: nobody but the vendor has an image of Grafana."""
 LIMITS = {"GATEWAY_CLIENT_RATE": "100000", "GATEWAY_TOKEN_RATE": "100000"}
-UP_SECONDS, COMMAND_SECONDS = 1_500, 300
+UP_SECONDS, COMMAND_SECONDS = 1_500, 600
 """The first time all images are built."""
 LINES = 60
 
@@ -31,9 +37,9 @@ class ComposeTown:
 
     services = SERVICES
 
-    def __init__(self, name: str, folder: Path) -> None:
-        """The project `name` and its secrets, in `folder`; ports of the host that are free."""
-        self._name = name
+    def __init__(self, folder: Path) -> None:
+        """A project with its secrets in `folder`; ports of the host that are free."""
+        self._name = f"{containers.NAME}-{secrets.token_hex(3)}"
         self._variables = {**_secrets(), **{port: str(free_port()) for port in sorted(PORTS)}, **LIMITS}
         self._env_file = folder / "compose.env"
         self._env_file.touch(mode=0o600)
@@ -44,11 +50,9 @@ class ComposeTown:
     async def start(self, report: Report, plan: Plan | None = None) -> Directory:
         """Build, start everything, wait until all is healthy. The plan is that of the containers' own setup."""
         report("containers", "starting", "")
-        await self.compose("build", timeout_seconds=UP_SECONDS)
+        await self.compose("build", project="annals", timeout_seconds=UP_SECONDS)  # a name becomes part of an image
         try:
-            # Prometheus by name, and not the profile `observe`: nobody but the vendor has an image of Grafana.
-            for names in ((), ("prometheus",)):
-                await self.compose("up", "--detach", "--wait", "--no-build", *names, timeout_seconds=UP_SECONDS)
+            await self.compose("up", "--detach", "--wait", "--no-build", *STARTED, timeout_seconds=UP_SECONDS)
         except BaseException as error:
             error.add_note(await self.compose("logs", "--tail", str(LINES)))
             raise
@@ -71,6 +75,7 @@ class ComposeTown:
             environment[f"{name.upper()}_DATABASE_URL"] = f"postgresql://{name}:{password}@{at['postgres']}/{name}"
         key = self._variables["ANNALS_JWT_PRIVATE_KEY"].replace("\\n", "\n")
         urls = {name: f"https://{at['gateway']}/api/{part}" for name, part in BEHIND.items()}
+        urls |= {name: f"http://{at[name]}" for name in ("console", "prometheus")}
         return Directory(self._name, environment, urls, key, self.deployment.to_dict())
 
     def certificate(self) -> str:
@@ -100,10 +105,24 @@ class ComposeTown:
         """Containers that end are started again by the daemon."""
         return None
 
-    async def compose(self, *arguments: str, timeout_seconds: float = COMMAND_SECONDS) -> str:
+    @asynccontextmanager
+    async def restored(self, folder: str) -> AsyncIterator[str]:
+        """A further PostgreSQL, on a data folder in the volume of the backups; gives the name of its container."""
+        name = f"{self._name}-restored"
+        volume, data = f"{self._name}_backup:/var/lib/annals", f"PGDATA={folder}"
+        options = ("--detach", "--no-deps", "--name", name, "--volume", volume, "--env", data)
+        await self.compose("run", *options, "postgres")
+        try:
+            yield name
+        finally:
+            await run(["docker", "rm", "--force", "--volumes", name], COMMAND_SECONDS)
+
+    async def compose(
+        self, *arguments: str, project: str | None = None, timeout_seconds: float = COMMAND_SECONDS
+    ) -> str:
         """What `docker compose` prints. Raises AssertionError with what else it says."""
-        project = ["docker", "compose", "--project-name", self._name, "--env-file", str(self._env_file)]
-        return await run([*project, "--profile", "core", *arguments], timeout_seconds)
+        options = ["--project-name", project or self._name, "--env-file", str(self._env_file), "--profile", "core"]
+        return await run(["docker", "compose", *options, *arguments], timeout_seconds)
 
 
 def _secrets() -> Mapping[str, str]:

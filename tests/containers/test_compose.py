@@ -7,30 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import count
 
+import httpx
 import pytest
 import pytest_asyncio
-from compose import SERVICES, ComposeTown
+from compose import COMMAND_SECONDS, SERVICES, ComposeTown, run
 
 from annals.demo import acts, play
 from annals.demo.theatre import Theatre, open_theatre
+from eventlog.testing import eventually
+from service.tokens import mint
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(3_000)]
 
 SCALE = acts.Scale.of(500)
-RESTARTED = ("chain", "compliance", "rewards", "royalties", "devnet", "kafka", "postgres", "prometheus", "gateway")
+OURS = (*SERVICES, "devnet", "console", "backup")
+RESTARTED = (*OURS, "kafka", "postgres", "prometheus", "gateway")
 EVERYTHING = {*RESTARTED, "setup"}
+BACKUP_SECONDS = 300
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def theatre(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theatre]:
     folder = tmp_path_factory.mktemp("compose")
-    town = ComposeTown(f"annals-test-{secrets.token_hex(3)}", folder)
+    town = ComposeTown(folder)
     async with open_theatre(town, SCALE) as opened:
         (trusted := folder / "gateway.pem").write_text(town.certificate())
         with pytest.MonkeyPatch.context() as environment:
@@ -45,7 +48,7 @@ async def test_every_container_is_healthy_confined_and_started_again(theatre: Th
     for name, one in found.items():
         assert one["State"]["Health"]["Status"] == "healthy", name
         assert one["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped", name
-    for name in (*SERVICES, "devnet"):
+    for name in OURS:
         assert found[name]["HostConfig"]["ReadonlyRootfs"], name
         assert found[name]["HostConfig"]["CapDrop"] == ["ALL"], name
         assert found[name]["Config"]["User"] == "10001", name
@@ -66,10 +69,20 @@ async def test_the_demo_passes(theatre: Theatre) -> None:
     await play.check_kafka(theatre)
 
 
+async def test_the_console_shows_what_runs(theatre: Theatre) -> None:
+    fields = {"token": mint(theatre.directory.private_key, "ada", ["admin"]), "purpose": "review"}
+    async with httpx.AsyncClient(base_url=theatre.directory.urls["console"], timeout=60) as visitor:
+        shown = await visitor.post("/login", data=fields, follow_redirects=True)
+    assert "Nothing is wrong" in shown.text
+
+
 async def test_restarting_each_container_under_load_loses_nothing(theatre: Theatre) -> None:
-    async with load(theatre):
-        for container in RESTARTED:
-            await theatre.town.restart(container)
+    # One small play for each, so that what is to be settled then does not depend on how slow the machine is.
+    small = replace(theatre.scale, listeners=10, tips=30, resales_per_track=0, overclaimers=0, deletions=1)
+    for seed, container in enumerate(RESTARTED, 2):  # the first was the demo's; each sells the editions after the last
+        async with asyncio.TaskGroup() as together:
+            together.create_task(acts.main_act(theatre.stage, small, seed))
+            together.create_task(theatre.town.restart(container))
     await theatre.settled()
     await play.check_kafka(theatre)
     for service in SERVICES:
@@ -78,19 +91,26 @@ async def test_restarting_each_container_under_load_loses_nothing(theatre: Theat
     await theatre.town.tool("annals", "status")
 
 
-@asynccontextmanager
-async def load(theatre: Theatre) -> AsyncIterator[None]:
-    """While the block runs, transactions are sent, one small play after the other."""
-    small = replace(theatre.scale, listeners=10, tips=30, resales_per_track=0, overclaimers=0, deletions=1)
-    enough = asyncio.Event()
+async def test_what_was_committed_is_in_a_backup_seconds_later_and_the_servers_own_image_restores_it(
+    theatre: Theatre,
+) -> None:
+    counting, folder = "SELECT count(*) FROM events", "/var/lib/annals/restored"
+    committed, since = await theatre.databases["rewards"].fetchval(counting), time.time()
+    await eventually(lambda: backed_up_since(theatre, since), within=BACKUP_SECONDS)
+    await theatre.town.compose("exec", "--no-TTY", "backup", "annals", "restore", folder)
+    async with theatre.town.restored(folder) as container:
+        query = f"PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U postgres -At -c '{counting}' rewards || true"
 
-    async def play_on() -> None:
-        for seed in count(2):  # the first was the demo's; each sells the editions after those of the one before
-            await acts.main_act(theatre.stage, small, seed)
-            if enough.is_set():
-                return
+        async def restored() -> bool:
+            printed = await run(["docker", "exec", container, "sh", "-c", query], COMMAND_SECONDS)
+            return bool(printed) and int(printed) >= committed
 
-    async with asyncio.TaskGroup() as together:
-        together.create_task(play_on())
-        yield
-        enough.set()
+        await eventually(restored, within=BACKUP_SECONDS)
+
+
+async def backed_up_since(theatre: Theatre, moment: float) -> bool:
+    """Whether there is a base backup, and everything in the store that was committed before. Prometheus knows."""
+    query = f"annals_backup_covered_timestamp_seconds > {moment} and annals_backup_base_timestamp_seconds > 0"
+    async with httpx.AsyncClient(base_url=theatre.directory.urls["prometheus"], timeout=60) as prometheus:
+        answer = await prometheus.get("/api/v1/query", params={"query": query})
+    return bool(answer.raise_for_status().json()["data"]["result"])

@@ -15,7 +15,7 @@ import pytest
 
 from local_stack import nginx
 
-SERVICES = ("chain", "rewards", "royalties", "compliance")
+SERVICES = ("chain", "compliance", "rewards", "royalties")
 ORIGIN = "https://app.example"
 NOT_READY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
 

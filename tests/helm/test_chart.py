@@ -27,7 +27,13 @@ EVERYTHING = {
     "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
     "gateway": {"addresses": {"chain": "elsewhere:8000"}, "service": {"annotations": {"of": "a cloud"}}},
     "services": {name: {"scaling": {"enabled": True}} for name in ("chain", "rewards")},
+    "console": {"enabled": True},
+    "backup": {
+        "servers": {name: {"secret": f"backup-{name}", "claim": f"backups-{name}"} for name in ("logs", "keys")},
+        "env": {"ANNALS_BACKUP_KEEP_DAYS": "14"},
+    },
 }
+FOLLOWING = {"annals-backup-logs", "annals-backup-keys"}
 Object = Mapping[str, Any]
 Render = Callable[..., "Rendered"]
 
@@ -46,7 +52,9 @@ class Rendered:
         return [one for (kind, _), one in self.objects.items() if kind in kinds]
 
     def pods(self) -> dict[str, Object]:
-        return {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in self.of("Deployment", "Job")}
+        templates = {one["metadata"]["name"]: one["spec"] for one in self.of("Deployment", "StatefulSet", "Job")}
+        templates |= {one["metadata"]["name"]: one["spec"]["jobTemplate"]["spec"] for one in self.of("CronJob")}
+        return {name: one["template"]["spec"] for name, one in templates.items()}
 
 
 def container(pod: Object) -> Object:
@@ -123,14 +131,52 @@ def test_a_services_own_variable_wins(render: Render) -> None:
 def test_services_are_given_only_variables_that_there_are(render: Render) -> None:
     for name, pod in render(EVERYTHING).pods().items():
         if name != "annals-gateway":
-            assert variables(pod).keys() - ENVIRONMENT == {"FORWARDED_ALLOW_IPS"}, name
+            hosts = {f"{service.upper()}_HTTP_HOST" for service in (*installed(), "console")}
+            assert variables(pod).keys() - ENVIRONMENT <= {"FORWARDED_ALLOW_IPS", *hosts}, name
 
 
 def test_compliance_knows_where_the_others_are(render: Render) -> None:
     pods = render({"services": {"royalties": {"enabled": False}}}).pods()
     given = variables(pods["annals-compliance"])["COMPLIANCE_PEERS"]
-    assert given == "chain=http://annals-chain:8000,rewards=http://annals-rewards:8000"
+    others = [name for name in installed() if name not in ("compliance", "royalties")]
+    assert given == ",".join(f"{name}=http://annals-{name}:8000" for name in others)
     assert "COMPLIANCE_PEERS" not in variables(pods["annals-chain"])
+
+
+def test_the_console_knows_where_the_services_are_and_has_no_keys(render: Render) -> None:
+    found = render({"console": {"enabled": True}})
+    console = found.pods()["annals-console"]
+    assert container(console)["image"].startswith("annals/tools:")
+    assert container(console)["command"] == ["annals", "console"]
+    assert secrets(console) == {"annals-console", "annals-kafka"}
+    given = variables(console)
+    for name in installed():
+        assert ("Service", given[f"{name.upper()}_HTTP_HOST"]) in found.objects
+    assert ("Service", "annals-console") in found.objects
+    assert ("NetworkPolicy", "annals-console") in found.objects
+
+
+@pytest.mark.parametrize("server", ["logs", "keys"])
+def test_each_server_is_followed_by_a_process_of_its_own_and_verified_daily(render: Render, server: str) -> None:
+    found = render(EVERYTHING)
+    following, verifying = (found.pods()[f"annals-backup-{server}{part}"] for part in ("", "-verification"))
+    assert container(following)["command"] == ["annals", "backup", "run"]
+    assert container(verifying)["command"] == ["annals", "backup", "verify"]
+    for pod in (following, verifying):
+        assert secrets(pod) == {f"backup-{server}"}
+        assert variables(pod)["ANNALS_BACKUP_KEEP_DAYS"] == "14"
+        assert variables(pod)["ANNALS_ENVIRONMENT"] == "production"
+        mounts = {one["name"]: one["mountPath"] for one in container(pod)["volumeMounts"]}
+        assert variables(pod)["ANNALS_BACKUP_STORE"] == mounts["store"]
+        claims = [one["persistentVolumeClaim"] for one in pod["volumes"] if one["name"] == "store"]
+        assert claims == [{"claimName": f"backups-{server}"}]
+    (spool,) = found.objects["StatefulSet", f"annals-backup-{server}"]["spec"]["volumeClaimTemplates"]
+    mounts = {one["name"]: one["mountPath"] for one in container(following)["volumeMounts"]}
+    assert variables(following)["ANNALS_BACKUP_SPOOL"].startswith(mounts[spool["metadata"]["name"]])
+
+
+def test_nothing_is_backed_up_and_no_console_runs_unless_asked_for(render: Render) -> None:
+    assert not [name for name in render().pods() if "backup" in name or "console" in name]
 
 
 def test_only_migrations_are_given_the_owners_secrets(render: Render) -> None:
@@ -140,7 +186,7 @@ def test_only_migrations_are_given_the_owners_secrets(render: Render) -> None:
 
 
 def test_containers_have_no_rights_and_write_nowhere_but_in_tmp(render: Render) -> None:
-    for name, pod in render().pods().items():
+    for name, pod in render(EVERYTHING).pods().items():
         assert pod["automountServiceAccountToken"] is False, name
         assert pod["securityContext"]["runAsNonRoot"], name
         assert container(pod)["securityContext"] == {
@@ -149,7 +195,8 @@ def test_containers_have_no_rights_and_write_nowhere_but_in_tmp(render: Render) 
             "capabilities": {"drop": ["ALL"]},
         }, name
         writable = {one["mountPath"] for one in container(pod)["volumeMounts"] if not one.get("readOnly")}
-        assert writable == {"/tmp"}, name  # noqa: S108 - a volume
+        stays = {"/var/lib/annals/store", "/var/lib/annals/spool"} if name in FOLLOWING else set()
+        assert writable == {"/tmp", *stays}, name  # noqa: S108 - a volume
 
 
 def test_a_process_is_not_killed_before_it_may_stop(render: Render) -> None:

@@ -84,7 +84,7 @@ async def _asked(servers: Servers, params: dict[str, str], accept: str) -> float
 
 
 async def _served(servers: Servers) -> Served:
-    return await served(servers, _created, _fill, "user")
+    return await served(servers, _created, _fill, "service")
 
 
 def _created(database_url: SecretStr, jwt_public_key: str) -> Service:

@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from known import FOLDER, ROOT, metrics_of, unknown_metrics
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "infra/prometheus"
 RULES: list[dict[str, Any]] = [
     rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]
 ]
-KNOWN = dict(re.findall(r"^\| `(annals_\w+)` \| (\w+) \|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE))
-OF_HISTOGRAMS = r"_(?:bucket|count|sum)$"
 
 
 @pytest.mark.parametrize(
@@ -31,10 +28,8 @@ def test_prometheus_understands_them_and_they_tell_what_they_are_for(promtool: P
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_each_is_about_metrics_that_there_are(rule: dict[str, Any]) -> None:
-    named = set(re.findall(r"\bannals_\w+", rule["expr"]))
-    histograms = {re.sub(OF_HISTOGRAMS, "", name) for name in named if name not in KNOWN}
-    assert named or "up{" in rule["expr"]
-    assert {KNOWN.get(name) for name in histograms} <= {"histogram"}
+    assert metrics_of(rule["expr"])
+    assert unknown_metrics(rule["expr"]) == set()
 
 
 def test_each_has_a_part_of_the_runbook_and_each_part_an_alert() -> None:

@@ -130,13 +130,7 @@ def check(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.usefixtures("compiler")
-def test_the_artefacts_are_what_the_sources_compile_to() -> None:
-    checked = check(SOLIDITY)
-    assert checked.returncode == 0, checked.stderr
-
-
-@pytest.mark.usefixtures("compiler")
-def test_an_artefact_that_was_changed_is_found_out_and_named(tmp_path: Path) -> None:
+def test_the_artefacts_are_what_the_sources_compile_to_and_one_that_was_changed_is_named(tmp_path: Path) -> None:
     copy = tmp_path / "solidity"
     shutil.copytree(SOLIDITY, copy, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
     (copy / "node_modules").symlink_to(SOLIDITY / "node_modules")
@@ -156,3 +150,5 @@ def test_an_artefact_that_was_changed_is_found_out_and_named(tmp_path: Path) -> 
         "artifacts/Stray.json: no such contract",
     ):
         assert line in checked.stderr
+    changed_ones = {"DCMXToken", "MusicNFT", "Stray"}
+    assert not any(f"artifacts/{name}.json" in checked.stderr for name in {*NAMES} - changed_ones)

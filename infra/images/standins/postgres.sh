@@ -2,7 +2,8 @@
 # Makes the data the first time, as the variables say, then becomes the command.
 set -e
 if [ "$(id -u)" = 0 ]; then
-    install -d -o postgres -m 700 "$PGDATA"
+    install -d -m 700 "$PGDATA"
+    chown -R postgres "$PGDATA"
     exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
 fi
 if [ ! -s "$PGDATA/PG_VERSION" ]; then

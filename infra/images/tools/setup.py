@@ -40,6 +40,7 @@ async def databases(services: list[str]) -> None:
     passwords = {str(url.username): str(url.password) for url in urls}
     server = PostgresServer(str(urls[0].hostname), urls[0].port or 5432, "postgres", os.environ["POSTGRES_PASSWORD"])
     await server.provision(passwords, services)
+    await server.provision_backup(str(urlsplit(os.environ["ANNALS_BACKUP_URL"]).password), services)
     print(f"databases: {', '.join(services)}")
 
 

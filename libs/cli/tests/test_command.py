@@ -27,7 +27,7 @@ from projections import ProjectionError
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout in which no stack runs, and an environment that points nowhere."""
     monkeypatch.setenv("ANNALS_HOME", str(tmp_path))
-    for name in [name for name in os.environ if name.endswith("_DATABASE_URL")]:
+    for name in [name for name in os.environ if name == "ANNALS_STACK" or name.endswith("_DATABASE_URL")]:
         monkeypatch.delenv(name)
     return tmp_path
 
@@ -77,7 +77,7 @@ def test_what_a_command_tells_it_tells_as_json(words: tuple[str, ...]) -> None:
 
 
 LOSES = [("rollback",), ("drop",), ("dlq", "discard"), ("log", "recover"), ("log", "attach"), ("devnet", "restore")]
-LOSES += [("contracts", "deploy"), ("backup", "prune")]
+LOSES += [("clear",), ("contracts", "deploy"), ("backup", "prune")]
 
 
 @pytest.mark.parametrize("words", LOSES, ids=" ".join)
@@ -90,6 +90,7 @@ def test_what_cannot_be_undone_asks_unless_it_is_told_not_to(words: tuple[str, .
     [
         ["rollback", "rewards.votes"],
         ["drop", "rewards.votes", "--old"],
+        ["clear", "rewards"],
         ["dlq", "discard", "rewards/1", "--why", "no"],
         ["log", "recover", "rewards", "--from-topic"],
     ],
@@ -224,6 +225,9 @@ def test_of_several_local_stacks_one_must_be_named(nowhere: Path, monkeypatch: p
         Directory(name, {}, {}, "", {}).save()
     with pytest.raises(errors.UnknownName, match="expected --stack, one of blue, green"):
         directory.directory()
+    assert directory.directory("green") == Directory("green", {}, {}, "", {})
+    monkeypatch.setenv("ANNALS_STACK", "blue")
+    assert directory.directory() == Directory("blue", {}, {}, "", {})
     assert directory.directory("green") == Directory("green", {}, {}, "", {})
 
 

@@ -1,8 +1,9 @@
-"""`annals status` of a small service: as it runs, and with one thing after the other taken away."""
+"""`annals status` and `annals health` of a small service: as it runs, and with one thing after the other taken away."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 import eventlog
 import messaging
 import projections
-from annals import status
+from annals import health, status
 from annals.cli import app
 from annals.services import Installed
 from annals.status import RelayStatus, ServiceStatus, collect
@@ -30,6 +31,7 @@ from messaging.leader import instance
 from messaging.testing import Counted, CountedMessage, count, delete_topics, eventually, publish_to, send
 from projections import Freshness, Projection, Rows, Runner, on
 from service import Service, ServiceSettings, connect_pool, create_api
+from service.health import CheckResult
 from service.tokens import generate_keys
 
 LATE = 60.0
@@ -87,7 +89,8 @@ class Shop(Installed):
 @pytest.fixture
 def shop(database: str, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShopSettings:
     """The settings of the only service that is installed."""
-    monkeypatch.setattr(status, "installed", lambda: {"shop": Shop("shop", "shop")})
+    for module in (health, status):
+        monkeypatch.setattr(module, "installed", lambda: {"shop": Shop("shop", "shop")})
     monkeypatch.setattr(status, "ANSWER_SECONDS", 30)  # only one test is about servers that say nothing
     monkeypatch.setenv("ANNALS_HOME", str(tmp_path))
     monkeypatch.setenv("SHOP_DATABASE_URL", database)
@@ -153,6 +156,47 @@ async def test_a_service_that_runs_shows_everything_that_reads_its_log(log: Even
     assert (consumer.lag_messages, consumer.lag_seconds, consumer.owners) == (0, 0, (instance(),))
     assert found.relay is not None
     assert (found.relay.leader, found.relay.lag_events, found.relay.lag_seconds) == (instance(), 0, 0)
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_service_that_runs_is_well_as_seen_from_here_and_by_itself() -> None:
+    [found] = await health.examine()
+    assert found.problems == []
+    assert found.ok
+    assert found.from_here.keys() == {"auth", "database", "lag:counters", "process"}
+    assert found.by_itself.keys() > {"auth", "database", "lag:counters"}
+
+
+async def test_what_is_away_is_told_apart_from_what_answers(
+    shop: ShopSettings, log: EventLog, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [found] = await health.examine()
+    assert [problem.partition(":")[0] for problem in found.problems] == ["process"]
+    assert found.by_itself == {}
+    monkeypatch.setenv("SHOP_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/shop")
+    [found] = await health.examine()
+    assert [name for name, result in found.from_here.items() if not result.ok] == [
+        "database",
+        "lag:counters",
+        "process",
+    ]
+
+
+def test_what_a_process_has_found_is_told_as_its_own() -> None:
+    good, bad = (CheckResult(ok=ok, detail="2 brokers", vital=True, seconds=0.1) for ok in (True, False))
+    found = health.ServiceHealth("shop", {"kafka": good, "process": bad}, {"kafka": bad})
+    assert found.problems == ["process: 2 brokers", "the process says: kafka: 2 brokers"]
+    assert not found.ok
+
+
+@pytest.mark.usefixtures("shop", "log")
+def test_the_health_command_names_what_failed_and_ends_with_an_error_code() -> None:
+    ended = CliRunner().invoke(app, ["health"])
+    assert ended.exit_code == 1
+    assert "shop not well" in " ".join(ended.stdout.split())
+    assert "! process: " in ended.stdout
+    [found] = json.loads(CliRunner().invoke(app, ["health", "--json"]).stdout)
+    assert (found["name"], found["ok"], found["from_here"]["process"]["ok"]) == ("shop", False, False)
 
 
 @pytest.mark.usefixtures("running")

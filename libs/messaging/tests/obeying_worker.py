@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -14,25 +13,6 @@ from messaging.testing import run_on
 from privacy import DEVELOPMENT, EVENTS, Copies, Erasures, Exports, Keks, KeyStore, Vault
 
 
-def doomed(step: Callable[..., Awaitable[Any]], doom: Doom) -> Callable[..., Awaitable[Any]]:
-    """Comes to "before erase" and "after erase" around each call of `erase` that has something to erase.
-
-    Of `advance`, which several tasks call, to "before advance exports".
-    """
-
-    async def call(*args: Any) -> Any:
-        given = [list(arg) if hasattr(arg, "__next__") else arg for arg in args]
-        if given == [[]]:
-            return await step(*given)
-        name = " ".join([step.__name__, *(arg for arg in given[:1] if isinstance(arg, str))])
-        doom.at(f"before {name}")
-        done = await step(*given)
-        doom.at(f"after {name}")
-        return done
-
-    return call
-
-
 async def main(plan: dict[str, Any]) -> None:
     async with asyncpg.create_pool(plan["dsn"], min_size=1, max_size=10) as pool:
         watermark = Watermark(pool)
@@ -40,8 +20,8 @@ async def main(plan: dict[str, Any]) -> None:
         log.doom = Doom(plan["kill"], plan["number"])
         keys = KeyStore(pool, Keks.parse(DEVELOPMENT))
         copies, vault = Copies(pool), Vault(keys, seconds=0.05, locked=True)
-        for of, name in ((keys, "erase"), (keys, "advance"), (copies, "keep")):
-            setattr(of, name, doomed(getattr(of, name), log.doom))
+        log.doom.around(keys, "erase", "advance")
+        log.doom.around(copies, "keep")
         erasures = Erasures(log, watermark, keys, vault)
         exports = Exports("obeying", log, watermark, keys, vault, copies)
         kafka = plan["kafka"]

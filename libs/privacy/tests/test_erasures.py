@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from eventlog import EventLog, EventTypes, Executor, Intent, NewEvent, RecordedEvent, Sealer, Watermark
-from eventlog.testing import NOW
+from eventlog.testing import NOW, at_work, eventually
 from privacy import (
     EVENTS,
     Cleared,
@@ -55,19 +55,8 @@ async def working(
 ) -> AsyncIterator[None]:
     watermark = Watermark(log.pool, poll_seconds=0.01)
     erasures = Erasures(log, watermark, keys, vault, cleared)
-    tasks = [asyncio.create_task(watermark.run()), asyncio.create_task(erasures.run())]
-    try:
+    async with at_work(watermark.run(), erasures.run()):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while not await holds():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.01)
 
 
 async def test_the_log_says_who_is_erased_and_the_keys_follow(log: EventLog, keys: KeyStore, vault: Vault) -> None:
@@ -75,7 +64,7 @@ async def test_the_log_says_who_is_erased_and_the_keys_follow(log: EventLog, key
     await erase(log, "u-0", "u-1")
     async with working(log, keys, vault):
         await erase(log, "u-2", "u-9")
-        await until(lambda: _equals(carried_out(log), ["u-0", "u-1", "u-2", "u-9"]))
+        await eventually(lambda: _equals(carried_out(log), ["u-0", "u-1", "u-2", "u-9"]))
         opened = await vault.open(sealed)
         assert [value is None for value in opened] == [True, True, True, False], "told when nobody remembers them"
 
@@ -94,7 +83,7 @@ async def test_an_erasure_ends_when_the_read_models_have_cleared_their_rows(
     await erase(log, "u-1")
     [seal] = await Sealer(log.pool, Watermark(log.pool)).seal(await Watermark(log.pool).measure())
     async with working(log, keys, vault, cleared):
-        await until(lambda: _equals(carried_out(log), ["u-1"]))
+        await eventually(lambda: _equals(carried_out(log), ["u-1"]))
     [done] = [found.event for found in await log.read(0, 2**62, types=["ErasureCarriedOut"])]
     assert done == ErasureCarriedOut("request-1", "u-1", {"contacts": 2}, 1, seal.hash.hex())
     assert shown.is_set()
@@ -111,7 +100,7 @@ async def test_killed_at_any_step_each_erasure_is_told_once(
         raise ConnectionError("before it is recorded")
 
     async with working(log, keys, vault, dies):
-        await until(lambda: _equals(keys.erased(["u-1"]), {"u-1"}))
+        await eventually(lambda: _equals(keys.erased(["u-1"]), {"u-1"}))
     assert await keys.done("erasures", identity) == 0, "not done, so it is taken up again"
 
     async def dies_after(*_: object) -> None:
@@ -120,10 +109,10 @@ async def test_killed_at_any_step_each_erasure_is_told_once(
     with monkeypatch.context() as killed:
         killed.setattr(keys, "advance", dies_after)
         async with working(log, keys, vault):
-            await until(lambda: _equals(carried_out(log), ["u-1"]))
+            await eventually(lambda: _equals(carried_out(log), ["u-1"]))
     assert await keys.done("erasures", identity) == 0
     async with working(log, keys, vault):
-        await until(lambda: _at_least(keys.done("erasures", identity), 2))
+        await eventually(lambda: _at_least(keys.done("erasures", identity), 2))
     assert await carried_out(log) == ["u-1"]
 
 
@@ -134,7 +123,7 @@ async def test_with_keys_of_an_old_backup_nothing_is_opened_before_they_are_dest
     backup = await pool.fetch("SELECT * FROM subject_keys")
     await erase(log, "u-1")
     async with working(log, keys, vault):
-        await until(lambda: _equals(carried_out(log), ["u-1"]))
+        await eventually(lambda: _equals(carried_out(log), ["u-1"]))
     await pool.execute("TRUNCATE subject_keys, carried_out")
     await pool.copy_records_to_table("subject_keys", records=backup)
     assert await Vault(keys).open([sealed]) != [None], "the backup has it still"
@@ -142,7 +131,7 @@ async def test_with_keys_of_an_old_backup_nothing_is_opened_before_they_are_dest
     with pytest.raises(VaultLocked):
         await restored.open([sealed])
     async with working(log, keys, restored):
-        await until(lambda: _unlocked(restored))
+        await eventually(lambda: _unlocked(restored))
         assert await restored.open([sealed]) == [None]
 
 
@@ -155,8 +144,8 @@ async def test_where_nothing_is_appended_the_vault_opens_without_waiting_for_it(
     for _ in ("behind the log", "level with it"):
         restarted = Vault(keys, locked=True)
         async with working(log, keys, restarted):
-            await until(lambda vault=restarted: _unlocked(vault))
-            await until(lambda: _at_least(keys.done("erasures", identity), 1))
+            await eventually(lambda vault=restarted: _unlocked(vault))
+            await eventually(lambda: _at_least(keys.done("erasures", identity), 1))
 
 
 async def _unlocked(vault: Vault) -> bool:

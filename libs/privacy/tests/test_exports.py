@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pydantic import SecretStr
 
 from eventlog import EventLog, EventTypes, Executor, Intent, NewEvent, Watermark
-from eventlog.testing import NOW
+from eventlog.testing import NOW, at_work, eventually
 from privacy import (
     EVENTS,
     BrokenBox,
@@ -84,19 +84,8 @@ async def gathered(log: EventLog) -> list[Any]:
 async def working(log: EventLog, keys: KeyStore, vault: Vault, copies: Copies) -> AsyncIterator[None]:
     watermark = Watermark(log.pool, poll_seconds=0.01)
     exports = Exports("notes", log, watermark, keys, vault, copies)
-    tasks = [asyncio.create_task(watermark.run()), asyncio.create_task(exports.run())]
-    try:
+    async with at_work(watermark.run(), exports.run()):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(holds: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(30):
-        while not await holds():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.01)
 
 
 async def test_a_copy_tells_all_of_its_subject_and_nothing_of_others(
@@ -115,7 +104,7 @@ async def test_a_copy_tells_all_of_its_subject_and_nothing_of_others(
     await log.append(events)
     await order(log, "ada")
     async with working(log, keys, vault, copies):
-        await until(lambda: gathered(log))
+        await eventually(lambda: gathered(log))
     [fact] = await gathered(log)
     [copy] = await copies.of("request-1")
     assert (fact.content_hash, fact.size, fact.events) == (copy.content_hash, len(copy.box), 3)
@@ -138,7 +127,7 @@ async def test_a_copy_is_made_once_and_again_only_after_it_was_lost(
             await log.pool.execute("DELETE FROM copies")
         await log.pool.execute("DELETE FROM carried_out")
         async with working(log, keys, vault, copies):
-            await until(lambda: log.pool.fetchval("SELECT EXISTS (SELECT FROM carried_out WHERE position > 0)"))
+            await eventually(lambda: log.pool.fetchval("SELECT EXISTS (SELECT FROM carried_out WHERE position > 0)"))
         assert len(await gathered(log)) == times
         [copy] = await copies.of("request-1")
         assert copy.content_hash == (await gathered(log))[-1].content_hash
@@ -157,7 +146,7 @@ async def test_an_expired_copy_is_found_no_more_and_then_destroyed(
     await order(log, "bob", "request-2", past)
     await order(log, "bob", "request-3")
     async with working(log, keys, vault, copies):
-        await until(lambda: gathered(log))
+        await eventually(lambda: gathered(log))
     assert [fact.request_id for fact in await gathered(log)] == ["request-3"]
 
 

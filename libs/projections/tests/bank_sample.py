@@ -13,6 +13,7 @@ import asyncpg
 import sqlalchemy as sa
 
 from eventlog import EventTypes, NewEvent, RecordedEvent, Watermark
+from eventlog.testing import eventually
 from projections import Amount, Projection, Rows, Runner, on
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -217,12 +218,6 @@ async def running(*workers: Runner | Watermark) -> AsyncIterator[None]:
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if not isinstance(result, asyncio.CancelledError):
                 raise result or RuntimeError("a worker ended by itself")
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - the condition is in the database
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

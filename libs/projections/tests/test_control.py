@@ -6,9 +6,10 @@ import asyncio
 
 import asyncpg
 import pytest
-from bank_sample import Balances, Highest, caught_up, credited, eventually, rows_of, running, stands_still
+from bank_sample import Balances, Highest, caught_up, credited, rows_of, running, stands_still
 
 from eventlog import EventLog, Watermark
+from eventlog.testing import eventually
 from projections import (
     Freshness,
     NoGeneration,

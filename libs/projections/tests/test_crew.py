@@ -14,10 +14,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from bank_sample import TYPES, Parted, PartedByCurrency, caught_up, credited, eventually, renamed, running
+from bank_sample import TYPES, Parted, PartedByCurrency, caught_up, credited, renamed, running
 from prometheus_client import REGISTRY
 
 from eventlog import EventLog, Watermark
+from eventlog.testing import eventually
 from projections import Freshness, InvalidProjection, Projection, Runner, audit, dead_letters, status
 from projections.batch import NOTHING_HELD, prepare, write
 from projections.generation import Generation

@@ -6,9 +6,10 @@ import asyncio
 
 import asyncpg
 import pytest
-from bank_sample import Balances, Mended, caught_up, credited, eventually, renamed, rows_of, running
+from bank_sample import Balances, Mended, caught_up, credited, renamed, rows_of, running
 
 from eventlog import DeadLetterDiscarded, EventLog, Watermark
+from eventlog.testing import eventually
 from projections import Freshness, Runner, dead_letters, discard, retry, retry_all, status
 
 

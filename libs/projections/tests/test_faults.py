@@ -11,9 +11,10 @@ from typing import cast
 
 import asyncpg
 import pytest
-from bank_sample import Balances, Highest, caught_up, credited, cut_pool, eventually, running
+from bank_sample import Balances, Highest, caught_up, credited, cut_pool, running
 
 from eventlog import EventLog, RecordedEvent, Watermark
+from eventlog.testing import at_work, eventually
 from projections import Runner, audit, dead_letters, metrics
 from projections.control import pause, resume
 from projections.errors import InvalidChange, blames_event
@@ -107,13 +108,8 @@ async def fed(pool: asyncpg.Pool, log: EventLog, watermark: Watermark) -> AsyncI
                 await asyncio.sleep(0.05)
 
     runner = Runner(pool, log, watermark, [Balances(), Highest()], batch_events=50)
-    tasks = [asyncio.create_task(keep(worker)) for worker in (watermark, runner)]
-    try:
+    async with at_work(keep(watermark), keep(runner)):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_cut_connections_in_the_middle_of_batches(

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from bank_sample import Balances, Highest, Statements, caught_up, credited, eventually, renamed, rows_of, running
+from bank_sample import Balances, Highest, Statements, caught_up, credited, renamed, rows_of, running
 
 from eventlog import EventLog, Watermark
+from eventlog.testing import eventually
 from projections import RebuildRunning, Rebuilt, Runner, audit, rebuild, rebuild_keys
 
 pytestmark = pytest.mark.endurance

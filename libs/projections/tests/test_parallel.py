@@ -10,9 +10,10 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
-from bank_sample import Balances, ByCurrency, Highest, caught_up, credited, eventually, renamed, rows_of, running
+from bank_sample import Balances, ByCurrency, Highest, caught_up, credited, renamed, rows_of, running
 
 from eventlog import EventLog, Watermark
+from eventlog.testing import eventually
 from projections import (
     InvalidProjection,
     Projection,

@@ -34,6 +34,7 @@ from projections import (
     Runner,
     SchemaChanged,
     audit,
+    clear,
     compare,
     dead_letters,
     discard,
@@ -295,6 +296,23 @@ async def test_a_rebuild_installs_changed_tables_and_the_old_release_stops_writi
             while "not those that Balances declares" not in caplog.text:  # noqa: ASYNC110 - the log has no event to wait for
                 await asyncio.sleep(0.02)
         assert await pool.fetchval("SELECT count(*) FROM balances_v1.accounts") == 0
+
+
+async def test_rows_that_were_cleared_come_back_the_same_when_the_runner_starts(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark
+) -> None:
+    await fill(log, 1000)
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+        await rebuild(pool, log, watermark, Balances())
+    before = await rows_of(pool, Balances)
+    assert await clear(pool, log, Balances())
+    assert await pool.fetchval("SELECT count(*) FROM pg_namespace WHERE starts_with(nspname, 'balances_v1')") == 0
+    assert await pool.fetchval("SELECT count(*) FROM events") == 1000
+    assert not await clear(pool, log, Balances()), "there is nothing left"
+    async with running(watermark, Runner(pool, log, watermark, [Balances()])):
+        await caught_up(pool, "balances_v1")
+    assert await rows_of(pool, Balances) == before
 
 
 async def test_an_audit_says_what_differs_and_leaves_nothing_behind(

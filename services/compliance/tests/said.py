@@ -11,11 +11,14 @@ from uuid import UUID, uuid4
 import httpx
 
 from compliance.api.webhooks import sign
+from compliance.domain import EVENTS
 from compliance.settings import ComplianceSettings
 from contracts import Message, audit, chain
 from contracts.chain import DocumentType, Law
 from contracts.testing import address, hash_of, source
+from eventlog import EventLog, EventTypes, Executor, Intent
 from messaging.testing import eventually
+from privacy import SubjectErased, erasure, erasure_stream
 from service.testing import Running
 from tron.keys import Key
 from tron.messages import message_digest
@@ -164,3 +167,16 @@ async def shown(client: httpx.AsyncClient, path: str, number: int, **query: str)
 async def parked(running: Running) -> list[tuple[str, str]]:
     pool = running.pool
     return [(row["reason"], row["error"]) for row in await pool.fetch("SELECT reason, error FROM parked ORDER BY id")]
+
+
+def log_of(running: Running) -> EventLog:
+    return EventLog(running.pool, EventTypes(EVENTS))
+
+
+async def erase(running: Running, subject: str) -> None:
+    """Has a subject erased here, and waits until that is carried out."""
+    fact = SubjectErased(str(uuid4()), subject, datetime.now(UTC))
+    stream = erasure_stream(fact.request_id, subject)
+    await Executor(log_of(running)).execute([Intent(stream, erasure, fact, fact.ordered_at)])
+    done = "SELECT EXISTS (SELECT FROM events WHERE type = 'ErasureCarriedOut' AND stream = $1)"
+    await eventually(lambda: running.pool.fetchval(done, stream))

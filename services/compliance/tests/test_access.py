@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import io
 import json
 import sys
@@ -33,50 +31,23 @@ from service.testing import Running, serving
 
 sys.path.append(str(Path(__file__).parent))
 
+from peer import ANOTHER, KEY, Peer, listening, private, public, text
 from said import TOPIC, get, post
 
 pytestmark = pytest.mark.timeout(120)
 
-KEY, ANOTHER = X25519PrivateKey.generate(), X25519PrivateKey.generate()
 ADA = {"name": "Augusta Ada Byron-Lovelace", "email": "ada@analytical.example", "country": "GB"}
 BOB = {"name": "Robert Zimmermann", "email": "bob@hibbing.example", "country": "US"}
 
 
-def text(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
-
-
-def public(key: X25519PrivateKey = KEY) -> str:
-    return text(key.public_key().public_bytes_raw())
-
-
 def opening(key: X25519PrivateKey = KEY) -> dict[str, str]:
-    return {"private_key": text(key.private_bytes_raw())}
-
-
-class Peer:
-    """Stands for another service: an HTTP server that hands out what it has."""
-
-    box = b"not ready"
-    url = ""
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(self.box)}\r\nconnection: close\r\n\r\n"
-        writer.write(head.encode() + self.box)
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
+    return {"private_key": private(key)}
 
 
 @pytest.fixture
 async def peer() -> AsyncIterator[Peer]:
-    found = Peer()
-    server = await asyncio.start_server(found.answer, "127.0.0.1", 0)
-    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield found
-    server.close()
-    await server.wait_closed()
+    async with listening() as found:
+        yield found
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,18 +12,15 @@ import httpx
 import pytest
 
 from compliance import projections
-from compliance.domain import EVENTS
 from contracts import chain
-from eventlog import EventLog, EventTypes, Executor, Intent
 from messaging import TopicSpec, ensure, retry
 from messaging.testing import eventually, headers, send_raw
-from privacy import SubjectErased, erasure, erasure_stream
 from projections.testing import rebuilt_alike
 from service.testing import Running
 
 sys.path.append(str(Path(__file__).parent))
 
-from said import TOPIC, get
+from said import TOPIC, erase, get, log_of
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -33,19 +30,6 @@ BOB = {"name": "Bob Example", "email": "bob@example.org", "country": "DE"}
 
 async def put(client: httpx.AsyncClient, subject: str, body: dict[str, Any]) -> httpx.Response:
     return await client.put(f"/subjects/{subject}/contact", json=body, headers={"idempotency-key": str(uuid4())})
-
-
-def log_of(running: Running) -> EventLog:
-    return EventLog(running.pool, EventTypes(EVENTS))
-
-
-async def erase(running: Running, subject: str) -> None:
-    """Has a subject erased here, and waits until that is carried out."""
-    fact = SubjectErased(str(uuid4()), subject, datetime.now(UTC))
-    stream = erasure_stream(fact.request_id, subject)
-    await Executor(log_of(running)).execute([Intent(stream, erasure, fact, fact.ordered_at)])
-    done = "SELECT EXISTS (SELECT FROM events WHERE type = 'ErasureCarriedOut' AND stream = $1)"
-    await eventually(lambda: running.pool.fetchval(done, stream))
 
 
 async def test_a_contact_is_given_corrected_and_seen_by_its_subject_and_by_officers(compliance: Running) -> None:
@@ -122,3 +106,31 @@ async def test_a_dead_letter_about_a_person_is_sealed_and_gone_with_the_person(c
     await retry(compliance.pool)
     await eventually(lambda: are_parked(1))
     await eventually(lambda: compliance.pool.fetchval("SELECT attempts = 2 FROM parked WHERE reason = 'malformed'"))
+
+
+async def test_an_officer_finds_a_subject_by_its_address_until_it_has_another_or_is_erased(compliance: Running) -> None:
+    async with compliance.client("shop", "service") as shop, compliance.client("olga", "officer") as olga:
+
+        async def found(email: str) -> list[str]:
+            answer = await olga.get("/subjects", headers={"annals-email": email})
+            assert answer.status_code == 200, answer.text
+            return list(answer.json())
+
+        await put(shop, "ada", ADA)
+        await put(shop, "bob", BOB)
+        await eventually(lambda: _is(found(ADA["email"].upper()), ["ada"]))
+        await put(shop, "ada", {**ADA, "email": "countess@lovelace.example"})
+        await eventually(lambda: _is(found("countess@lovelace.example"), ["ada"]))
+        assert await found(ADA["email"]) == []
+        read = "SELECT count(*) FROM events WHERE type = 'PersonalDataRead' AND data->>'subject' = 'ada'"
+        assert await compliance.pool.fetchval(read) > 0, "who has found whom is on record"
+        assert (await shop.get("/subjects", headers={"annals-email": BOB["email"]})).status_code == 403
+
+        await erase(compliance, "ada")
+        assert await found("countess@lovelace.example") == []
+        assert await found(BOB["email"]) == ["bob"]
+        assert [row["subject"] for row in await compliance.pool.fetch("SELECT subject FROM tokens")] == ["bob"]
+
+
+async def _is(found: Awaitable[list[str]], expected: list[str]) -> bool:
+    return await found == expected

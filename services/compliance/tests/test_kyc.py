@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from compliance import queries
+from compliance import projections, queries
 from compliance.api.webhooks import TOLERANCE_SECONDS
 from compliance.domain import (
     ApproveKyc,
@@ -34,26 +34,30 @@ from compliance.domain.risk import HIGHEST, RULES, assess
 from contracts.testing import EPOCH, hash_of
 from eventlog.testing import given
 from messaging.testing import eventually, read_all
+from privacy import Sealed
+from projections.testing import rebuilt_alike
 from service import Queries, seeing_all
 from service.testing import Running
 
 sys.path.append(str(Path(__file__).parent))
 
-from said import get, post, report, screening
+from said import erase, get, log_of, post, report, screening
 
 pytestmark = pytest.mark.timeout(120)
 
 DAY = timedelta(days=1)
+BOX = Sealed("ada", "screening", "a box")
 STARTED = KycStarted("ada", 2)
 APPROVED = KycApproved("ada", 2, EPOCH + VALID)
 
 
 def screen(number: int = 1, *findings: Finding) -> ReportScreening:
-    return ReportScreening("ada", "provider", f"s-{number}", "case/1", hash_of("e"), findings, EPOCH)
+    return ReportScreening("ada", "provider", f"s-{number}", BOX, findings, EPOCH)
 
 
 def screened(number: int = 1, *findings: Finding, review: bool = True, days: int = 365) -> KycScreened:
-    found = ("provider", f"s-{number}", "case/1", hash_of("e"), assess(findings))
+    risk = assess(findings)
+    found = ("provider", f"s-{number}", BOX, risk.score, risk.rule_version)
     return KycScreened("ada", *found, EPOCH + days * DAY, review)
 
 
@@ -127,7 +131,13 @@ async def test_a_subject_is_screened_reviewed_and_approved(compliance: Running, 
         done = await report(compliance, screening("ada", 1, "adverse-media"))
         (case,) = (await get(officer, "/kyc", done))["items"]
         assert (case["state"], case["risk_score"], case["risk_rule"]) == ("in-review", 30, 1)
-        assert (case["evidence"], case["evidence_hash"]) == ("case/1", hash_of("evidence", 1))
+        evidence = {"evidence": "case/1", "evidence_hash": hash_of("evidence", 1)}
+        assert case["details"] == {**evidence, "findings": ["adverse-media"]}
+        stored = (
+            "SELECT (SELECT string_agg(e::text, '') FROM events e) || (SELECT k::text FROM kyc_cases_v1.kyc_cases k)"
+        )
+        told = await compliance.pool.fetchval(stored)
+        assert not any(value in told for value in (*evidence.values(), "adverse-media"))
         done = await post(officer, "/kyc/ada/approve")
         status = await get(ada, "/kyc/ada", done)
         assert (status["state"], status["level"]) == ("approved", 2)
@@ -178,3 +188,18 @@ async def test_a_case_is_nobodys_business_but_its_subjects_and_the_officers(comp
     async with compliance.client("aud", "auditor") as auditor:
         assert (await auditor.get("/kyc/ada")).status_code == 403
         assert (await auditor.get("/kyc")).status_code == 403
+
+
+async def test_what_was_found_is_gone_with_its_subject_and_the_decision_is_kept(compliance: Running) -> None:
+    async with compliance.client("ada", "user") as ada, compliance.client("olga", "officer") as officer:
+        await post(ada, "/kyc", {"subject": "ada", "level": 1})
+        done = await report(compliance, screening("ada", 1, "politically-exposed"))
+        (case,) = (await get(officer, "/kyc", done))["items"]
+        assert case["details"]["findings"] == ["politically-exposed"]
+        await erase(compliance, "ada")
+        (case,) = (await officer.get("/kyc")).json()["items"]
+        assert (case["details"], case["risk_score"], case["state"]) == (None, 40, "in-review")
+        assert await compliance.pool.fetchval("SELECT box IS NULL FROM kyc_cases_v1.kyc_cases")
+        refused = await report(compliance, screening("ada", 2))
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:annals:problem:subject-erased")
+    await rebuilt_alike(log_of(compliance), [projections.KycCases()])

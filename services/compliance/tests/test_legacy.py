@@ -20,6 +20,7 @@ from eventlog import EventLog, EventTypes, Executor, Metadata, install_sql
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 TEXT = hash_of("terms", 1)
+LINES = 100_000
 
 
 @pytest.fixture
@@ -76,6 +77,35 @@ async def test_what_was_interrupted_goes_on_and_more_may_be_added(log: EventLog,
     write(tmp_path, *(acceptance(number) for number in range(25)))
     found = await bring_in(log, tmp_path)
     assert (found.new, found.known) == (15, 10)
+
+
+@pytest.mark.endurance
+async def test_of_a_hundred_thousand_lines_all_good_ones_are_in_and_all_bad_ones_named_once(
+    log: EventLog, tmp_path: Path
+) -> None:
+    def line(number: int) -> Any:
+        wrong = ({"version": 0}, {"accepted_at": "yesterday"}, {"document_hash": "abc"}, {"document_type": "nda"})
+        return (
+            "no json"
+            if number % 500 == 99
+            else acceptance(number, **(wrong[number // 100 % 4] if is_bad(number) else {}))
+        )
+
+    def is_bad(number: int) -> bool:
+        return number % 100 == 99
+
+    write(tmp_path, *map(line, range(LINES)))
+    bad_lines = [number + 1 for number in range(LINES) if is_bad(number)]
+    first = await bring_in(log, tmp_path)
+    assert (first.lines, first.new, first.known) == (LINES, LINES - len(bad_lines), 0)
+    assert [bad.line for bad in first.bad] == bad_lines
+    again = await bring_in(log, tmp_path)
+    assert (again.new, again.known, again.bad) == (0, first.new, first.bad)
+    assert (
+        await log.pool.fetchval("SELECT count(DISTINCT stream) FROM events WHERE type = 'DocumentAccepted'")
+        == first.new
+    )
+    assert await log.pool.fetchval("SELECT count(*) FROM events WHERE type = 'DocumentAccepted'") == first.new
 
 
 async def test_a_dry_run_says_the_same_and_writes_nothing(log: EventLog, tmp_path: Path) -> None:

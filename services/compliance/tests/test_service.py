@@ -234,6 +234,11 @@ async def test_live_rows_equal_rebuilt_rows(compliance: Running, kafka: str) -> 
         contact = {"name": "Ada", "email": "ada@lovelace.example", "country": "GB"}
         await client.put("/subjects/ada/contact", json=contact, headers={"idempotency-key": "k-contact"})
         name = str(uuid4())
+        correction = {"request_id": name, "subject": "ada", "law": "gdpr", "corrections": {"name": "Augusta Ada"}}
+        await post(client, "/rectification-requests", correction)
+        await post(client, f"/rectification-requests/{name}/verify", {"verified": True, "method": "document"})
+        await post(client, f"/rectification-requests/{name}/complete")
+        name = str(uuid4())
         await post(client, "/deletion-requests", {"request_id": name, "subject": "ada", "law": "ccpa"})
         await post(client, f"/deletion-requests/{name}/verify", {"verified": True, "method": "document"})
         await post(client, f"/deletion-requests/{name}/extend", {"reason": "complexity"})

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
 
 from contracts import operations
 from contracts.chain import BatchOpened, BatchSwept, Pool
@@ -20,6 +21,8 @@ from eventlog import EventLog, EventTypes, NewEvent
 from messaging.testing import eventually, read_all, send
 from rewards import claiming, domain
 from rewards.domain.rules import BUILT_IN, rules_stream
+from rewards.metrics import measure_pools
+from service import Queries
 from service.testing import Running
 from tron.claims import claim_digest
 from tron.keys import signer
@@ -30,6 +33,7 @@ from claims_stage import DCMX, SETTINGS, VERIFIER, ask, code, earned, opened, po
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
 DAY = timedelta(days=1)
+POOL = "annals_rewards_pool_dcmx"
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def rewards(paying: Running) -> Running:
 
 async def states(rewards: Running) -> Counter[str]:
     await rewards.shown()
-    async with rewards.client("ada", "user") as client:
+    async with rewards.client("player", "service") as client:
         return Counter(claim["status"] for claim in (await client.get("/claims?limit=500")).json()["items"])
 
 
@@ -106,6 +110,10 @@ async def test_a_claim_is_reserved_signed_asked_of_the_chain_and_settled_by_the_
         same = await client.get(f"/claims/{claim_id}", headers={"if-none-match": story.headers["etag"]})
         assert (same.status_code, same.content) == (304, b"")
         assert code(await ask(client, wish("ada", 3 * DCMX), "c2")) == "balance-too-small"
+    assert rewards.service.queries is not None
+    await measure_pools(Queries("rewards", rewards.service.queries, pool))
+    parts = {part: REGISTRY.get_sample_value(POOL, {"pool": "listening", "part": part}) for part in ("paid", "balance")}
+    assert parts == {"paid": 3, "balance": 97}
 
 
 async def test_of_32_who_claim_at_once_from_a_nearly_empty_pool_exactly_the_budget_is_paid(
@@ -252,6 +260,7 @@ async def test_what_the_vault_paid_without_us_counts_against_what_it_holds(rewar
     async with rewards.client("ada", "user") as client:
         assert code(await ask(client, wish("ada", 4 * DCMX), "a")) == "vault-exhausted"
         assert (await ask(client, wish("ada", 3 * DCMX), "b")).status_code == 200
+    async with rewards.client("player", "service") as client:
         (foreign,) = (await client.get("/claims", params={"subject": address(5)})).json()["items"]
         assert (foreign["user"], foreign["status"]) == (None, "paid")
 

@@ -70,7 +70,7 @@ async def test_a_claim_on_the_chain_shows_with_its_transaction_and_is_told_to_ot
     rewards: Running, kafka: str
 ) -> None:
     await send(kafka, funded(10**20), *(claimed(n) for n in range(30)), claimed(99, claimant=2))
-    async with rewards.client("ada", "user") as client:
+    async with rewards.client("shop", "service") as client:
 
         async def all_there() -> bool:
             pools = (await client.get("/pools")).json()
@@ -240,4 +240,4 @@ async def test_live_rows_equal_rebuilt_rows(rewards: Running, kafka: str) -> Non
         await eventually(claims)
     await rewards.shown()
     pool = rewards.pool
-    await rebuilt_alike(EventLog(pool, EventTypes(EVENTS)), projections.ALL)
+    await rebuilt_alike(EventLog(pool, EventTypes(EVENTS)), projections.ALL, may_be_empty=["wallet_owners"])

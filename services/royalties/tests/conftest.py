@@ -82,6 +82,10 @@ class Ledger:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    async def status(self, path: str, subject: str, *roles: str, **headers: str) -> int:
+        """What somebody is answered there."""
+        return (await self.client.get(path, headers=bearer(subject, *roles) | headers)).status_code
+
     async def command(self, path: str, key: str = "k") -> httpx.Response:
         """What an officer asks for."""
         return await self.client.post(path, headers=bearer("olga", "officer") | {"idempotency-key": key})

@@ -80,8 +80,10 @@ async def test_what_holders_at_a_block_get_is_previewed_approved_by_two_paid_and
         await royalties.shown()
         (free,) = (await get(olga, "/pools/platform"))["free"]
         assert (free["free"], free["asset"], free["scale"]) == ("1003", "TRX", 6)
-        await post(olga, f"/parties/{ADA}/tax-form", reference="drawer 3", sha256=hash_of("form"))
-        await post(olga, f"/parties/{BOB}/tax-form", reference="drawer 3", sha256=hash_of("form"))
+        named = {"reference": "Ada Lovelace", "sha256": hash_of("form")}
+        assert await refused(olga, f"/parties/{ADA}/tax-form", **named) == (422, "invalid-request"), "no name"
+        await post(olga, f"/parties/{ADA}/tax-form", reference="drawer/3", sha256=hash_of("form"))
+        await post(olga, f"/parties/{BOB}/tax-form", reference="drawer/3", sha256=hash_of("form"))
         await post(olga, f"/holds/{BOB}", reason="sanctions list")
         await royalties.shown()
         assert [one["party"] for one in (await get(olga, "/holds"))["items"]] == [BOB]

@@ -28,7 +28,7 @@ async def earned(client: httpx.AsyncClient, person: str) -> int:
 async def test_what_happens_on_the_chain_is_on_the_books_and_told_to_others(royalties: Running, kafka: str) -> None:
     chain = busy_chain()
     await send(kafka, *chain.messages)
-    async with royalties.client("ada", "user") as client:
+    async with royalties.client("shop", "service") as client:
 
         async def all_there() -> bool:
             return {who: await earned(client, who) for who in PEOPLE} == {who: chain.earnings[who] for who in PEOPLE}
@@ -77,7 +77,7 @@ async def test_a_contradiction_is_put_aside_with_its_key_behind_it_and_others_go
     pool = royalties.pool
 
     async def others_went_on() -> bool:
-        async with royalties.client("ada", "user") as client:
+        async with royalties.client("shop", "service") as client:
             return await earned(client, PEOPLE[0]) == 70 and await pool.fetchval("SELECT count(*) FROM parked") == 3
 
     await eventually(others_went_on)
@@ -89,7 +89,7 @@ async def test_a_contradiction_is_put_aside_with_its_key_behind_it_and_others_go
         (key, "behind"),
     ]
     assert "payment 77: a credit" in parked[0]["error"]
-    async with royalties.client("ada", "user") as client:
+    async with royalties.client("shop", "service") as client:
         assert await earned(client, PEOPLE[1]) == 10
         assert await earned(client, PEOPLE[5]) == 0
         assert (await client.get("/trial-balance")).json()["balanced"]
@@ -107,7 +107,7 @@ async def test_malformed_messages_are_put_aside_and_the_others_go_on(royalties: 
     pool = royalties.pool
 
     async def settled() -> bool:
-        async with royalties.client("ada", "user") as client:
+        async with royalties.client("shop", "service") as client:
             parked = await pool.fetchval("SELECT count(*) FROM parked WHERE reason = 'malformed'")
             return parked == 4 and await earned(client, PEOPLE[0]) == 10
 

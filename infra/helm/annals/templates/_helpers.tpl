@@ -51,6 +51,14 @@ image: {{ printf "%s/%s:%s" .root.Values.image.registry .name (.root.Values.imag
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{- end }}
 
+{{- /* Where the console, and what it has of the `annals` command, asks the services. */ -}}
+{{- define "annals.hosts" -}}
+{{- range $name, $_ := .Values.services }}
+{{ upper $name }}_HTTP_HOST: {{ include "annals.fullname" (dict "root" $ "name" $name) }}
+{{- end }}
+CONSOLE_HTTP_HOST: 0.0.0.0
+{{- end }}
+
 {{- /* Where compliance fetches copies of what the others hold of somebody. */ -}}
 {{- define "annals.peers" -}}
 {{- $peers := list }}
@@ -74,10 +82,25 @@ imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   "ANNALS_SHUTDOWN_SECONDS" (int $values.shutdownSeconds)
   "FORWARDED_ALLOW_IPS" (ternary "*" "" $values.network.enabled) -}}{{- /* nobody but the gateway gets through */}}
 {{- if hasPrefix "compliance" .name }}{{ $_ := set $given "COMPLIANCE_PEERS" (include "annals.peers" .root) }}{{ end }}
+{{- if eq .name "console" }}{{ $given = merge $given (include "annals.hosts" .root | fromYaml) }}{{ end }}
 env:
 {{- range $name, $value := merge dict .service.env $values.env $given }}
   - {name: {{ $name }}, value: {{ $value | toString | quote }}}
 {{- end }}
+{{- end }}
+
+{{- define "annals.backup.env" -}}
+env:
+{{- range $name, $value := merge dict .Values.backup.env (dict "ANNALS_ENVIRONMENT" .Values.environment) }}
+  - {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+  - {name: ANNALS_BACKUP_STORE, value: /var/lib/annals/store}
+{{- end }}
+
+{{- define "annals.monitoring" -}}
+- namespaceSelector: {{ with .Values.network.monitoring }}{matchLabels: {{ toJson . }}}{{ else }}{}{{ end }}
+  podSelector:
+    matchLabels: {app.kubernetes.io/name: prometheus}
 {{- end }}
 
 {{- define "annals.kafka.volume" -}}

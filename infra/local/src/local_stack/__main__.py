@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from local_stack import chromium, golang, kafka, nginx
-from local_stack.apt import find_program
+from local_stack.apt import READERS_TOOLS, find_program, require_programs
 from local_stack.display import display
 from local_stack.paths import local
 from local_stack.process import LocalStackError
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "fetch",
         _fetch,
-        "fetch Kafka, nginx, promtool and Chromium, build the programs in Go (done when first needed otherwise)",
+        "fetch Kafka, nginx, promtool, Chromium and kcat, build the programs in Go (done when first needed otherwise)",
     )
     add("clean", _clean, "delete the data of all stacks that are not running, and the fetched programs")
     return parser
@@ -236,6 +236,7 @@ def _fetch(_arguments: argparse.Namespace) -> int:
     asyncio.run(nginx.find_nginx())
     asyncio.run(find_program("prometheus", "usr/bin/promtool"))
     asyncio.run(chromium.find_chromium())
+    asyncio.run(require_programs(*READERS_TOOLS))
     return 0
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from local_stack.paths import FileLock, local
 from local_stack.process import LocalStackError, run_program
 
+READERS_TOOLS = ("curl", "jq", "kcat")
+"""What the commands in the documentation use beside our own."""
 _FETCH_SECONDS = 300
 _UNPACK = 'cd "$1" && apt-get -q download "$2" && dpkg-deb -x "$2"_*.deb incoming && mv incoming unpacked'
 _BESIDE_PATH = ":/usr/sbin:/usr/local/sbin"
@@ -25,6 +27,17 @@ def apt_install(*packages: str) -> bool:
         if done.returncode != 0:
             raise LocalStackError(f"{' '.join(command)} failed:\n{(done.stderr or done.stdout)[-1500:]}")
     return True
+
+
+async def require_programs(*names: str) -> None:
+    """Installs what is missing of these programs, whose packages have their names. Raises LocalStackError."""
+    async with FileLock(local() / "apt.lock"):
+        missing = [name for name in names if shutil.which(name) is None]
+        if missing and not apt_install(*missing):
+            raise LocalStackError(
+                f"missing: {', '.join(missing)}; install:\n"
+                f"  sudo apt-get install {' '.join(missing)}    (macOS: brew install {' '.join(missing)})"
+            )
 
 
 async def find_program(package: str, path: str) -> Path:

@@ -1,6 +1,7 @@
 """The tests' servers from Docker images, by testcontainers: the official PostgreSQL and Kafka."""
 
 import os
+import secrets
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from local_stack.process import LocalStackError
 POSTGRES_IMAGE = "postgres:16"
 KAFKA_IMAGE = "apache/kafka:4.1.0"
 VARIABLE = "ANNALS_TEST_STACK"
+LOOPBACK = "127.0.0.1"
+NAME = os.environ.get("ANNALS_TEST_CONTAINERS") or f"annals-test-{secrets.token_hex(3)}"
+"""What every container of this run is called after, so that those which outlive it can be found."""
 
 
 def chosen() -> bool:
@@ -28,15 +32,13 @@ def postgres() -> Iterator[PostgresServer]:
     """Runs a PostgreSQL container with the settings of the native server."""
     from testcontainers.core.wait_strategies import ExecWaitStrategy
 
-    container = _container(POSTGRES_IMAGE).with_env("POSTGRES_PASSWORD", "annals").with_exposed_ports(5432)
+    container = _container("postgres", POSTGRES_IMAGE, 5432).with_env("POSTGRES_PASSWORD", "annals")
     container.with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C --lc-ctype=C.UTF-8")
     container.with_command(["postgres", *native.options(durable=False)]).with_kwargs(shm_size="256m")
     with container:
         # While the image initialises its data, a server listens on a socket only; the one that stays, on TCP.
         ExecWaitStrategy(["pg_isready", "--quiet", "--host=127.0.0.1"]).wait_until_ready(container)
-        yield PostgresServer(
-            container.get_container_host_ip(), int(container.get_exposed_port(5432)), "postgres", "annals"
-        )
+        yield PostgresServer(LOOPBACK, container.get_exposed_port(5432), "postgres", "annals")
 
 
 @contextmanager
@@ -59,14 +61,14 @@ def kafka() -> Iterator[str]:
         "GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         "LOG_RETENTION_MS": "-1",
     }
-    container = _container(KAFKA_IMAGE).with_exposed_ports(9092)
+    container = _container("kafka", KAFKA_IMAGE, 9092)
     for key, value in settings.items():
         container.with_env(f"KAFKA_{key}", value)
     # The address to advertise is known only once Docker has mapped the port: the server waits for its script.
     script = "/tmp/annals-start.sh"  # noqa: S108 - inside the container
     container.with_command(f'sh -c "while [ ! -f {script} ]; do sleep 0.1; done; exec bash {script}"')
     with container:
-        address = f"{container.get_container_host_ip()}:{container.get_exposed_port(9092)}"
+        address = f"{LOOPBACK}:{container.get_exposed_port(9092)}"
         start = f"export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://{address},BROKER://localhost:9093\n"
         start += "exec /etc/kafka/docker/run\n"
         write = f"printf %s {shlex.quote(start)} > {script}.new && mv {script}.new {script}"
@@ -77,9 +79,17 @@ def kafka() -> Iterator[str]:
         yield address
 
 
-def _container(image: str) -> Any:
-    from testcontainers.core.config import testcontainers_config
+def _container(what: str, image: str, port: int) -> Any:
+    """A container whose `port` is on this machine's loopback, as a native server's is.
+
+    Tests put a proxy there, and Kafka tells clients the one address at which they find it.
+    """
+    from testcontainers.core.config import ConnectionMode, testcontainers_config
     from testcontainers.core.container import DockerContainer
 
     testcontainers_config.ryuk_disabled = True  # it asks for one more image, and for the daemon's socket inside it
-    return DockerContainer(image)
+    testcontainers_config.tc_host_override = LOOPBACK
+    testcontainers_config.connection_mode_override = ConnectionMode.docker_host
+    container: Any = DockerContainer(image).with_name(f"{NAME}-{what}-{secrets.token_hex(3)}")
+    container.ports[port] = (LOOPBACK,)
+    return container

@@ -124,6 +124,17 @@ class PostgresServer:
         """
         return {service: await self._provision(service, passwords) for service in services}
 
+    async def provision_backup(self, password: str, services: Iterable[str]) -> None:
+        """Makes the role `backup`, which may follow the server and read what it has of services. May be repeated."""
+        databases = ", ".join(f"{service}, {service}_keys" for service in services)
+        connection = await asyncpg.connect(self.url(), timeout=10)
+        try:
+            await _make_role(connection, "backup", password)
+            await connection.execute("ALTER ROLE backup REPLICATION; GRANT pg_monitor, pg_read_all_data TO backup")
+            await connection.execute(f"GRANT CONNECT ON DATABASE {databases} TO backup")
+        finally:
+            await connection.close()
+
     async def _provision(self, service: str, passwords: Mapping[str, str]) -> ServiceDatabase:
         owner, query = f"{service}_owner", f"{service}_query"
         if not re.fullmatch(r"[a-z][a-z0-9_]*", service):
@@ -131,9 +142,7 @@ class PostgresServer:
         connection = await asyncpg.connect(self.url(), timeout=10)
         try:
             for role in (owner, service, query):
-                known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
-                verb = "ALTER" if known else "CREATE"
-                await connection.execute(f"{verb} ROLE {role} LOGIN PASSWORD '{passwords[role]}'")
+                await _make_role(connection, role, passwords[role])
             for database in (service, f"{service}_keys"):
                 if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
                     await connection.execute(f"CREATE DATABASE {database} OWNER {owner}")
@@ -158,6 +167,11 @@ class PostgresServer:
         at = f"{self.host}:{self.port}/{service}"
         runtime, querying, owning = (f"postgresql://{role}:{passwords[role]}@{at}" for role in (service, query, owner))
         return ServiceDatabase(runtime, querying, owning, f"{runtime}_keys", f"{owning}_keys")
+
+
+async def _make_role(connection: asyncpg.Connection, role: str, password: str) -> None:
+    known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
+    await connection.execute(f"{'ALTER' if known else 'CREATE'} ROLE {role} LOGIN PASSWORD '{password}'")
 
 
 def options(more: dict[str, str] | None = None, *, durable: bool) -> list[str]:

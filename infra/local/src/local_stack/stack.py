@@ -22,7 +22,7 @@ from local_stack.postgres import PostgresServer, ServiceDatabase
 from local_stack.process import LocalStackError, ServerProcess, free_port, remove_tree
 from local_stack.proxy import Proxy
 
-SERVICES = ("chain", "rewards", "royalties", "compliance")
+SERVICES = ("chain", "compliance", "rewards", "royalties")
 SERVERS = ("PostgreSQL", "Kafka", "devnet")
 
 Report = Callable[[str, str, str], None]

@@ -24,7 +24,7 @@ from local_stack import containers
 from local_stack import devnet as devnet_server
 from local_stack import kafka as kafka_server
 from local_stack import postgres as postgres_server
-from local_stack.apt import find_program
+from local_stack.apt import READERS_TOOLS, find_program, require_programs
 from local_stack.golang import CHART, PROVER
 from local_stack.postgres import PostgresServer
 from local_stack.process import blocking
@@ -182,6 +182,18 @@ def annals_prover() -> Path:
 def promtool() -> Path:
     """Prometheus' tool that checks and tests rules."""
     return blocking(find_program("prometheus", "usr/bin/promtool"))
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> Path:
+    """Prometheus' server."""
+    return blocking(find_program("prometheus", "usr/bin/prometheus"))
+
+
+@pytest.fixture(scope="session")
+def readers_tools() -> None:
+    """The programs that commands of the documentation use: curl, jq and kcat."""
+    blocking(require_programs(*READERS_TOOLS))
 
 
 @pytest.fixture(scope="session")

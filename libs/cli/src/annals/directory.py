@@ -15,6 +15,9 @@ from local_stack.paths import local
 from local_stack.process import LocalStackError
 from local_stack.stack import running
 
+CHOSEN = "ANNALS_STACK"
+"""The variable that says which local stack a shell is about; `annals env` sets it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Directory:
@@ -36,10 +39,12 @@ class Directory:
 
 
 def directory(name: str | None = None) -> Directory | None:
-    """The town `name`, None if it isn't there; without a name `local` or else the only one that runs.
+    """The town `name`, None if it isn't there; without a name the one that ANNALS_STACK names, else `local`, else the
+    only one that runs.
 
     Raises UnknownName when several run and none is named.
     """
+    name = name or os.environ.get(CHOSEN)
     try:
         names = sorted(path.parent.name for path in local().glob("*/town.json") if running(path.parent.name))
     except LocalStackError:

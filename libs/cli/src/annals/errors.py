@@ -57,6 +57,10 @@ class Declined(Exception):
     """The answer was no."""
 
 
+class NotNow(Exception):
+    """What is done only outside production, or only while a service stands still."""
+
+
 class NothingRuns(Exception):
     """There is no stack to talk to and the environment points nowhere."""
 

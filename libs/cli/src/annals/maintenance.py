@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import projections
+from annals.errors import NotNow
 from annals.services import find, find_projection
 from eventlog import EventLog, Watermark
+from messaging import leader
 from projections import AsOf, Comparison, KeysRebuilt, NoGeneration, Projection
 from projections.generation import Suffix
 from projections.job import OnProgress
@@ -137,6 +139,22 @@ async def drop(name: str, label: str | None, *, old: bool) -> list[str]:
         if not await projections.drop_old(log.pool, log, projection):
             raise NoGeneration(f"{name}: no former rows are kept")
         return [projection.schema + Suffix.OLD]
+
+
+async def clear(name: str) -> list[str]:
+    """Remove all rows of all read models of a service that stands still; returns the projections that had any.
+
+    Raises UnknownName, RebuildRunning; NotNow in production, and while the service runs.
+    """
+    service = find(name)
+    if service.settings().environment == "production":
+        raise NotNow(f"{name} is in production, where read models serve on: annals rebuild {name}.PROJECTION")
+    async with service.log() as log:
+        if (leads := (await leader.instances(log.pool, f"relay:{name}")).leader) is not None:
+            raise NotNow(f"{name} runs as {leads}: stop it first, or let it serve on: annals rebuild {name}.PROJECTION")
+        return [
+            projection.name for projection in service.projections if await projections.clear(log.pool, log, projection)
+        ]
 
 
 async def rollback(name: str) -> None:

@@ -15,10 +15,10 @@ from annals.bars import steps
 from annals.services import Installed, as_itself, find
 from eventlog import Proof, Seal, Verification
 from eventlog.leaves import SealedEvent, raw_time
+from eventlog.restore import StoredEvent
 from messaging import stored
 from messaging.reading import OnProgress, Step, reading
 from messaging.seals import read_published
-from messaging.stored import StoredEvent
 from messaging.topics import log_topic
 
 

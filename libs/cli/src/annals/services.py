@@ -17,7 +17,7 @@ from annals.errors import UnknownName
 from eventlog import EventLog, EventTypes, RecordedEvent
 from messaging import Publication
 from projections import Projection
-from service import Service, ServiceSettings, connect_pool
+from service import Service, ServiceSettings, connect_pool, connect_queries, seeing_all
 from service.access import Access, declared
 from service.database import CONNECT_SECONDS, plain_dsn
 from service.main import settings_class
@@ -87,6 +87,16 @@ class Installed:
         """Its event log, over a pool that is open inside the block."""
         async with connect_pool(self.settings()) as pool:
             yield EventLog(pool, self.types)
+
+    async def read(self, query: Any) -> list[dict[str, Any]]:
+        """The rows of one of its queries, as an operator sees them: everybody's."""
+        engine = connect_queries(self.settings())
+        try:
+            with seeing_all():
+                async with engine.connect() as connection:
+                    return [dict(row) for row in (await connection.execute(query)).mappings()]
+        finally:
+            await engine.dispose()
 
     def part(self, module: str) -> Any:
         """A module of it, such as `simulation` of a service whose rules are data."""

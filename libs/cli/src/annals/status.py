@@ -26,6 +26,7 @@ from messaging.progress import Progress, read_progress
 from messaging.survey import total, waiting
 from messaging.topics import progress_topic
 from service import ServiceSettings
+from service.health import Liveness, Readiness
 
 ANSWER_SECONDS = 5.0
 COUNT_AT_MOST = 1_000_000
@@ -137,23 +138,27 @@ async def _answering(report: ServiceStatus, what: str) -> AsyncIterator[None]:
 
 async def _ask(report: ServiceStatus) -> None:
     """What the service says of itself."""
-    async with _answering(report, f"no answer from {report.url}"), httpx.AsyncClient() as client:
-        ready, health = await asyncio.gather(
-            *(client.get(f"{report.url}/{path}", timeout=ANSWER_SECONDS) for path in ("ready", "health"))
-        )
+    assert report.url is not None, "it is asked where it is"
+    async with _answering(report, f"no answer from {report.url}"):
         try:
-            checks, workers = ready.json()["checks"], health.json()["workers"]
-            report.version = ready.json()["version"]
-        except (ValueError, KeyError, TypeError):
+            ready, alive = await ask(report.url)
+        except ValueError:
             report.problems.append(f"{report.url} answers, but not as a service: is the port another program's?")
             return
-        report.ready = ready.status_code == 200
+        report.version, report.ready = ready.version, ready.ready
         report.problems += [
-            f"{'not ready: ' if check.get('vital', True) else ''}{name}: {check['detail']}"
-            for name, check in checks.items()
-            if not check["ok"]
+            f"{'not ready: ' if check.vital else ''}{name}: {check.detail}"
+            for name, check in ready.checks.items()
+            if not check.ok
         ]
-        report.problems += [f"worker {name}: {state}" for name, state in workers.items() if state != "running"]
+        report.problems += [f"worker {name}: {state}" for name, state in alive.workers.items() if state != "running"]
+
+
+async def ask(url: str) -> tuple[Readiness, Liveness]:
+    """What the service at `url` says at /ready and /health. Raises httpx.HTTPError; ValueError if it is no service."""
+    async with httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS) as client:
+        ready, alive = await asyncio.gather(client.get("/ready"), client.get("/health"))
+    return Readiness.model_validate_json(ready.content), Liveness.model_validate_json(alive.content)
 
 
 async def _look(report: ServiceStatus, service: Installed, settings: ServiceSettings) -> None:

@@ -122,7 +122,8 @@ class Town:
         if self._deployed is not None:
             return self._deployed
         report("contracts", "starting", "deploying five contracts")
-        admin = Key.from_hex(devnet.accounts(1)[0].private_key)
+        admin, _, anchor = (Key.from_hex(account.private_key) for account in devnet.accounts(3))
+        plan = replace(plan or Plan(), anchors=[anchor.address])
         async with NodeClient(addresses.devnet_url) as client:
             deployment = await deploy(client, admin, plan)
         report("contracts", "ready", f"deployed for {deployment.fee_sun / 1_000_000:.0f} TRX")
@@ -269,11 +270,19 @@ def asking(urls: Mapping[str, str], private_key: str) -> dict[str, str]:
     return {"COMPLIANCE_PEERS": ",".join(peers), "COMPLIANCE_PEERS_TOKEN": token}
 
 
+def anchoring(seconds: int) -> dict[str, str]:
+    """How often logs are sealed and their seals anchored; a town without them in its settings anchors nothing."""
+    return {"ANNALS_SEAL_SECONDS": str(seconds), "COMPLIANCE_ANCHOR_SECONDS": str(seconds)}
+
+
 def paying(deployment: Deployment) -> dict[str, str]:
-    """With what is paid: rewards by who deployed the contracts and opens the vault's periods, shares by another."""
-    admin, payer = (account.private_key for account in devnet.accounts(2))
+    """With what is paid: rewards by who deployed the contracts and opens the vault's periods, the rest by others.
+
+    These are keys of development accounts, which everybody knows.
+    """
+    admin, payer, anchor = (account.private_key for account in devnet.accounts(3))
     return {
-        "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin, "royalties": payer}),
+        "CHAIN_SENDING_KEYS": json.dumps({"rewards": admin, "royalties": payer, COMPLIANCE: anchor}),
         "REWARDS_VERIFIER_KEY": admin,
         "REWARDS_VAULT": deployment.vault,
         "REWARDS_CHAIN_ID": str(deployment.chain_id),

@@ -17,7 +17,6 @@ import asyncpg
 from annals.services import as_itself, find
 from eventlog import BrokenSeal, InvalidProof, Proof, Seal, prove, verify_proof
 from eventlog.seals import check_chain, read_seals
-from service import connect_queries, seeing_all
 
 SERVICE = "compliance"
 FORMAT = "annals-trail.v1"
@@ -35,15 +34,7 @@ async def entries(limit: int, **wanted: str | datetime | None) -> list[Entry]:
     """The newest entries that fit, at most `limit`, newest first. Raises UnknownName without the service."""
     service = find(SERVICE)
     queries = service.part("queries")
-    engine = connect_queries(service.settings())
-    try:
-        with seeing_all():
-            async with engine.connect() as connection:
-                query = queries.audit_trail(queries.TrailFilter(**wanted), datetime.now(UTC), None, limit)
-                found = await connection.execute(query)
-                return [dict(row) for row in found.mappings()]
-    finally:
-        await engine.dispose()
+    return await service.read(queries.audit_trail(queries.TrailFilter(**wanted), datetime.now(UTC), None, limit))
 
 
 # ---- an export ---------------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from uuid import UUID
@@ -28,6 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from eventlog import merkle, restore, seals
 from eventlog.errors import BrokenSeal, RestoreRefused
 from eventlog.leaves import COLUMNS, SealedEvent, leaves, read_time
+from eventlog.restore import StoredEvent
 from eventlog.seals import Seal, read_seals
 
 FORMAT = "annals-archive.v1"
@@ -42,22 +42,6 @@ class Archive:
     seals: int
     last_position: int
     last_hash: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """An event as the log takes it back."""
-
-    position: int
-    stream: str
-    version: int
-    event_id: UUID
-    type: str
-    type_version: int
-    data: str
-    metadata: str
-    occurred_at: datetime
-    recorded_at: datetime
 
 
 async def write(conn: asyncpg.Connection, path: Path, upto_seal: int | None = None) -> Archive:
@@ -188,10 +172,10 @@ def _log_id(path: Path, line: bytes) -> UUID:
     return UUID(head["log_id"])
 
 
-def _row(event: SealedEvent) -> _Row:
+def _row(event: SealedEvent) -> StoredEvent:
     fields = {name: getattr(event, name) for name in SealedEvent.__slots__}
     times = {name: read_time(fields[name]) for name in ("occurred_at", "recorded_at")}
-    return _Row(**fields | times)
+    return StoredEvent(**fields | times)
 
 
 @cache

@@ -7,31 +7,35 @@ on. `finish` opens it again. All three need the tables' owner. Readers are never
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from eventlog.errors import RestoreRefused
 
-COLUMNS = (
-    "position", "stream", "version", "event_id", "type", "type_version", "data", "metadata", "occurred_at",
-    "recorded_at",
-)  # fmt: skip
 LOCK_SECONDS = 10
 
 
-class Row(Protocol):
-    """A row of `events`; `data` and `metadata` are JSON texts."""
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A row of `events`; `data` and `metadata` are JSON texts as PostgreSQL stored them."""
 
-    @property
-    def position(self) -> int: ...
-    @property
-    def stream(self) -> str: ...
-    @property
-    def version(self) -> int: ...
-    @property
-    def event_id(self) -> UUID: ...
+    position: int
+    stream: str
+    version: int
+    event_id: UUID
+    type: str
+    type_version: int
+    data: str
+    metadata: str
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+COLUMNS = StoredEvent.__slots__
 
 
 async def end_of_log(conn: asyncpg.Connection) -> int:
@@ -59,7 +63,7 @@ async def begin(conn: asyncpg.Connection) -> int:
     return int(await conn.fetchval("SELECT after_position FROM log_restore"))
 
 
-async def write(conn: asyncpg.Connection, rows: Sequence[Row]) -> None:
+async def write(conn: asyncpg.Connection, rows: Sequence[StoredEvent]) -> None:
     """Writes events, in order of position, behind the log's last one; all of them or none.
 
     Raises RestoreRefused when a version is not the next one of its stream.

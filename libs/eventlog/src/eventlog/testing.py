@@ -1,5 +1,6 @@
 """For tests: sentences such as ``given(decider, Credited(50)).when(Debit(20)).then(Debited(20))``; events; spans;
-processes that kill themselves at a step; and a superuser who forges what is sealed."""
+what comes about eventually; workers; processes that kill themselves at a step; and a superuser who forges what is
+sealed."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -142,6 +143,27 @@ class Doom:
             if self._left <= 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    def around(self, of: Any, *names: str) -> None:
+        """Comes to "before erase" and "after erase" around each call of `of.erase` that has something to erase.
+
+        Of `advance`, which several tasks call, to "before advance exports".
+        """
+        for name in names:
+            setattr(of, name, self._around(getattr(of, name)))
+
+    def _around(self, step: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def call(*args: Any) -> Any:
+            given = [list(arg) if hasattr(arg, "__next__") else arg for arg in args]
+            if given == [[]]:
+                return await step(*given)
+            name = " ".join([step.__name__, *(arg for arg in given[:1] if isinstance(arg, str))])
+            self.at(f"before {name}")
+            done = await step(*given)
+            self.at(f"after {name}")
+            return done
+
+        return call
+
 
 class DoomedLog(EventLog):
     """Comes to "before Credited" and "after Credited" around each append of such an event, with its commit."""
@@ -230,6 +252,25 @@ def fork_for_each_plan(main: Callable[[dict[str, Any]], Coroutine[Any, Any, None
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what it logs
             asyncio.run(main(json.loads(line)))
             os._exit(0)
+
+
+async def eventually(check: Callable[[], Awaitable[Any]], within: float = 60.0) -> None:
+    """Waits until `check` returns something true. Raises TimeoutError after `within` seconds."""
+    async with asyncio.timeout(within):
+        while not await check():  # noqa: ASYNC110 - what it asks is outside this process
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def at_work(*work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """Runs coroutines inside the block. One may end by an error: what it has left is what its test looks at."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def as_superuser(pool: asyncpg.Pool, statement: str, *arguments: Any) -> None:

@@ -1,6 +1,6 @@
 """CloudEvents over Kafka, exactly once from one service's log to another's. The README explains the mechanism."""
 
-from messaging import orders
+from messaging import orders, wallets
 from messaging.audit import TopicReport, audit
 from messaging.consumer import Consumer
 from messaging.documents import asyncapi
@@ -64,4 +64,5 @@ __all__ = [
     "recover",
     "retry",
     "show",
+    "wallets",
 ]

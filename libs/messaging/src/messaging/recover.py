@@ -15,6 +15,7 @@ import asyncpg
 from aiokafka import ConsumerRecord, TopicPartition
 
 from eventlog import restore, seals
+from eventlog.restore import StoredEvent
 from messaging import settled, stored
 from messaging.connection import Kafka
 from messaging.errors import LogForked, Malformed
@@ -22,7 +23,6 @@ from messaging.leader import alone
 from messaging.producer import TransactionalProducer
 from messaging.reading import OnProgress, Reading, Step, reading
 from messaging.seals import read_published
-from messaging.stored import StoredEvent
 from messaging.topics import log_topic
 
 _row = attrgetter(*restore.COLUMNS)

@@ -7,7 +7,6 @@ from a backup can be brought up to date from the topic.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
@@ -17,26 +16,11 @@ from aiokafka import ConsumerRecord
 from orjson import Fragment
 
 from eventlog import RecordedEvent
+from eventlog.restore import StoredEvent
 from messaging.errors import Malformed
 
 _METADATA = ',"metadata":'
 _DATA = ',"data":'
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """A row of `events`; `data` and `metadata` are JSON texts as PostgreSQL stored them."""
-
-    position: int
-    stream: str
-    version: int
-    event_id: UUID
-    type: str
-    type_version: int
-    data: str
-    metadata: str
-    occurred_at: datetime
-    recorded_at: datetime
 
 
 def encode(recorded: RecordedEvent, log_id: UUID) -> tuple[bytes, bytes, list[tuple[str, bytes | None]]]:

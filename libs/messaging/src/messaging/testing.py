@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 import asyncpg
@@ -19,7 +19,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts import Message
 from eventlog import EventLog, EventTypes, NewEvent, RecordedEvent
-from messaging.connection import Kafka, options
+from eventlog.testing import eventually as eventually
+from messaging.connection import Kafka, closed, options, started
 from messaging.errors import is_transient
 from messaging.producer import TransactionalProducer
 from messaging.received import Received
@@ -107,15 +108,6 @@ async def readable(kafka: Kafka, transactional_id: str) -> None:
         await producer.stop()
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], within: float = 60.0) -> None:
-    """Waits until `check` returns something true. Raises TimeoutError after `within` seconds."""
-    async with asyncio.timeout(within):
-        while True:
-            if await check():
-                return
-            await asyncio.sleep(0.05)
-
-
 async def note(batch: Sequence[Received], connection: asyncpg.Connection) -> None:
     """A handler that writes each number into the table `handled (at bigserial, topic, key, number)`."""
     rows = [(r.topic, r.key, r.message.number) for r in batch if isinstance(r.message, CountedMessage)]
@@ -125,8 +117,8 @@ async def note(batch: Sequence[Received], connection: asyncpg.Connection) -> Non
 async def read_all(kafka: Kafka, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
     """Returns every committed record of a topic, partition by partition, in order."""
     consumer = AIOKafkaConsumer(topic, **options(kafka), isolation_level="read_committed", auto_offset_reset="earliest")
-    await consumer.start()
     try:
+        await started(consumer.start())
         partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic))]
         ends = await consumer.end_offsets(partitions)
         records: list[ConsumerRecord[bytes, bytes]] = []
@@ -137,7 +129,7 @@ async def read_all(kafka: Kafka, topic: str) -> list[ConsumerRecord[bytes, bytes
                 if all([await consumer.position(partition) >= ends[partition] for partition in partitions]):
                     return sorted(records, key=lambda record: (record.partition, record.offset))
     finally:
-        await consumer.stop()
+        await closed(consumer)
 
 
 async def send(bootstrap: str, *messages: tuple[str, Message]) -> None:

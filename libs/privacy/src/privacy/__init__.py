@@ -13,8 +13,10 @@ from privacy.keks import DEVELOPMENT, Kek, Keks, LocalKek
 from privacy.keys import KeyStore, install, install_sql
 from privacy.letters import Letters
 from privacy.months import MonthKeys
+from privacy.tokens import Tokens
 from privacy.values import FieldName, Personal, Sealed
 from privacy.vault import Vault
+from privacy.wallets import WALLETS
 
 EVENTS: dict[str, type] = {**_ERASURE, **_EXPORT}
 """Every service that may hold personal data has these among its own."""
@@ -22,6 +24,7 @@ EVENTS: dict[str, type] = {**_ERASURE, **_EXPORT}
 __all__ = [
     "DEVELOPMENT",
     "EVENTS",
+    "WALLETS",
     "BrokenBox",
     "Cleared",
     "Copies",
@@ -44,6 +47,7 @@ __all__ = [
     "PrivacyError",
     "Sealed",
     "SubjectErased",
+    "Tokens",
     "Vault",
     "VaultLocked",
     "erasure",

@@ -19,7 +19,7 @@ from privacy.keks import KEY_BYTES, Keks
 KMS_CALLS = 32  # at once
 REWRAPPED_AT_ONCE = 1_000
 GRANTS = """GRANT SELECT, INSERT, UPDATE ON subject_keys, carried_out TO "{role}";
-            GRANT SELECT, INSERT, UPDATE, DELETE ON copies TO "{role}" """
+            GRANT SELECT, INSERT, UPDATE, DELETE ON copies, tokens TO "{role}" """
 _INSTALLING = 0x6B657973  # "keys": the advisory lock of whoever makes the tables
 
 
@@ -80,7 +80,7 @@ class KeyStore:
         return found
 
     async def erase(self, subjects: Iterable[str]) -> int:
-        """Destroy the keys and copies of subjects, and see to it that those who have none never get one.
+        """Destroy the keys, copies and tokens of subjects, and see to it that those who have none never get one.
 
         Returns how many keys there were. Repeated, it changes nothing.
         """
@@ -88,7 +88,8 @@ class KeyStore:
         async with self._pool.acquire() as connection, connection.transaction():
             rows = await self._destroy_keys(names, connection)
             await connection.execute(LOCK)
-            await connection.execute("DELETE FROM copies WHERE subject = ANY ($1)", names)
+            for table in ("copies", "tokens"):
+                await connection.execute(f"DELETE FROM {table} WHERE subject = ANY ($1)", names)  # noqa: S608 - of ours
         metrics.destroyed.inc(len(rows))
         return len(rows)
 

@@ -41,3 +41,13 @@ CREATE TABLE copies (
     PRIMARY KEY (request_id, subject, service)
 );
 CREATE INDEX copies_subject ON copies (subject);
+
+-- By what a subject is found: a keyed hash of a value that is sealed in the log.
+CREATE TABLE tokens (
+    field   text  NOT NULL,
+    subject text  NOT NULL,
+    token   bytea NOT NULL,
+    PRIMARY KEY (field, subject)
+);
+CREATE INDEX tokens_token ON tokens (field, token);
+CREATE INDEX tokens_subject ON tokens (subject);

@@ -23,7 +23,7 @@ from projections.job import Progress
 from projections.partial import KeysRebuilt, TableRebuilt, rebuild_keys
 from projections.projection import Projection, on
 from projections.readers import NOBODY, read_by, see
-from projections.rebuild import Rebuilt, drop_old, rebuild, rollback
+from projections.rebuild import Rebuilt, clear, drop_old, rebuild, rollback
 from projections.rows import Rows
 from projections.runner import Runner
 from projections.status import Freshness, Status, status
@@ -59,6 +59,7 @@ __all__ = [
     "WorkerFailed",
     "as_of",
     "audit",
+    "clear",
     "compare",
     "controls",
     "dead_letters",

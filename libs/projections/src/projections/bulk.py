@@ -7,10 +7,10 @@ to blame.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,36 +64,41 @@ class _Inserts:
 
 
 @dataclass(slots=True)
+class _Increments:
+    """Increments that were noted: of each its event, its key and its amounts."""
+
+    origins: list[Origin] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
+    amounts: list[tuple[int, ...]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Sums:
     """Increments of one table of totals: those noted, and what those before come to, by column."""
 
     key: Names
-    noted: dict[Names, list[tuple[Origin, Key, tuple[int, ...]]]] = field(  # by what is added to
-        default_factory=lambda: defaultdict(list)
-    )
-    places: dict[Key, int] = field(default_factory=dict)  # of a key in each column
+    noted: dict[Names, _Increments] = field(default_factory=lambda: defaultdict(_Increments))  # by what is added to
+    places: defaultdict[Key, int] = field(default_factory=lambda: defaultdict(count().__next__))  # in each column
     columns: dict[str, list[int]] = field(default_factory=dict)
 
     def combine(self, spec: TableSpec, names: Names) -> bool:
         """Add up what was noted of these amounts; whether that was possible."""
         noted = self.noted[names]
-        if len(noted) < BULK_FROM or not spec.key_names.isdisjoint(names):
+        if len(noted.keys) < BULK_FROM or not spec.key_names.isdisjoint(names):
             return False
-        keys = [key for _, key, _ in noted]
-        amounts = _plain(spec, names, [amounts for _, _, amounts in noted])
-        if amounts is None or _plain(spec, spec.key, keys) is None:
+        amounts = _plain(spec, names, noted.amounts)
+        if amounts is None or _plain(spec, spec.key, noted.keys) is None:
             return False
-        self.add(keys, amounts)
+        self.add(noted.keys, amounts)
         return True
 
     def add(self, keys: list[Key], amounts: Mapping[str, Iterable[int]]) -> None:
         """Add amounts, by column, to those of these keys."""
-        places = self.places
-        at = [places.setdefault(key, len(places)) for key in keys]
+        at = [*map(self.places.__getitem__, keys)]  # a new key gets the next place
         for name in amounts.keys() - self.columns.keys():
             self.columns[name] = []
         for column in self.columns.values():
-            column.extend(repeat(0, len(places) - len(column)))
+            column.extend(repeat(0, len(self.places) - len(column)))
         for name, values in amounts.items():
             column = self.columns[name]
             for place, amount in zip(at, values, strict=True):
@@ -142,13 +147,7 @@ class BulkRows(Rows):
 
     def insert(self, table: sa.Table, /, **values: Any) -> None:
         """As `Rows.insert`; a mistake may be found later, but is the same event's."""
-        inserts = self._inserts.get(table)
-        if inserts is not None and inserts.names != (names := (*values,)):
-            if inserts.noted and not inserts.combine(self._specs[table]):
-                self._settle_inserts(table)
-                inserts = None
-            else:
-                inserts.names = names
+        inserts = self._noting(table, (*values,))
         if inserts is None:
             super().insert(table, **values)
             return
@@ -158,16 +157,38 @@ class BulkRows(Rows):
         inserts.origins.append(self._origin)
         inserts.noted.append((*values.values(),))
 
+    def insert_all(self, table: sa.Table, names: Names, rows: Sequence[tuple[Any, ...]]) -> None:
+        """As `Rows.insert_all`; a mistake may be found later, but is the same event's."""
+        inserts = self._noting(table, names)
+        if inserts is None or inserts.admits or {*map(len, rows)} != {len(names)}:
+            super().insert_all(table, names, rows)
+            return
+        inserts.origins.extend(repeat(self._origin, len(rows)))
+        inserts.noted.extend(rows)
+
     def increment(self, table: sa.Table, key: Mapping[str, Any], /, **amounts: int | Decimal) -> None:
         """As `Rows.increment`; a mistake may be found later, but is the same event's."""
         sums = self._sums.get(table)
         if sums is not None and (*key,) == sums.key:
             noted = sums.noted[(*amounts,)]
-            noted.append((self._origin, (*key.values(),), (*amounts.values(),)))  # type: ignore[arg-type]  # if plain
+            noted.origins.append(self._origin)
+            noted.keys.append((*key.values(),))
+            noted.amounts.append((*amounts.values(),))  # type: ignore[arg-type]  # if plain
             return
         if table in self._inserts:
             self._settle_inserts(table)
         super().increment(table, key, **amounts)
+
+    def increment_all(self, table: sa.Table, keys: Sequence[Key], /, **amounts: Sequence[int | Decimal]) -> None:
+        """As `Rows.increment_all`; a mistake may be found later, but is the same event's."""
+        sums, given = self._sums.get(table), [*zip(*amounts.values(), strict=True)]
+        if sums is None or {*map(len, keys)} != {len(sums.key)} or len(given) != len(keys):
+            super().increment_all(table, keys, **amounts)
+            return
+        noted = sums.noted[(*amounts,)]
+        noted.origins.extend(repeat(self._origin, len(keys)))
+        noted.keys.extend(keys)
+        noted.amounts.extend(given)
 
     def combine(self) -> None:
         """Combine what was noted: now and then, so that it is still at hand for the processor, and at the end.
@@ -188,6 +209,16 @@ class BulkRows(Rows):
             self._settle_inserts(table)
         return super()._owned(table, operation)
 
+    def _noting(self, table: sa.Table, names: Names) -> _Inserts | None:
+        """Where inserts of these columns are noted; None if the table's are settled one by one."""
+        inserts = self._inserts.get(table)
+        if inserts is not None and inserts.names != names:
+            if inserts.noted and not inserts.combine(self._specs[table]):
+                self._settle_inserts(table)
+                return None
+            inserts.names = names
+        return inserts
+
     def _settle_inserts(self, table: sa.Table) -> None:
         now = self._origin
         for origin, values in self._inserts.pop(table).one_by_one(self._specs[table]):
@@ -199,7 +230,8 @@ class BulkRows(Rows):
         self.starts(*now)
 
     def _settle_increments(self, table: sa.Table, names: Names) -> None:
-        for origin, key, amounts in self._sums[table].noted[names]:
+        noted = self._sums[table].noted[names]
+        for origin, key, amounts in zip(noted.origins, noted.keys, noted.amounts, strict=True):
             of, by = dict(zip(self._specs[table].key, key, strict=True)), dict(zip(names, amounts, strict=True))
             try:
                 super().increment(table, of, **by)

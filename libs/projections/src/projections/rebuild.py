@@ -101,3 +101,14 @@ async def drop_old(pool: asyncpg.Pool, log: EventLog, projection: Projection) ->
     """Remove the generation before the last swap; returns whether there was one. Raises RebuildRunning."""
     async with exclusively(pool, projection.schema) as conn:
         return await Generation(projection, log.types, Suffix.OLD).drop(conn)
+
+
+async def clear(pool: asyncpg.Pool, log: EventLog, projection: Projection) -> bool:
+    """Remove the live rows and those kept beside them; a runner makes them anew from the whole log when it starts.
+
+    For what stands still: queries fail meanwhile, where `rebuild` serves on. Returns whether there were any rows.
+    Raises RebuildRunning.
+    """
+    async with exclusively(pool, projection.schema) as conn:
+        generations = [Generation(projection, log.types, suffix) for suffix in (Suffix.NEW, Suffix.OLD, Suffix.LIVE)]
+        return any([await generation.drop(conn) for generation in generations])

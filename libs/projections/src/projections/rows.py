@@ -145,6 +145,11 @@ class Rows:
             raise InvalidChange(f"{spec.name}: there is already a row with key {key}")
         change.shape, change.values, change.added = WHOLE, row, {}
 
+    def insert_all(self, table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+        """A new row for each tuple of values, which stand in the order of `names`: many rows of one event at once."""
+        for values in rows:
+            self.insert(table, **dict(zip(names, values, strict=True)))
+
     def upsert(self, table: sa.Table, key: Mapping[str, Any], /, **values: Any) -> None:
         """Set `values` in the row with this key; make it, with defaults for the rest, if there is none."""
         spec = self._owned(table, "upsert")
@@ -178,6 +183,12 @@ class Rows:
                 sums[name] = before + amount
             else:
                 sums[name] = _sum(before, amount)
+
+    def increment_all(self, table: sa.Table, keys: Sequence[Key], /, **amounts: Sequence[int | Decimal]) -> None:
+        """Add to each row of `keys`, tuples in the order of the primary key, what stands at its place in `amounts`."""
+        names = self._specs[table].key
+        for key, values in zip(keys, zip(*amounts.values(), strict=True), strict=True):
+            self.increment(table, dict(zip(names, key, strict=True)), **dict(zip(amounts, values, strict=True)))
 
     def delete(self, table: sa.Table, key: Mapping[str, Any], /) -> None:
         """Remove the row with this key, if there is one."""

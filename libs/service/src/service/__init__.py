@@ -23,6 +23,7 @@ from service.refusals import unnamed
 from service.settings import ServiceSettings, WrongSetting, env_example
 from service.streams import EventStream, LastEventId, StreamEvent, followed, grown
 from service.trace import current_traceparent
+from service.wallets import WalletOwners, may_see_named, sees_named
 from service.web import create_api
 from service.workers import Worker
 
@@ -49,6 +50,7 @@ __all__ = [
     "Tagged",
     "Token",
     "Verifier",
+    "WalletOwners",
     "Worker",
     "WrongSetting",
     "await_position",
@@ -72,6 +74,7 @@ __all__ = [
     "main",
     "may_act_for",
     "may_see",
+    "may_see_named",
     "metadata_of",
     "migrate",
     "not_found",
@@ -81,6 +84,7 @@ __all__ = [
     "run_sql",
     "seeing_all",
     "sees",
+    "sees_named",
     "shown",
     "unnamed",
 ]

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from service.logs import get_logger, redact_text
-from service.metrics import CHECK_SECONDS, POOL_CONNECTIONS, POOL_LIMIT, READY
+from service.metrics import CHECK_PASSED, CHECK_SECONDS, POOL_CONNECTIONS, POOL_LIMIT, READY
 from service.migrations import Release, migrated_to
 
 CHECK_SECONDS_LIMIT = 3.0
@@ -77,7 +77,7 @@ class Health:
             raise ValueError(f"checks: expected distinct names, got {', '.join(names)}")
         self.service = service
         self.version = version
-        self._checks = tuple(checks)
+        self.checks = tuple(checks)
         self._last: tuple[float, Readiness] | None = None
         self._lock = asyncio.Lock()
 
@@ -90,8 +90,8 @@ class Health:
             return self._last[1]
 
     async def _run(self) -> Readiness:
-        results = await asyncio.gather(*(_run_check(check) for check in self._checks))
-        checks = {check.name: result for check, result in zip(self._checks, results, strict=True)}
+        results = await asyncio.gather(*(run_check(check) for check in self.checks))
+        checks = {check.name: result for check, result in zip(self.checks, results, strict=True)}
         ready = all(result.ok or not result.vital for result in results)
         previous = self._last[1] if self._last else None
         if previous is None or {n: r.ok for n, r in previous.checks.items()} != {n: r.ok for n, r in checks.items()}:
@@ -101,7 +101,8 @@ class Health:
         return Readiness(service=self.service, version=self.version, ready=ready, checks=checks)
 
 
-async def _run_check(check: Check) -> CheckResult:
+async def run_check(check: Check) -> CheckResult:
+    """How a check ends; an error, and no answer in time, are what it found."""
     started = monotonic()
     try:
         async with asyncio.timeout(CHECK_SECONDS_LIMIT):
@@ -112,6 +113,7 @@ async def _run_check(check: Check) -> CheckResult:
         ok, detail = False, redact_text(f"{type(error).__name__}: {error}")[:300]
     seconds = round(monotonic() - started, 4)
     CHECK_SECONDS.labels(check.name).set(seconds)
+    CHECK_PASSED.labels(check.name).set(ok)
     return CheckResult(ok=ok, detail=detail, vital=check.vital, seconds=seconds)
 
 

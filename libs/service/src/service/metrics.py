@@ -26,3 +26,37 @@ LOOP_DELAY_SECONDS = Histogram(
     "How late the event loop woke its heartbeat, asked every second.",
     buckets=_SECONDS,
 )
+
+CHECK_PASSED = Gauge("annals_check_passed", "1 if the last readiness check passed, 0 if it failed.", ["check"])
+KAFKA_BROKERS = Gauge("annals_kafka_brokers", "Brokers that Kafka's metadata name.")
+KAFKA_PARTITIONS = Gauge(
+    "annals_kafka_partitions",
+    "Partitions of the topics that the service needs: all, leaderless, or under-replicated.",
+    ["state"],
+)
+DATABASE_BYTES = Gauge("annals_database_bytes", "Size of the service's database, all that is in it.")
+DATABASE_CONNECTIONS = Gauge("annals_database_connections", "Connections of clients to the server, to any database.")
+DATABASE_CONNECTIONS_LIMIT = Gauge("annals_database_connections_limit", "Most connections that the server takes.")
+DATABASE_OLDEST_SECONDS = Gauge(
+    "annals_database_oldest_transaction_seconds", "Age of the oldest transaction of the service's role; 0 without any."
+)
+DATABASE_AGE = Gauge(
+    "annals_database_age_transactions", "Transactions since the oldest row not frozen; near 2^31 the server stops."
+)
+DATABASE_DEADLOCKS = Gauge("annals_database_deadlocks", "Deadlocks, counted by the server.")
+DATABASE_BLOCKS = Gauge("annals_database_blocks", "Blocks read, from cache or disk, counted by the server.", ["source"])
+DATABASE_TRANSACTIONS = Gauge(
+    "annals_database_transactions",
+    "Transactions, committed or rolled-back, counted by the server.",
+    ["end"],
+)
+SLOT_BYTES = Gauge(
+    "annals_database_slot_bytes", "Write-ahead log kept for a replication slot, such as that of backups.", ["slot"]
+)
+TABLE_BYTES = Gauge(
+    "annals_table_bytes", "Size of a table's rows or indexes, as of its last vacuum or analysis.", ["table", "part"]
+)
+TABLE_ROWS = Gauge("annals_table_rows", "Rows of a table, estimated: live or dead.", ["table", "state"])
+TABLE_SCANS = Gauge(
+    "annals_table_scans", "Scans of a table, by index or sequential, counted by the server.", ["table", "by"]
+)

@@ -19,6 +19,7 @@ from privacy import (
     KeyStore,
     Letters,
     MonthKeys,
+    Tokens,
     Vault,
     install,
 )
@@ -56,6 +57,10 @@ class PersonalData:
             Exports(settings.name, log, watermark, self.keys, self.vault, self.copies),
             months,
         )
+
+    def tokens(self, field: str) -> Tokens:
+        """By which subjects are found who have a value in a field that is sealed."""
+        return Tokens(self._keys_pool, self.keys, field)
 
     async def __aenter__(self) -> PersonalData:
         await self._keys_pool  # opens it; connections are made when they are needed

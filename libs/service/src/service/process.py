@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -30,6 +31,7 @@ from service.health import (
     queries_check,
 )
 from service.logs import get_logger
+from service.measuring import Measure, keep_measuring, measure_database
 from service.metrics import LOOP_DELAY_SECONDS
 from service.migrations import Release, migrate, migrated_to
 from service.personal import PersonalData
@@ -52,7 +54,8 @@ class Service:
     """Everything `app.py` has wired, ready to serve.
 
     `pool`, `queries` and `resources` are opened before anything runs and closed after everything has ended; opening a
-    resource must not need a server that may be away. `lags` gives for each subscription the events it is behind.
+    resource must not need a server that may be away. `lags` gives for each subscription the events it is behind;
+    `measures` set metrics that only a query can tell, every 15 s.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Service:
         workers: Sequence[Worker] = (),
         checks: Sequence[Check] = (),
         lags: Mapping[str, Lag] | None = None,
+        measures: Sequence[Measure] = (),
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
         self.settings = settings
@@ -78,6 +82,8 @@ class Service:
         self.migrations = migrations
         self.release = Release.of(migrations) if migrations is not None else None
         self.lags = lags or {}
+        self._measures: list[Measure] = [] if pool is None else [partial(measure_database, pool)]
+        self._measures += measures
         self.personal = personal
         every = [*workers, *(personal.workers if personal is not None else ())]
         self.supervised = [Supervised(worker, is_transient) for worker in every]
@@ -163,6 +169,7 @@ class Service:
         await self._await_database()
         async with asyncio.TaskGroup() as group:
             group.create_task(_heartbeat(), name="heartbeat")
+            group.create_task(keep_measuring(self._measures, self.health), name="measuring")
             for supervised in self.supervised:
                 group.create_task(supervised.run(), name=f"worker {supervised.name}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from compliance import api, domain, handlers, projections, publish
 from compliance.anchoring import Anchorer
 from compliance.collecting import Collector
+from compliance.finding import Finder
 from compliance.overdue import Overdue
 from compliance.settings import ComplianceSettings
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
@@ -44,11 +45,13 @@ def create(settings: ComplianceSettings) -> Service:
     handle = handlers.handle_messages(executor, facts)
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters)
 
+    emails = personal.tokens("email")
     collector = Collector(log, watermark, personal.keys, personal.copies, settings)
 
+    finder = Finder(log, watermark, personal, emails)
     commands, reads = Commands(settings.name, executor), Queries(settings.name, engine, pool)
     overdue = Overdue(reads, settings.erasing, settings.silent_seconds)
-    routes = api.routes(commands, reads, facts, personal, settings)
+    routes = api.routes(commands, reads, facts, personal, emails, settings)
     return Service(
         settings,
         create_api(settings, routes, title="Annals compliance", version="0.1.0", log=log),
@@ -56,7 +59,7 @@ def create(settings: ComplianceSettings) -> Service:
         queries=engine,
         migrations=find_migrations("compliance"),
         personal=personal,
-        workers=[watermark, runner, sealer, relay, consumer, collector, overdue, Anchorer(executor, settings)],
+        workers=[watermark, runner, sealer, relay, consumer, collector, overdue, finder, Anchorer(executor, settings)],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC]), overdue.check()],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
     )

@@ -248,6 +248,10 @@ def deletion_stream(subject: str) -> str:
     return f"deletion/{subject}"
 
 
+def rectification_stream(subject: str) -> str:
+    return f"rectification/{subject}"
+
+
 def opt_out_stream(subject: str) -> str:
     return f"opt-out/{subject}"
 
@@ -289,7 +293,9 @@ def receive_deletion(command: domain.ReceiveDeletion, metadata: Metadata) -> lis
     ]
 
 
-def _take_id(command: domain.ReceiveDeletion | domain.ReceiveAccess, metadata: Metadata) -> Intent:
+def _take_id(
+    command: domain.ReceiveDeletion | domain.ReceiveAccess | domain.ReceiveRectification, metadata: Metadata
+) -> Intent:
     taken = domain.RequestIdTaken(command.request_id, command.subject)
     return Intent(request_id_stream(command.request_id), domain.request_id, taken, command.at, metadata)
 
@@ -325,6 +331,34 @@ def receive_access(command: domain.ReceiveAccess, metadata: Metadata) -> list[In
 def access_step(subject: str, command: domain.AccessStep, metadata: Metadata) -> Intent:
     """A step of a request for a copy, for the stream of its subject."""
     return Intent(access_stream(subject), domain.accesses, command, command.at, metadata)
+
+
+def receive_rectification(command: domain.ReceiveRectification, metadata: Metadata) -> list[Intent]:
+    """A request for a correction: its id is taken and it is received, both or neither."""
+    return [_take_id(command, metadata), rectification_step(command.subject, command, metadata)]
+
+
+def rectification_step(subject: str, command: domain.RectificationCommand, metadata: Metadata) -> Intent:
+    """A step of a request for a correction, for the stream of its subject."""
+    return Intent(rectification_stream(subject), domain.rectifications, command, command.at, metadata)
+
+
+def complete_rectification(
+    command: domain.CompleteRectification,
+    known: domain.ContactGiven,
+    corrected: domain.ContactGiven,
+    metadata: Metadata,
+) -> JointIntent:
+    """The end of a request for a correction, with the corrected contact: one decision on both streams."""
+    request, contact = rectification_stream(known.subject), contact_stream(known.subject)
+
+    def decided(states: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
+        events = domain.rectifications.decide(command, states[request])
+        if events and states[contact] != known:
+            raise domain.WrongState(f"request {command.request_id}: the contact has been changed meanwhile")
+        return [*((request, event) for event in events), *([(contact, corrected)] if events else [])]
+
+    return JointIntent({request: domain.rectifications, contact: domain.contact}, decided, command.at, metadata)
 
 
 def hold(event: domain.LegalHoldPlaced | domain.LegalHoldLifted, at: datetime, metadata: Metadata) -> Intent:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from eventlog import EventLog, EventTypes, Executor, Sealer, Together, Watermark
-from messaging import Consumer, Relay, orders
+from messaging import Consumer, Relay, orders, wallets
 from privacy import MonthKeys
 from projections import Freshness, Runner
-from rewards import api, domain, handlers, projections, publish
+from rewards import api, domain, handlers, metrics, projections, publish
 from rewards.chain_time import BLOCKS, ChainTime
 from rewards.paying import ClaimProcess
 from rewards.periods import Periods
@@ -40,7 +42,7 @@ def create(settings: RewardsSettings) -> Service:
     personal = PersonalData(settings, log, watermark, projections.ALL)
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS, *orders.TOPICS)
+    topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS, *orders.TOPICS, wallets.TOPIC)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     months = MonthKeys(personal.keys, "origins")
@@ -64,4 +66,5 @@ def create(settings: RewardsSettings) -> Service:
         workers=[watermark, runner, sealer, relay, consumer, claims, months],
         checks=[kafka_check(settings, topics=[*handlers.TOPICS, publish.TOPIC, publish.COMMANDS.name, BLOCKS])],
         lags={projection.schema: Freshness(pool, projection).lag for projection in projections.ALL},
+        measures=[partial(metrics.measure_pools, reads)],
     )

@@ -10,7 +10,7 @@ import asyncpg
 from contracts import chain, operations
 from contracts.activity import ReportActivity
 from eventlog import Executor, Intent, Metadata
-from messaging import Committed, Handle, Received, TopicSpec, inbox, orders
+from messaging import Committed, Handle, Received, TopicSpec, inbox, orders, wallets
 from rewards import claiming, domain, reports
 from rewards.domain.rules import book_of, rules_stream
 from rewards.domain.standing import standing_stream
@@ -20,7 +20,7 @@ from rewards.recorder import Recorder
 
 COMMANDS = TopicSpec("rewards.commands")
 """Keyed by the user: one user's activities keep their order, so that a limit counts them as they came."""
-TOPICS = ("chain.operations", "chain.reward-vault", COMMANDS.name, orders.ORDERS.name)
+TOPICS = ("chain.operations", "chain.reward-vault", COMMANDS.name, orders.ORDERS.name, wallets.TOPIC.name)
 
 
 def handle_messages(executor: Executor, recorder: Recorder, origins: reports.Origins) -> Handle:
@@ -87,7 +87,7 @@ def translate(received: Received) -> Sequence[Intent]:
         case operations.OperationExpired() as lapsed:
             return [_failed(lapsed, "expired", received.time)]
         case _:
-            return orders.ordered(received)
+            return [*orders.ordered(received), *wallets.told(received)]
 
 
 def review(command: domain.ReviewReward | domain.CorrectReward, at: datetime, metadata: Metadata) -> Intent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventlog import EventLog, EventTypes, Executor, Sealer, Watermark
-from messaging import Consumer, Relay, orders
+from messaging import Consumer, Relay, orders, wallets
 from messaging.chain_time import BLOCKS
 from projections import Freshness, Runner
 from royalties import api, domain, handlers, projections, publish
@@ -41,7 +41,7 @@ def create(settings: RoyaltiesSettings) -> Service:
     personal = PersonalData(settings, log, watermark, projections.ALL)
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
-    topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS, *orders.TOPICS)
+    topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS, *orders.TOPICS, wallets.TOPIC)
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     handle = handlers.handle_messages(executor, recorder)

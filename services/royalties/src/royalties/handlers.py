@@ -10,7 +10,7 @@ import asyncpg
 from contracts import chain, operations
 from contracts.chain import PaymentKind
 from eventlog import Executor, Intent
-from messaging import Committed, Handle, Received, TopicSpec, inbox, orders
+from messaging import Committed, Handle, Received, TopicSpec, inbox, orders, wallets
 from royalties import domain, reports
 from royalties.distributing import intents
 from royalties.domain.books import DISTRIBUTOR, MUSIC_NFT
@@ -19,7 +19,10 @@ from royalties.recorder import Recorder
 
 COMMANDS = TopicSpec("royalties.commands")
 """Keyed by the agreement: its sales keep their order, and a refund comes after its sale."""
-TOPICS = ("chain.music-nft", "chain.operations", "chain.royalty-distributor", COMMANDS.name, orders.ORDERS.name)
+TOPICS = (
+    "chain.music-nft", "chain.operations", "chain.royalty-distributor",
+    COMMANDS.name, orders.ORDERS.name, wallets.TOPIC.name,
+)  # fmt: skip
 
 
 def handle_messages(executor: Executor, recorder: Recorder) -> Handle:
@@ -79,7 +82,7 @@ def translate(received: Received) -> Sequence[Intent]:
             return [intents.told(told, received.time or datetime.now(UTC))]
         case message:
             command = _track_command(message)
-            return orders.ordered(received) if command is None else [_of_track(command)]
+            return [*orders.ordered(received), *wallets.told(received)] if command is None else [_of_track(command)]
 
 
 def _track_command(message: object) -> TrackCommand | None:

@@ -1,23 +1,42 @@
-"""What is asked of compliance by whoever moves in."""
+"""What is asked of compliance by whoever moves in, and by its officers."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from annals import importing, shell
+from annals import due, importing, shell
 from annals.errors import Exit
 from annals.shell import Commands, Json, StackName, console, errors
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, help="Legal acceptances and the audit trail.")
+app = typer.Typer(cls=Commands, no_args_is_help=True, help="Records of the system before, and requests that are due.")
 SHOWN = 10
 
 
-@app.callback()
-def _group() -> None:
-    """A group, although it has one command so far."""
+@app.command()
+def queue(
+    due_in: Annotated[
+        float | None, typer.Option("--due-in", min=0, metavar="DAYS", help="Only what is due until then, or overdue.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Most requests shown.")] = 50,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Show the open requests of data subjects, of all kinds: overdue first, then what is due next.
+
+    $ annals compliance queue
+    $ annals compliance queue --due-in 7 --json
+    """
+    shell.use(stack)
+    now = datetime.now(UTC)
+    found = shell.run(due.requests(now, None if due_in is None else now + timedelta(days=due_in), limit))
+    if as_json:
+        shell.print_json(found)
+        return
+    console.print(due.table(found, now))
 
 
 @app.command("import")

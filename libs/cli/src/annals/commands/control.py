@@ -87,6 +87,29 @@ def drop(
     shell.say("\n".join(f"{schema} is gone." for schema in dropped), as_json, projection=projection, dropped=dropped)
 
 
+def clear(
+    service: Annotated[str, typer.Argument(help="A service that stands still, such as rewards.")],
+    yes: Yes = False,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Throw away all read models of a service, outside production; it makes them anew from its log when it starts.
+
+    The log stays, and so does how far the service has read its topics: else messages would take effect twice. The rows
+    kept for a rollback go, too.
+
+    $ annals clear rewards
+    $ annals clear rewards --yes --json
+    """
+    shell.use(stack)
+    shell.ask(f"Throw away all read models of {service}? No query is answered until it has made them anew.", yes)
+    cleared = shell.run(maintenance.clear(service))
+    sentence = (
+        f"{service}: {', '.join(cleared)}: gone, and made anew at the next start." if cleared else "Nothing was there."
+    )
+    shell.say(sentence, as_json, service=service, cleared=cleared)
+
+
 def _what(projection: str, rebuild: bool) -> str:
     return f"The rebuild of {projection}" if rebuild else projection
 

@@ -15,6 +15,7 @@ app = typer.Typer(cls=shell.Commands, no_args_is_help=True, help="Disasters for 
 @app.command()
 def restore(
     seconds: Annotated[float, typer.Option(min=1, help="Load before the disaster.")] = 60,
+    service: Annotated[str, typer.Option(metavar="NAME", help="The service that it happens to.")] = "rewards",
     as_json: Json = False,
 ) -> None:
     """Destroy the database and the key store of a service under load, restore both, and measure RPO and RTO.
@@ -23,11 +24,11 @@ def restore(
     models in which nothing is wrong, and a subject who stays erased. Nothing that runs is touched.
 
     $ annals drill restore
-    $ annals drill restore --seconds 10 --json
+    $ annals drill restore --service royalties --seconds 10 --json
     """
     from annals.drill import rehearse  # it needs servers, which no other command does
 
-    outcome = shell.run(rehearse(errors, seconds=seconds))
+    outcome = shell.run(rehearse(errors, seconds=seconds, service=service))
     if as_json:
         shell.print_json(outcome.to_dict())
     else:

@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from annals import seed as seeding
 from annals import services, shell
-from annals.directory import Directory, directory
+from annals.directory import CHOSEN, Directory, directory
 from annals.errors import NothingRuns
 from annals.shell import Json, StackName, console, errors
 from local_stack.display import display
@@ -25,10 +27,11 @@ from service.main import main as service_main
 from service.tokens import mint
 
 LOOK_SECONDS = 0.5
+ANCHOR_SECONDS = 60
 STOP_SECONDS = 60
 READY = "The stack is ready to use."
 
-Name = Annotated[str, typer.Option(metavar="NAME", help="Name of the stack; several run side by side.")]
+Name = Annotated[str, typer.Option(metavar="NAME", envvar=CHOSEN, help="Name of the stack; several run side by side.")]
 
 
 def demo(
@@ -133,6 +136,19 @@ def validate(
     shell.end(good=not failed)
 
 
+def seed(as_json: Json = False, stack: StackName = None) -> None:
+    """Bring demo data into a local stack: a document and who accepted it, agreements and sales, a day's listening.
+
+    Once a day: what is there already is not recorded again.
+
+    $ annals seed
+    $ annals seed --stack second --json
+    """
+    recorded = shell.run(seeding.seed(_running(stack), datetime.now(UTC).date()))
+    told = ", ".join(f"{service} {events:,}" for service, events in recorded.items() if events)
+    shell.say(f"Events recorded: {told}." if told else "All of it is there already.", as_json, recorded=recorded)
+
+
 def token(
     subject: Annotated[str, typer.Argument(help="Who it is for: an opaque id or an address.")],
     role: Annotated[list[str] | None, typer.Option(help="A role; may be given several times.")] = None,
@@ -174,12 +190,12 @@ def _running(stack: str | None) -> Directory:
 
 async def _serve(name: str, options: dict[str, Any]) -> None:
     """Build the town and keep it until a signal, or until one of its processes ends by itself."""
-    from annals.town import Town  # it needs the devnet and the contracts, which no other command does
+    from annals.town import Town, anchoring  # they need the devnet and the contracts, which no other command does
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    built = Town(name, programs=services.programs(), **options)
+    built = Town(name, programs=services.programs(), settings=anchoring(ANCHOR_SECONDS), **options)
     stopping = asyncio.create_task(stop.wait())
     with display(console) as report:
         starting = asyncio.create_task(built.start(report))

@@ -1,4 +1,4 @@
-"""`annals status`."""
+"""`annals status` and `annals health`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from annals import health as examining
 from annals import shell
 from annals import status as work
 from annals.shell import Json, StackName, console
@@ -45,6 +46,33 @@ def status(
         shell.print_json([service.to_dict() for service in report])
     else:
         console.print(_shown(report))
+    shell.end(good=all(service.ok for service in report))
+
+
+def health(
+    names: Annotated[list[str] | None, typer.Argument(metavar="SERVICE", help="All if none is named.")] = None,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Ask PostgreSQL, Kafka, the nodes of the chain and every service's /health and /ready whether all is well.
+
+    Exit code 1 when a check fails. It takes a few seconds at most, whatever is down. How far everything is, and what
+    was put aside, `annals status` says.
+
+    $ annals health
+    $ annals health rewards --json
+    """
+    shell.use(stack)
+    report = shell.run(examining.examine(names or ()))
+    if as_json:
+        shell.print_json([service.to_dict() for service in report])
+    else:
+        for service in report:
+            state = ("well", "green") if service.ok else ("not well", "red")
+            checks = len(service.from_here) + len(service.by_itself)
+            console.print(Text.assemble((f"{service.name:<12}", "bold"), state, (f"  {checks} checks", "dim")))
+            for text in service.problems:
+                console.print(_problem(text))
     shell.end(good=all(service.ok for service in report))
 
 

@@ -100,7 +100,7 @@ class Stage:
         self.registry = ComplianceRegistry(deployment.compliance)
         self.sent = 0
         self.on_sent: Callable[[int], None] = lambda _: None
-        self._sender = Sender(client, retry=Retry(attempts=12))  # nodes are restarted in some plays
+        self._sender = Sender(client, expiry=600, retry=Retry(attempts=60))  # nodes are restarted in some plays
         self._gate = asyncio.Semaphore(CONCURRENT)
 
     async def act(self, key: Key, call: Call) -> None:

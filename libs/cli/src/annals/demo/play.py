@@ -18,14 +18,15 @@ from annals.demo import acts, show
 from annals.demo.theatre import Theatre, open_theatre
 from annals.directory import in_environment
 from annals.services import installed
-from annals.town import Town
+from annals.town import Town, anchoring
 from local_stack.process import LocalStackError
 
 NAME = "demo"
 BLOCK_SECONDS = 0.25
 REBUILT = ("rewards.pool_status", "royalties.ledger", "chain.blockchain_events")
 POSTS = 5
-VICTIMS = ("chain", "rewards", "royalties", "compliance")
+ANCHOR_SECONDS = 10
+VICTIMS = ("chain", "compliance", "rewards", "royalties")
 
 
 async def play(console: Console, *, keep: bool, transactions: int) -> int:
@@ -33,13 +34,15 @@ async def play(console: Console, *, keep: bool, transactions: int) -> int:
     begun = time.monotonic()
     console.rule("[bold]Annals[/] — events of a TRON chain become four services' read models")
     scale = acts.Scale.of(transactions)
-    town = Town(NAME, block_seconds=BLOCK_SECONDS, accounts=acts.accounts_needed(scale))
+    accounts, settings = acts.accounts_needed(scale), anchoring(ANCHOR_SECONDS)
+    town = Town(NAME, block_seconds=BLOCK_SECONDS, accounts=accounts, settings=settings)
     async with open_theatre(town, scale, console) as theatre:
         events = await first_half(theatre)
         await show.results(theatre)
         await rebuild_while_serving(theatre)
         await kill_under_load(theatre)
         await check_kafka(theatre)
+        show.anchors(theatre)
         console.print(f"\n[bold]Done in {time.monotonic() - begun:.0f} s[/]: {events}", highlight=False)
         show.what_next(console, keep, theatre.directory)
         if keep:
@@ -73,7 +76,7 @@ async def rebuild_while_serving(theatre: Theatre) -> None:
 
     async def keep_asking() -> None:
         nonlocal served, failed
-        async with theatre.client("rewards") as rewards, theatre.client("royalties") as royalties:
+        async with theatre.client("rewards") as rewards, theatre.client("royalties", "service") as royalties:
             artist = theatre.stage.cast.artists[0].address
             while not done.is_set():
                 for answer in await asyncio.gather(

@@ -86,6 +86,12 @@ async def _acceptances(theatre: Theatre) -> None:
     theatre.console.print(table)
 
 
+def anchors(theatre: Theatre) -> None:
+    """How often the chain itself has come to vouch for the logs."""
+    count = theatre.truth.events["ComplianceRegistry.RootAnchored"]
+    theatre.console.print(f"[green]✔[/] {count} seals of the logs are anchored on the chain", highlight=False)
+
+
 def what_next(console: Console, keep: bool, directory: Directory) -> None:
     """The last lines: what to try."""
     console.print("\n[bold]Try next[/]")

@@ -18,9 +18,10 @@ from rich.console import Console
 
 from annals import kafka_audit, maintenance, proofs, recovery
 from annals.directory import in_environment
-from annals.drill.load import Load
-from annals.drill.scene import SERVICE, Scene
-from annals.services import find
+from annals.drill.load import COMMANDS, Load
+from annals.drill.scene import Scene
+from annals.errors import UnknownName
+from annals.services import Installed, find
 from local_stack.stack import scratch_folder
 
 RPO = timedelta(minutes=15)
@@ -31,6 +32,7 @@ RTO = timedelta(minutes=10)
 class Outcome:
     """What the drill came to. What the backups alone had lost is told, too; Kafka's copy of the log closes that gap."""
 
+    service: str
     answered: int
     """Commands that were answered before the disaster."""
     events: int
@@ -60,7 +62,7 @@ class Outcome:
             f"{self.answered:,} commands were answered until the database and the key store were destroyed",
             f"RPO: {self.rpo_seconds:.2f} s, {self.lost} of them lost; from the backups alone "
             f"{self.rpo_backups_seconds:.2f} s, {self.lost_from_backups} lost",
-            f"RTO: {self.rto_seconds:.1f} s until {SERVICE} was ready, with {self.events:,} events in its log",
+            f"RTO: {self.rto_seconds:.1f} s until {self.service} was ready, with {self.events:,} events in its log",
             f"the subject who was erased after the last backup of the keys: {tombstone}",
             "log, topics and read models: " + ("nothing is wrong" if not self.problems else "; ".join(self.problems)),
         ]
@@ -69,14 +71,20 @@ class Outcome:
         return {"ok": self.ok, **asdict(self)}
 
 
-async def rehearse(console: Console, *, seconds: float) -> Outcome:
-    """Has the disaster happen after `seconds` of load. Raises what a step raises; then nothing is left running."""
+async def rehearse(console: Console, *, seconds: float, service: str = "rewards") -> Outcome:
+    """Has the disaster happen to a service after `seconds` of load.
+
+    Raises UnknownName, and what a step raises; then nothing is left running.
+    """
+    if service not in COMMANDS:
+        raise UnknownName.among("the drill has no load for a service", service, COMMANDS)
+    installed = find(service)
     name = f"test-drill-{os.getpid()}-{secrets.token_hex(3)}"
     async with contextlib.AsyncExitStack() as stack:
         folder, lock = stack.enter_context(scratch_folder(name))
-        scene = await Scene.build(folder, lock, stack)
-        console.print(f"{SERVICE} runs, and its two servers are backed up: {seconds:g} s of load")
-        async with Load(scene.client()) as load:
+        scene = await Scene.build(installed, folder, lock, stack)
+        console.print(f"{service} runs, and its two servers are backed up: {seconds:g} s of load")
+        async with Load(scene.client(), service) as load:
             await load.for_seconds(seconds)
             await scene.erase()
             destroyed = load.ends_badly()
@@ -85,21 +93,22 @@ async def rehearse(console: Console, *, seconds: float) -> Outcome:
         await scene.restore_keys()
         await scene.restore_log()
         console.print("both are restored from their backups, the keys as they were before an erasure")
-        return await _recovered(scene, load, destroyed, console)
+        return await _recovered(installed, scene, load, destroyed, console)
 
 
-async def _recovered(scene: Scene, load: Load, destroyed: float, console: Console) -> Outcome:
+async def _recovered(service: Installed, scene: Scene, load: Load, destroyed: float, console: Console) -> Outcome:
     with in_environment(scene.environment):
         not_in_backups = await scene.missing(load.answered)
-        await recovery.recover(SERVICE, console)
+        await recovery.recover(service.name, console)
         lost = await scene.missing(load.answered)
         key_was_back = await scene.has_key()
         await scene.start()
         await scene.caught_up()
         ready = time.time()
         console.print("recovered from Kafka, and ready; now everything is compared")
-        problems = await _problems(console)
+        problems = await _problems(service, console)
     return Outcome(
+        service=service.name,
         answered=len(load.answered),
         events=await scene.events(),
         lost_from_backups=len(not_in_backups),
@@ -112,11 +121,11 @@ async def _recovered(scene: Scene, load: Load, destroyed: float, console: Consol
     )
 
 
-async def _problems(console: Console) -> list[str]:
+async def _problems(service: Installed, console: Console) -> list[str]:
     """What is wrong with the log, its topics and its read models; Kafka has everything soon."""
-    verified = await proofs.verify(SERVICE, against_topic=True, against_chain=False, console=console)
-    topics = await kafka_audit.inspect([find(SERVICE)], console)
-    models = await maintenance.audit(SERVICE, [], console)
+    verified = await proofs.verify(service.name, against_topic=True, against_chain=False, console=console)
+    topics = await kafka_audit.inspect([service], console)
+    models = await maintenance.audit(service.name, [], console)
     return [
         *(problem.sentence for problem in verified.found.problems),
         *(f"topic {report.topic} is not what the log says" for report in topics if not report.ok),

@@ -1,12 +1,13 @@
-"""The load of the drill: clients that report listens, one command each, until the service can answer no more."""
+"""The load of the drill: clients that send a service one command each, until it can answer no more."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import count
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -16,11 +17,30 @@ from service import Token
 CLIENTS = 4
 
 
-class Load:
-    """`async with Load(client) as load:` goes on until the service is away; before `ends_badly` that is an error."""
+def listen(number: int) -> dict[str, Any]:
+    """A report of one listen."""
+    heard = {
+        "kind": "listen", "activity_id": f"drill-{number}", "user": f"user-{number % 100}",
+        "track_id": f"track-{number % 50}", "at": datetime.now(UTC).isoformat(),
+        "listened_seconds": 200, "track_seconds": 300,
+    }  # fmt: skip
+    return {"activities": [heard]}
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+
+COMMANDS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
+    "compliance": ("/legal-holds", lambda number: {"subject": f"drill-{number}", "reason": "tax"}),
+    "rewards": ("/activities", listen),
+    "royalties": ("/agreements", lambda number: {"agreement": f"drill-{number}", "controller": "drill"}),
+}
+"""What each service is asked: a route, and the `number`-th body. The root of all needs a chain, and is left out."""
+
+
+class Load:
+    """`async with Load(client, "rewards") as load:` goes on until it is away; before `ends_badly` that is an error."""
+
+    def __init__(self, client: httpx.AsyncClient, service: str) -> None:
         self._client = client
+        self._path, self._body = COMMANDS[service]
         self._numbers = count()
         self._ends_badly = False
         self._clients: list[asyncio.Task[None]] = []
@@ -28,7 +48,7 @@ class Load:
         """The position of the last event of each answered command, with the moment of the answer."""
 
     async def __aenter__(self) -> Self:
-        self._clients = [asyncio.create_task(self._listen()) for _ in range(CLIENTS)]
+        self._clients = [asyncio.create_task(self._ask()) for _ in range(CLIENTS)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -54,19 +74,14 @@ class Load:
         self._ends_badly = True
         return time.time()
 
-    async def _listen(self) -> None:
+    async def _ask(self) -> None:
         while True:
             number = next(self._numbers)
-            heard = {
-                "kind": "listen", "activity_id": f"drill-{number}", "user": f"user-{number % 100}",
-                "track_id": f"track-{number % 50}", "at": datetime.now(UTC).isoformat(),
-                "listened_seconds": 200, "track_seconds": 300,
-            }  # fmt: skip
             key = {"idempotency-key": f"drill-{number}"}
             try:
-                answer = await self._client.post("/activities", json={"activities": [heard]}, headers=key)
+                answer = await self._client.post(self._path, json=self._body(number), headers=key)
                 if answer.status_code != 200:
-                    raise LocalStackError(f"POST /activities: expected 200, got {answer.status_code}: {answer.text}")
+                    raise LocalStackError(f"POST {self._path}: expected 200, got {answer.status_code}: {answer.text}")
             except (httpx.TransportError, LocalStackError):
                 if self._ends_badly:
                     return

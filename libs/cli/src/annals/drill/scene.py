@@ -19,7 +19,7 @@ import httpx
 
 from annals.backup import Server, Store, restore
 from annals.directory import in_environment
-from annals.services import Installed, find
+from annals.services import Installed
 from annals.town import COMPILED, START_SECONDS, until_ready
 from eventlog import EventLog, NewEvent
 from local_stack import kafka, postgres
@@ -31,7 +31,6 @@ from privacy import DEVELOPMENT, Keks, KeyStore
 from privacy.erasure import SubjectErased, erasure_stream
 from service.tokens import generate_keys, mint
 
-SERVICE = "rewards"
 SUBJECT = "drill-subject"
 WAL_SECONDS = 1.0
 LOOK_SECONDS = 0.1
@@ -41,7 +40,10 @@ WAIT_SECONDS = 300.0
 class Scene:
     """The servers, the service and its backups."""
 
-    def __init__(self, folder: Path, lock: int) -> None:
+    def __init__(self, service: Installed, folder: Path, lock: int) -> None:
+        self._service = service
+        self._name = service.name
+        self._prefix = service.name.upper()
         self._folder = folder
         self._lock = lock
         self._processes: dict[str, ServerProcess] = {}
@@ -51,17 +53,19 @@ class Scene:
         self.environment: dict[str, str] = {
             "ANNALS_JWT_PUBLIC_KEY": public.replace("\n", "\\n"),
             "ANNALS_KEYS_REMEMBERED_SECONDS": "1",
-            f"{SERVICE.upper()}_HTTP_PORT": self.url.rpartition(":")[2],
+            f"{self._prefix}_HTTP_PORT": self.url.rpartition(":")[2],
         }
 
     @classmethod
-    async def build(cls, folder: Path, lock: int, stack: contextlib.AsyncExitStack) -> Scene:
-        scene = cls(folder, lock)
+    async def build(cls, service: Installed, folder: Path, lock: int, stack: contextlib.AsyncExitStack) -> Scene:
+        scene = cls(service, folder, lock)
         stack.push_async_callback(scene._stop)
         await asyncio.gather(scene._start_kafka(), *(scene._start_server(name) for name in ("log", "keys")))
         await scene._provision()
         await run_program(
-            [sys.executable, "-m", SERVICE, "migrate"], timeout_seconds=START_SECONDS, env=COMPILED | scene.environment
+            [sys.executable, "-m", service.name, "migrate"],
+            timeout_seconds=START_SECONDS,
+            env=COMPILED | scene.environment,
         )
         async with scene._keys() as keys:
             await keys.make([SUBJECT])
@@ -73,7 +77,7 @@ class Scene:
 
     async def start(self) -> None:
         """Starts the service and waits until it is ready."""
-        process = self._run(SERVICE, [SERVICE], self.environment)
+        process = self._run(self._name, [self._name], self.environment)
         await until_ready(process, self.url)
 
     def client(self) -> httpx.AsyncClient:
@@ -84,7 +88,7 @@ class Scene:
         """Erases the subject after the last base backup of the keys, and waits until its key is destroyed."""
         request, now = str(uuid4()), datetime.now(UTC)
         with in_environment(self.environment):
-            async with self._installed.log() as log:
+            async with self._service.log() as log:
                 fact = SubjectErased(request, SUBJECT, now)
                 await log.append([NewEvent(erasure_stream(request, SUBJECT), fact, now)])
         await until(self._erased)
@@ -95,7 +99,7 @@ class Scene:
             self._processes[name].kill()
             await self._processes[name].stop()
             shutil.rmtree(self._data(name))
-        for name in (SERVICE, *(f"backup-{name}" for name in self._servers)):
+        for name in (self._name, *(f"backup-{name}" for name in self._servers)):
             await self._processes.pop(name).stop()
 
     async def restore_keys(self) -> None:
@@ -126,18 +130,14 @@ class Scene:
             complete = "SELECT bool_and(position >= $1) FROM checkpoints"
             await until(lambda: log.pool.fetchval(complete, last))
 
-    @property
-    def _installed(self) -> Installed:
-        return find(SERVICE)
-
     @contextlib.asynccontextmanager
     async def _log(self) -> AsyncIterator[EventLog]:
-        async with asyncpg.create_pool(self._servers["log"].url(SERVICE), min_size=0, max_size=2) as pool:
-            yield EventLog(pool, self._installed.types)
+        async with asyncpg.create_pool(self._servers["log"].url(self._name), min_size=0, max_size=2) as pool:
+            yield EventLog(pool, self._service.types)
 
     @contextlib.asynccontextmanager
     async def _keys(self) -> AsyncIterator[KeyStore]:
-        async with asyncpg.create_pool(self._servers["keys"].url(f"{SERVICE}_keys"), min_size=0, max_size=2) as pool:
+        async with asyncpg.create_pool(self._servers["keys"].url(f"{self._name}_keys"), min_size=0, max_size=2) as pool:
             yield KeyStore(pool, Keks.parse(DEVELOPMENT))
 
     async def _backed_up(self) -> bool:
@@ -184,20 +184,21 @@ class Scene:
     async def _start_kafka(self) -> None:
         self._processes["kafka"], address = await kafka.start(self._folder, durable=False, hold=(self._lock,))
         self.environment["ANNALS_KAFKA_BOOTSTRAP"] = address
-        heard = [TopicSpec(name) for name in self._installed.consumes if name.startswith("chain.")]
+        heard = [TopicSpec(name) for name in self._service.consumes if name.startswith("chain.")]
         await ensure(address, [*heard, TopicSpec(BLOCKS, partitions=1)])
 
     async def _provision(self) -> None:
         """Gives the service its log on one server and its keys on the other."""
-        passwords = {role: secrets.token_hex(16) for role in (SERVICE, f"{SERVICE}_owner", f"{SERVICE}_query")}
-        made = {name: await server.provision(passwords, [SERVICE]) for name, server in self._servers.items()}
-        log, keys = made["log"][SERVICE], made["keys"][SERVICE]
+        name = self._name
+        passwords = {role: secrets.token_hex(16) for role in (name, f"{name}_owner", f"{name}_query")}
+        made = {place: await server.provision(passwords, [name]) for place, server in self._servers.items()}
+        log, keys = made["log"][name], made["keys"][name]
         self.environment |= {
-            f"{SERVICE.upper()}_DATABASE_URL": log.url,
-            f"{SERVICE.upper()}_QUERY_DATABASE_URL": log.query_url,
-            f"{SERVICE.upper()}_OWNER_DATABASE_URL": log.owner_url,
-            f"{SERVICE.upper()}_KEYS_DATABASE_URL": keys.keys_url,
-            f"{SERVICE.upper()}_OWNER_KEYS_DATABASE_URL": keys.owner_keys_url,
+            f"{self._prefix}_DATABASE_URL": log.url,
+            f"{self._prefix}_QUERY_DATABASE_URL": log.query_url,
+            f"{self._prefix}_OWNER_DATABASE_URL": log.owner_url,
+            f"{self._prefix}_KEYS_DATABASE_URL": keys.keys_url,
+            f"{self._prefix}_OWNER_KEYS_DATABASE_URL": keys.owner_keys_url,
         }
 
     def _run(self, name: str, module: list[str], environment: Mapping[str, str]) -> ServerProcess:

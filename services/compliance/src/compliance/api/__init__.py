@@ -14,6 +14,7 @@ from compliance.api import (
     kyc,
     legal_holds,
     opt_outs,
+    rectifications,
     requests,
     retention,
     trail,
@@ -21,26 +22,33 @@ from compliance.api import (
 )
 from compliance.api.webhooks import signed_by
 from compliance.settings import ComplianceSettings
+from privacy import Tokens
 from service import Commands, PersonalData, Queries
 
 
 def routes(
-    commands: Commands, reads: Queries, facts: handlers.Facts, personal: PersonalData, settings: ComplianceSettings
+    commands: Commands,
+    reads: Queries,
+    facts: handlers.Facts,
+    personal: PersonalData,
+    emails: Tokens,
+    settings: ComplianceSettings,
 ) -> APIRouter:
     """All routes of the service."""
     router = APIRouter(tags=["compliance"])
     for part in (
         documents.routes(commands, reads),
         acceptances.routes(commands, reads, facts),
-        contacts.routes(commands, reads, personal.vault),
+        contacts.routes(commands, reads, personal.vault, emails),
         deletions.routes(commands, reads, facts, settings.erasing),
         accesses.routes(commands, reads, facts, personal.copies, settings),
+        rectifications.routes(commands, reads, facts, personal.vault),
         requests.routes(reads),
         legal_holds.routes(commands, reads),
         opt_outs.routes(commands),
         retention.routes(commands, reads),
         wallets.routes(commands, reads, settings.site),
-        kyc.routes(commands, reads, signed_by(settings.kyc_secret)),
+        kyc.routes(commands, reads, personal.vault, signed_by(settings.kyc_secret)),
         trail.routes(commands, reads),
     ):
         router.include_router(part)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from compliance import domain, handlers, projections, queries
-from compliance.api.common import Owner, Requester, Starter, asking
+from compliance.api.common import Requester, Reviewer, asking
 from compliance.api.requests import (
     LawName,
     MakeStep,
     RequestId,
     RequestStatus,
-    denial_name,
-    may_see_request,
+    names_of,
     steps,
+    views,
 )
 from compliance.archive import archive
 from compliance.settings import ComplianceSettings
@@ -30,14 +30,11 @@ from service import (
     Caller,
     Commands,
     IdempotencyKey,
-    Page,
-    Paging,
     Problem,
     Queries,
     Recorded,
     Strict,
     may_act_for,
-    may_see,
 )
 
 
@@ -64,10 +61,6 @@ class AccessStatus(RequestStatus):
     fetched_at: datetime | None
 
 
-def _status(row: dict[str, Any]) -> AccessStatus:
-    return AccessStatus(**{**row, "denial_reason": denial_name(row["denial_reason"])})
-
-
 def routes(
     commands: Commands, reads: Queries, facts: handlers.Facts, copies: Copies, settings: ComplianceSettings
 ) -> APIRouter:
@@ -88,41 +81,21 @@ def routes(
             command = domain.ReceiveAccess(str(body.request_id), body.subject, body.law, body.public_key, ask.at)
             return await commands.execute(handlers.receive_access(command, ask.metadata))
 
-    @router.get("/access-requests", summary="Requests for a copy, due soonest first")
-    async def list_requests(
-        caller: Owner,
-        paging: Paging,
-        after: After,
-        subject: SubjectId | None = None,
-        state: domain.State | None = None,
-    ) -> Page[AccessStatus]:
-        may_see(caller, subject)
-        await reads.caught_up(after, projections.AccessRequests)
-        wanted = queries.RequestFilter(subject, state=state)
-        seen = paging.after(AwareDatetime, str)
-        rows = await reads.all(queries.requests(queries.ACCESS, wanted, datetime.now(UTC), seen, paging.limit + 1))
-        return paging.page([_status(row) for row in rows], lambda request: (request.due_at, request.request_id))
-
-    @router.get("/access-requests/{request_id}", summary="A request for a copy")
-    async def get_request(request_id: RequestId, caller: Owner, after: After) -> AccessStatus:
-        await reads.caught_up(after, projections.AccessRequests)
-        row = await reads.one(queries.request(queries.ACCESS, request_id, datetime.now(UTC)), "request", request_id)
-        may_see_request(caller, row["subject"], request_id)
-        return _status(row)
-
+    views(router, queries.ACCESS, "a copy", AccessStatus, reads)
     steps(router, queries.ACCESS, step, deny)
 
     @router.post("/access-requests/{request_id}/start", summary="Order every service to gather what it holds")
-    async def start(request_id: RequestId, caller: Starter, key: IdempotencyKey, after: After) -> Recorded:
+    async def start(request_id: RequestId, caller: Reviewer, key: IdempotencyKey, after: After) -> Recorded:
         """Of the subject, and of the wallets that it has proven: services may know it by any of these."""
         if settings.exporting is None:
             raise Problem(503, "peers-unknown", "Not every service that holds data can be asked for it.")
         await reads.caught_up(after, projections.Wallets)
         async with asking(commands, "start-access", request_id, caller, key) as ask:
             subject = await facts.subject_of(request_id)
-            wallets = [row["address"] for row in await reads.all(queries.wallets_of(subject))]
             expires_at = ask.at + timedelta(days=settings.archive_days)
-            command = domain.StartAccess(request_id, (subject, *wallets), settings.exporting, expires_at, ask.at)
+            command = domain.StartAccess(
+                request_id, await names_of(subject, reads), settings.exporting, expires_at, ask.at
+            )
             return await commands.execute([handlers.access_step(subject, command, ask.metadata)])
 
     @router.post(

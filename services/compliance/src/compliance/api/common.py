@@ -25,7 +25,7 @@ Owner = Annotated[
 ]
 Reader = Annotated[Caller, Depends(require("user", "artist", "support", "officer", "auditor", "admin", "service"))]
 Officer = Annotated[Caller, Depends(require("officer", "admin"))]
-Starter = Annotated[Caller, Depends(require("officer", "admin", personal=True))]
+Reviewer = Annotated[Caller, Depends(require("officer", "admin", personal=True))]
 Auditor = Annotated[Caller, Depends(require("officer", "auditor", "admin", personal=True))]
 Provider = Annotated[Caller, Depends(require("service"))]
 Reporter = Annotated[Caller, Depends(require("officer", "admin", "service"))]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime
 
 from compliance import domain, handlers, projections, queries
-from compliance.api.common import OnChain, Owner, Requester, Starter, asking
+from compliance.api.common import OnChain, Owner, Requester, Reviewer, asking
 from compliance.api.requests import (
     LawName,
     MakeStep,
     RequestId,
     RequestStatus,
-    denial_name,
     may_see_request,
+    names_of,
     steps,
+    views,
 )
 from contracts.values import SubjectId
 from service import (
@@ -26,14 +25,11 @@ from service import (
     Caller,
     Commands,
     IdempotencyKey,
-    Page,
-    Paging,
     Queries,
     Recorded,
     Strict,
     Tagged,
     may_act_for,
-    may_see,
     not_found,
 )
 
@@ -53,10 +49,6 @@ class DeletionStatus(RequestStatus, OnChain):
     closed_block_number: int | None
     closed_tx_id: str | None
     closed_log_index: int | None
-
-
-def _status(row: dict[str, Any]) -> DeletionStatus:
-    return DeletionStatus(**{**row, "denial_reason": denial_name(row["denial_reason"])})
 
 
 def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: tuple[str, ...]) -> APIRouter:
@@ -82,30 +74,7 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: 
             command = domain.ReceiveDeletion(str(body.request_id), body.subject, body.law, ask.at, None)
             return await commands.execute(handlers.receive_deletion(command, ask.metadata))
 
-    @router.get("/deletion-requests", summary="Deletion requests, due soonest first")
-    async def list_requests(
-        caller: Owner,
-        paging: Paging,
-        after: After,
-        subject: SubjectId | None = None,
-        law: LawName | None = None,
-        state: domain.State | None = None,
-        open: bool | None = None,
-        overdue: bool | None = None,
-    ) -> Page[DeletionStatus]:
-        may_see(caller, subject)
-        await reads.caught_up(after, projections.DeletionRequests)
-        wanted = queries.RequestFilter(subject, None if law is None else law.label, state, open, overdue)
-        seen = paging.after(AwareDatetime, str)
-        rows = await reads.all(queries.requests(queries.DELETION, wanted, datetime.now(UTC), seen, paging.limit + 1))
-        return paging.page([_status(row) for row in rows], lambda request: (request.due_at, request.request_id))
-
-    @router.get("/deletion-requests/{request_id}", summary="A deletion request")
-    async def get_request(request_id: RequestId, caller: Owner, after: After) -> DeletionStatus:
-        await reads.caught_up(after, projections.DeletionRequests)
-        row = await reads.one(queries.request(queries.DELETION, request_id, datetime.now(UTC)), "request", request_id)
-        may_see_request(caller, row["subject"], request_id)
-        return _status(row)
+    views(router, queries.DELETION, "erasure", DeletionStatus, reads)
 
     def deny(request_id: str, reason: int, at: datetime) -> domain.Step:
         return domain.DenyDeletion(request_id, reason, at, None)
@@ -113,13 +82,12 @@ def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: 
     steps(router, queries.DELETION, step, deny)
 
     @router.post("/deletion-requests/{request_id}/start", summary="Order every service to erase")
-    async def start(request_id: RequestId, caller: Starter, key: IdempotencyKey, after: After) -> Recorded:
+    async def start(request_id: RequestId, caller: Reviewer, key: IdempotencyKey, after: After) -> Recorded:
         """Of the subject, and of the wallets that it has proven: services may know it by any of these."""
         await reads.caught_up(after, projections.Wallets)
         async with asking(commands, "start-deletion", request_id, caller, key) as ask:
             subject = await facts.subject_of(request_id)
-            wallets = [row["address"] for row in await reads.all(queries.wallets_of(subject))]
-            command = domain.StartDeletion(request_id, (subject, *wallets), services, ask.at)
+            command = domain.StartDeletion(request_id, await names_of(subject, reads), services, ask.at)
             return await commands.execute([handlers.start_deletion(subject, command, ask.metadata)])
 
     @router.get(

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr
 
 from compliance import domain, handlers, projections, queries
-from compliance.api.common import Officer, Provider, Subject, asking
+from compliance.api.common import Officer, Provider, Reviewer, Subject, asking
 from contracts.values import Hash, SubjectId
+from privacy import Personal, Sealed, Vault
 from service import (
     After,
     Caller,
@@ -28,11 +29,11 @@ from service import (
     require,
 )
 
+FIELD = "screening"
 MakeStep = Callable[[datetime], domain.KycCommand]
 """Makes a command, at a time."""
 
 Known = Annotated[Caller, Depends(require("user", "artist", "officer", "admin", personal=True))]
-Reviewer = Annotated[Caller, Depends(require("officer", "admin", personal=True))]
 Level = Annotated[int, Field(ge=1, le=3, strict=True)]
 Opaque = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,200}$")]
 
@@ -42,14 +43,19 @@ class KycRequest(Strict):
     level: Level
 
 
-class Screening(Strict):
-    """What a provider found. Evidence stays with the provider: its reference and its hash."""
+class Details(Strict):
+    """What a screening found. Evidence stays with the provider: its reference and its hash."""
 
-    screening_id: Opaque
-    subject: SubjectId
     evidence: Opaque
     evidence_hash: Hash
     findings: list[domain.Finding] = Field(max_length=20)
+
+
+class Screening(Details):
+    """What a provider reports."""
+
+    screening_id: Opaque
+    subject: SubjectId
 
 
 class Rejection(Strict):
@@ -68,19 +74,23 @@ class KycStatus(BaseModel):
 
 
 class KycCase(KycStatus):
-    """What officers see, too."""
+    """What officers see, too; `details` are gone once the subject is erased."""
 
     provider: str | None
-    evidence: str | None
-    evidence_hash: str | None
+    details: Details | None
     risk_score: int | None
-    risk_reasons: list[str] | None
     risk_rule: int | None
     screen_again_at: datetime | None
 
 
-def routes(commands: Commands, reads: Queries, signed: Callable[..., Awaitable[None]]) -> APIRouter:
+def routes(commands: Commands, reads: Queries, vault: Vault, signed: Callable[..., Awaitable[None]]) -> APIRouter:
     router = APIRouter(route_class=Tagged)
+
+    async def cases(query: queries.Query) -> list[KycCase]:
+        rows = await reads.all(query)
+        sealed = [Sealed(row["subject"], FIELD, row["box"]) for row in rows if row["box"] is not None]
+        opened = {box.subject: clear for box, clear in zip(sealed, await vault.open(sealed), strict=True) if clear}
+        return [KycCase(**row, details=_details(opened.get(row["subject"]))) for row in rows]
 
     async def step(command: str, subject: str, caller: Caller, key: str, make: MakeStep) -> Recorded:
         async with asking(commands, command, subject, caller, key) as ask:
@@ -95,7 +105,9 @@ def routes(commands: Commands, reads: Queries, signed: Callable[..., Awaitable[N
 
     @router.post("/kyc-screenings", summary="Report a signed screening", dependencies=[Depends(signed)])
     async def report_screening(body: Screening, caller: Provider) -> Recorded:
-        found = (body.screening_id, body.evidence, body.evidence_hash, tuple(body.findings))
+        details = Details(**body.model_dump(include=set(Details.model_fields)))
+        [sealed] = await vault.seal([Personal(body.subject, FIELD, SecretStr(details.model_dump_json()))])
+        found = (body.screening_id, sealed, tuple(body.findings))
         key = f"{caller.subject}/{body.screening_id}"
         return await step(
             "report-screening",
@@ -110,8 +122,8 @@ def routes(commands: Commands, reads: Queries, signed: Callable[..., Awaitable[N
         may_see(caller, None)
         await reads.caught_up(after, projections.KycCases)
         seen = paging.after(AwareDatetime, str)
-        rows = await reads.all(queries.screenings_due(datetime.now(UTC), seen, paging.limit + 1))
-        return paging.page([KycCase(**row) for row in rows], lambda case: (case.screen_again_at, case.subject))
+        found = await cases(queries.screenings_due(datetime.now(UTC), seen, paging.limit + 1))
+        return paging.page(found, lambda case: (case.screen_again_at, case.subject))
 
     @router.get("/kyc", summary="Cases in a state, longest there first")
     async def list_cases(
@@ -120,8 +132,8 @@ def routes(commands: Commands, reads: Queries, signed: Callable[..., Awaitable[N
         may_see(caller, None)
         await reads.caught_up(after, projections.KycCases)
         seen = paging.after(AwareDatetime, str)
-        rows = await reads.all(queries.kyc_in(state, datetime.now(UTC), seen, paging.limit + 1))
-        return paging.page([KycCase(**row) for row in rows], lambda case: (case.changed_at, case.subject))
+        found = await cases(queries.kyc_in(state, datetime.now(UTC), seen, paging.limit + 1))
+        return paging.page(found, lambda case: (case.changed_at, case.subject))
 
     @router.get("/kyc/{subject}", summary="Whether a subject is known")
     async def get_kyc(subject: SubjectId, caller: Known, after: After) -> KycStatus:
@@ -138,3 +150,7 @@ def routes(commands: Commands, reads: Queries, signed: Callable[..., Awaitable[N
         return await step("reject-kyc", subject, caller, key, lambda at: domain.RejectKyc(subject, body.reason, at))
 
     return router
+
+
+def _details(clear: SecretStr | None) -> Details | None:
+    return None if clear is None else Details.model_validate_json(clear.get_secret_value())

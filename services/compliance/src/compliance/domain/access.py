@@ -25,13 +25,15 @@ from compliance.domain.request import (
     RejectIdentity,
     Request,
     RequestExtended,
+    SharedStep,
+    SharedStepTaken,
     State,
     VerifyIdentity,
     expect,
-    extend,
     of,
-    reject,
-    verify,
+    open_one,
+    step,
+    stepped,
 )
 from contracts.chain import Law
 from contracts.values import Hash
@@ -101,16 +103,7 @@ class DenyAccess:
     at: datetime
 
 
-AccessStep = (
-    VerifyIdentity
-    | RejectIdentity
-    | ExtendRequest
-    | StartAccess
-    | RecordGathering
-    | RecordCopy
-    | RecordFetch
-    | DenyAccess
-)
+AccessStep = SharedStep | StartAccess | RecordGathering | RecordCopy | RecordFetch | DenyAccess
 AccessCommand = ReceiveAccess | AccessStep
 
 # ---- events ------------------------------------------------------------------------------------------------------
@@ -194,15 +187,7 @@ class AccessDenied:
 
 
 AccessStepTaken = (
-    IdentityVerified
-    | IdentityNotVerified
-    | RequestExtended
-    | ExportOrdered
-    | ExportAnswered
-    | CopyCollected
-    | ArchiveReady
-    | ArchiveFetched
-    | AccessDenied
+    SharedStepTaken | ExportOrdered | ExportAnswered | CopyCollected | ArchiveReady | ArchiveFetched | AccessDenied
 )
 AccessEvent = AccessReceived | AccessJoined | AccessStepTaken
 
@@ -235,12 +220,8 @@ def decide(command: AccessCommand, requests: Accesses) -> list[AccessEvent]:
     request = of(requests, command.request_id)
     name = (command.request_id, request.subject)
     match command:
-        case VerifyIdentity():
-            return [*verify(command, request)]
-        case RejectIdentity():
-            return [*reject(command, request)]
-        case ExtendRequest():
-            return [*extend(command, request)]
+        case VerifyIdentity() | RejectIdentity() | ExtendRequest():
+            return [*step(command, request)]
         case StartAccess():
             return _start(command, request)
         case RecordGathering(copied=copied, service=service, content_hash=found):
@@ -268,12 +249,10 @@ def _receive(command: ReceiveAccess, requests: Accesses) -> list[AccessEvent]:
             return []
         raise Contradiction(f"request {command.request_id}: expected the law and the key it came with first")
     name = (command.request_id, command.subject, command.law, command.public_key, command.at)
-    period = (command.law, command.at)
-    for open_id, request in requests.items():
-        if request.state_at(command.at) in OPEN:
-            joint = replace(request, periods=(*request.periods, period))
-            return [AccessJoined(*name, joint.due_at, open_id)]
-    return [AccessReceived(*name, due_at(*period))]
+    if (duplicated := open_one(requests, command.at)) is not None:
+        open_id, request = duplicated
+        return [AccessJoined(*name, request.joined(command.law, command.at).due_at, open_id)]
+    return [AccessReceived(*name, due_at(command.law, command.at))]
 
 
 def _start(command: StartAccess, request: Access) -> list[AccessEvent]:
@@ -307,7 +286,7 @@ def evolve(requests: Accesses, event: AccessEvent) -> Accesses:
             first = requests[open_id]
             in_time = first.state is not State.IN_PROGRESS
             newer = event.public_key if in_time else first.newer_key
-            joint = replace(first, periods=(*first.periods, (law, at)), newer_key=newer)
+            joint = replace(first.joined(law, at), newer_key=newer)
             duplicate = replace(_new(event, State.JOINED), joined_to=open_id)
             return {**requests, open_id: joint, event.request_id: duplicate}
         case _:
@@ -321,12 +300,8 @@ def _new(event: AccessReceived | AccessJoined, state: State) -> Access:
 
 def _advance(request: Access, event: AccessStepTaken) -> Access:
     match event:
-        case IdentityVerified():
-            return replace(request, state=State.VERIFIED)
-        case IdentityNotVerified():
-            return replace(request, state=State.UNVERIFIED)
-        case RequestExtended():
-            return replace(request, extension=event.reason)
+        case IdentityVerified() | IdentityNotVerified() | RequestExtended():
+            return stepped(request, event)
         case ExportOrdered():
             orders = request.orders | {(service, event.copies) for service in event.services}
             return replace(request, state=State.IN_PROGRESS, orders=orders, expires_at=event.expires_at)

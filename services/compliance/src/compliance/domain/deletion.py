@@ -42,10 +42,10 @@ from compliance.domain.request import (
     State,
     VerifyIdentity,
     expect,
-    extend,
     of,
-    reject,
-    verify,
+    open_one,
+    step,
+    stepped,
 )
 from contracts.values import Hash
 from eventlog import Decider
@@ -78,17 +78,13 @@ def decide(command: DeletionCommand, requests: Deletions) -> list[DeletionEvent]
     match command:
         case CompleteDeletion() | DenyDeletion():
             return _close(command, request)
-        case VerifyIdentity():
-            return [*verify(command, request)]
-        case RejectIdentity():
-            return [*reject(command, request)]
+        case VerifyIdentity() | RejectIdentity() | ExtendRequest():
+            return [*step(command, request)]
         case StartDeletion():
             expect(command.request_id, request, command.at, DUE)
             return [] if request.state is State.IN_PROGRESS else _start(command, request)
         case RecordErasure():
             return _record(command, request)
-        case ExtendRequest():
-            return [*extend(command, request)]
         case never:
             assert_never(never)
 
@@ -102,11 +98,10 @@ def _receive(command: ReceiveDeletion, requests: Deletions) -> list[DeletionEven
         raise Contradiction(f"{name}: expected the law {known.periods[0][0].name}, got {command.law.name}")
     received = (command.request_id, command.subject, command.law, command.at)
     proof = Method.WALLET_SIGNATURE
-    for open_id, request in requests.items():
-        if request.state_at(command.at) not in OPEN:
-            continue
-        joint = replace(request, periods=(*request.periods, (command.law, command.at)))
-        joined: list[DeletionEvent] = [DeletionJoined(*received, joint.due_at, open_id, command.source)]
+    if (duplicated := open_one(requests, command.at)) is not None:
+        open_id, request = duplicated
+        due = request.joined(command.law, command.at).due_at
+        joined: list[DeletionEvent] = [DeletionJoined(*received, due, open_id, command.source)]
         if command.source is not None and request.state in AWAITING_IDENTITY:
             joined.append(IdentityVerified(open_id, command.subject, proof, command.source))
         return joined
@@ -177,26 +172,21 @@ def evolve(requests: Deletions, event: DeletionEvent) -> Deletions:
             duplicate = Deletion(
                 subject=event.subject, state=State.JOINED, periods=(period,), joined_to=event.joined_to
             )
-            joint = replace(first, periods=(*first.periods, period))
-            return {**requests, event.joined_to: joint, event.request_id: duplicate}
+            return {**requests, event.joined_to: first.joined(*period), event.request_id: duplicate}
         case _:
             return {**requests, event.request_id: _advance(requests[event.request_id], event)}
 
 
 def _advance(request: Deletion, event: StepTaken) -> Deletion:
     match event:
-        case IdentityVerified():
-            return replace(request, state=State.VERIFIED)
-        case IdentityNotVerified():
-            return replace(request, state=State.UNVERIFIED)
+        case IdentityVerified() | IdentityNotVerified() | RequestExtended():
+            return stepped(request, event)
         case DeletionStarted():
             return replace(request, state=State.IN_PROGRESS)
         case ErasureOrdered():
             return replace(request, orders=request.orders | {(service, event.erases) for service in event.services})
         case ErasureAnswered():
             return replace(request, answers=(*request.answers, event))
-        case RequestExtended():
-            return replace(request, extension=event.reason)
         case DeletionCompleted():
             return replace(request, state=State.COMPLETED, outcome=event.certificate_hash)
         case DeletionDenied():

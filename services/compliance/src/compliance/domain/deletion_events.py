@@ -12,16 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from compliance.domain.request import (
-    AWAITING_IDENTITY,
-    ExtendRequest,
-    IdentityNotVerified,
-    IdentityVerified,
-    RejectIdentity,
-    RequestExtended,
-    State,
-    VerifyIdentity,
-)
+from compliance.domain.request import AWAITING_IDENTITY, SharedStep, SharedStepTaken, State
 from contracts.chain import Law, Source
 from contracts.values import Hash
 
@@ -97,7 +88,7 @@ class DenyDeletion:
     source: Source | None
 
 
-Step = VerifyIdentity | RejectIdentity | StartDeletion | RecordErasure | ExtendRequest | CompleteDeletion | DenyDeletion
+Step = SharedStep | StartDeletion | RecordErasure | CompleteDeletion | DenyDeletion
 DeletionCommand = ReceiveDeletion | Step
 
 # ---- events ------------------------------------------------------------------------------------------------------
@@ -175,14 +166,5 @@ class DeletionDenied:
     source: Source | None
 
 
-StepTaken = (
-    IdentityVerified
-    | IdentityNotVerified
-    | DeletionStarted
-    | ErasureOrdered
-    | ErasureAnswered
-    | RequestExtended
-    | DeletionCompleted
-    | DeletionDenied
-)
+StepTaken = SharedStepTaken | DeletionStarted | ErasureOrdered | ErasureAnswered | DeletionCompleted | DeletionDenied
 DeletionEvent = DeletionReceived | DeletionJoined | StepTaken

@@ -1,6 +1,7 @@
 """Whether a subject is known: not started → pending → in review → approved | rejected; expired follows from the clock.
 
-Evidence stays where it was gathered: here are its reference and its hash, and codes of what a screening found.
+Evidence stays where it was gathered. Its reference, its hash and what was found say who somebody is: they are sealed.
+The score that follows from the findings says so little that it isn't.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from enum import StrEnum
 from typing import assert_never
 
 from compliance.domain.refusal import WrongState
-from compliance.domain.risk import REVIEWED_FROM, Finding, Risk, assess
-from contracts.values import Hash
+from compliance.domain.risk import REVIEWED_FROM, Finding, assess
 from eventlog import Decider
+from privacy import Sealed
 
 VALID = timedelta(days=730)
 """How long an approval lasts."""
@@ -47,13 +48,12 @@ class StartKyc:
 
 @dataclass(frozen=True, slots=True)
 class ReportScreening:
-    """`screening_id` is the provider's: a report that comes again is the same one."""
+    """`screening_id` is the provider's: a report that comes again is the same one. `findings` are in `details`, too."""
 
     subject: str
     provider: str
     screening_id: str
-    evidence: str
-    evidence_hash: Hash
+    details: Sealed
     findings: tuple[Finding, ...]
     at: datetime
 
@@ -82,14 +82,17 @@ class KycStarted:
 
 @dataclass(frozen=True, slots=True)
 class KycScreened:
-    """What a provider found, and what that comes to. `evidence` is where the provider keeps it."""
+    """What a provider found, and what that comes to under a version of the rule: 0 to 100.
+
+    `details` are the findings, where the provider keeps the evidence, and its hash, as JSON.
+    """
 
     subject: str
     provider: str
     screening_id: str
-    evidence: str
-    evidence_hash: Hash
-    risk: Risk
+    details: Sealed
+    risk_score: int
+    risk_rule: int
     screen_again_at: datetime
     review: bool  # an officer has to look
 
@@ -156,8 +159,8 @@ def _screened(command: ReportScreening, kyc: Kyc, state: KycState) -> list[KycEv
     _expect(command, state, KycState.PENDING, KycState.IN_REVIEW, KycState.APPROVED)
     risk = assess(command.findings)
     review = state is not KycState.APPROVED or risk.score >= REVIEWED_FROM
-    found = (command.provider, command.screening_id, command.evidence, command.evidence_hash)
-    return [KycScreened(command.subject, *found, risk, command.at + risk.screened_every, review)]
+    found = (command.provider, command.screening_id, command.details, risk.score, risk.rule_version)
+    return [KycScreened(command.subject, *found, command.at + risk.screened_every, review)]
 
 
 def _expect(command: KycCommand, found: KycState, *allowed: KycState) -> None:

@@ -6,11 +6,11 @@ Expired is no event: it is a request whose identity was not verified in time, so
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Self, TypeVar, assert_never
 
 from compliance.domain.deadlines import due_at
 from compliance.domain.refusal import Contradiction, NotOnRecord, TooLate, WrongState
@@ -110,6 +110,8 @@ class RequestExtended:
     due_at: datetime
 
 
+SharedStepTaken = IdentityVerified | IdentityNotVerified | RequestExtended
+
 # ---- decide and evolve -------------------------------------------------------------------------------------------
 
 
@@ -127,6 +129,10 @@ class Request:
     def due_at(self) -> datetime:
         return min(due_at(law, received_at, self.extension is not None) for law, received_at in self.periods)
 
+    def joined(self, law: Law, received_at: datetime) -> Self:
+        """It, with a duplicate that came then."""
+        return replace(self, periods=(*self.periods, (law, received_at)))
+
     def state_at(self, now: datetime) -> State:
         """The state as of `now`: a request that awaits its subject's identity expires when it is due."""
         return State.EXPIRED if self.state in AWAITING_IDENTITY and self.due_at < now else self.state
@@ -143,6 +149,11 @@ def of(requests: Mapping[str, R], request_id: str) -> R:
         raise NotOnRecord(f"request {request_id}: not received") from None
 
 
+def open_one(requests: Mapping[str, R], at: datetime) -> tuple[str, R] | None:
+    """The open request that one received then is a duplicate of, with its id; there is one at most."""
+    return next(((name, request) for name, request in requests.items() if request.state_at(at) in OPEN), None)
+
+
 def expect(request_id: str, request: Request, at: datetime, allowed: Collection[State]) -> None:
     """Raises WrongState unless the request is in one of these states."""
     found = request.state_at(at)
@@ -151,19 +162,45 @@ def expect(request_id: str, request: Request, at: datetime, allowed: Collection[
         raise WrongState(f"request {request_id}: expected {' or '.join(allowed)}, found {where}")
 
 
-def verify(command: VerifyIdentity, request: Request) -> list[IdentityVerified]:
+def step(command: SharedStep, request: Request) -> Sequence[SharedStepTaken]:
+    """What a step comes to that requests of all kinds take."""
+    match command:
+        case VerifyIdentity():
+            return _verify(command, request)
+        case RejectIdentity():
+            return _reject(command, request)
+        case ExtendRequest():
+            return _extend(command, request)
+        case never:
+            assert_never(never)
+
+
+def stepped(request: R, event: SharedStepTaken) -> R:
+    """The request after such a step."""
+    match event:
+        case IdentityVerified():
+            return replace(request, state=State.VERIFIED)
+        case IdentityNotVerified():
+            return replace(request, state=State.UNVERIFIED)
+        case RequestExtended():
+            return replace(request, extension=event.reason)
+        case never:
+            assert_never(never)
+
+
+def _verify(command: VerifyIdentity, request: Request) -> list[IdentityVerified]:
     expect(command.request_id, request, command.at, OPEN)
     done = request.state in DUE
     return [] if done else [IdentityVerified(command.request_id, request.subject, command.method, None)]
 
 
-def reject(command: RejectIdentity, request: Request) -> list[IdentityNotVerified]:
+def _reject(command: RejectIdentity, request: Request) -> list[IdentityNotVerified]:
     expect(command.request_id, request, command.at, AWAITING_IDENTITY)
     done = request.state is State.UNVERIFIED
     return [] if done else [IdentityNotVerified(command.request_id, request.subject, command.reason)]
 
 
-def extend(command: ExtendRequest, request: Request) -> list[RequestExtended]:
+def _extend(command: ExtendRequest, request: Request) -> list[RequestExtended]:
     expect(command.request_id, request, command.at, OPEN)
     if request.extension is not None:
         if request.extension is command.reason:

@@ -7,6 +7,7 @@ from compliance.projections.deletions import DeletionRequests
 from compliance.projections.documents import Documents
 from compliance.projections.kyc import KycCases
 from compliance.projections.legal_holds import LegalHolds
+from compliance.projections.rectifications import RectificationRequests
 from compliance.projections.retention import RetentionPolicies
 from compliance.projections.trail import AdminActions, AuditTrail
 from compliance.projections.wallets import Wallets
@@ -20,6 +21,7 @@ ALL = (
     KycCases(),
     DeletionRequests(),
     AccessRequests(),
+    RectificationRequests(),
     LegalHolds(),
     RetentionPolicies(),
     AuditTrail(),
@@ -38,6 +40,7 @@ __all__ = [
     "Documents",
     "KycCases",
     "LegalHolds",
+    "RectificationRequests",
     "RetentionPolicies",
     "Wallets",
 ]

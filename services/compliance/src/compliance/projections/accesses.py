@@ -19,7 +19,7 @@ from compliance.domain import (
     RequestExtended,
     State,
 )
-from compliance.projections.common import Time, metadata, step
+from compliance.projections.common import Time, metadata, receive, request_columns, step
 from eventlog import RecordedEvent
 from projections import Projection, Rows, on
 
@@ -28,16 +28,7 @@ STREAMS = "access/"
 access_requests = sa.Table(
     "access_requests",
     metadata,
-    sa.Column("request_id", sa.Text, primary_key=True),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("law", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),  # expired and overdue follow from the clock: see queries
-    sa.Column("received_at", Time, nullable=False),
-    sa.Column("due_at", Time, nullable=False),
-    sa.Column("joined_to", sa.Text),
-    sa.Column("identity", sa.Text),  # how it was verified, or why it was not
-    sa.Column("extension", sa.Text),
-    sa.Column("closed_at", Time),
+    *request_columns(),
     sa.Column("archive_expires_at", Time),
     sa.Column("fetched_at", Time),  # the archive, for the last time
     sa.Column("denial_reason", sa.SmallInteger),
@@ -66,19 +57,7 @@ class AccessRequests(Projection):
 
     @on(AccessReceived, AccessJoined)
     def received(self, event: AccessReceived | AccessJoined, recorded: RecordedEvent, rows: Rows) -> None:
-        joined_to = event.joined_to if isinstance(event, AccessJoined) else None
-        rows.insert(
-            access_requests,
-            request_id=event.request_id,
-            subject=event.subject,
-            law=event.law.label,
-            state=(State.JOINED if joined_to else State.RECEIVED).value,
-            received_at=event.received_at,
-            due_at=event.due_at,
-            joined_to=joined_to,
-        )
-        if joined_to:
-            rows.update(access_requests, {"request_id": joined_to}, due_at=event.due_at)
+        receive(rows, access_requests, event)
 
     @on(IdentityVerified, IdentityNotVerified, RequestExtended)
     def stepped(self, event: Any, recorded: RecordedEvent, rows: Rows) -> None:

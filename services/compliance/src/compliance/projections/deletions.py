@@ -19,7 +19,7 @@ from compliance.domain import (
     RequestExtended,
     State,
 )
-from compliance.projections.common import Time, metadata, place, source_columns, step
+from compliance.projections.common import Time, metadata, place, receive, request_columns, source_columns, step
 from eventlog import RecordedEvent
 from projections import Projection, Rows, on
 
@@ -28,16 +28,7 @@ STREAMS = "deletion/"
 data_deletion_requests = sa.Table(
     "data_deletion_requests",
     metadata,
-    sa.Column("request_id", sa.Text, primary_key=True),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("law", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),  # expired and overdue follow from the clock: see queries.py
-    sa.Column("received_at", Time, nullable=False),
-    sa.Column("due_at", Time, nullable=False),
-    sa.Column("joined_to", sa.Text),
-    sa.Column("identity", sa.Text),  # how it was verified, or why it was not
-    sa.Column("extension", sa.Text),
-    sa.Column("closed_at", Time),
+    *request_columns(),
     sa.Column("certificate_hash", sa.Text),
     sa.Column("denial_reason", sa.SmallInteger),
     *place(),
@@ -67,20 +58,7 @@ class DeletionRequests(Projection):
 
     @on(DeletionReceived, DeletionJoined)
     def received(self, event: DeletionReceived | DeletionJoined, recorded: RecordedEvent, rows: Rows) -> None:
-        joined_to = event.joined_to if isinstance(event, DeletionJoined) else None
-        rows.insert(
-            data_deletion_requests,
-            request_id=event.request_id,
-            subject=event.subject,
-            law=event.law.label,
-            state=(State.JOINED if joined_to else State.RECEIVED).value,
-            received_at=event.received_at,
-            due_at=event.due_at,
-            joined_to=joined_to,
-            **source_columns(event.source),
-        )
-        if joined_to:
-            rows.update(data_deletion_requests, {"request_id": joined_to}, due_at=event.due_at)
+        receive(rows, data_deletion_requests, event, **source_columns(event.source))
 
     @on(IdentityVerified, IdentityNotVerified, RequestExtended)
     def stepped(self, event: Any, recorded: RecordedEvent, rows: Rows) -> None:

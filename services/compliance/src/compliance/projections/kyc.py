@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from compliance.domain import KycApproved, KycRejected, KycScreened, KycStarted, KycState
 from compliance.projections.common import Time, metadata
 from eventlog import RecordedEvent
+from privacy import SubjectErased
 from projections import Projection, Rows, on
 
 kyc_cases = sa.Table(
@@ -20,10 +23,8 @@ kyc_cases = sa.Table(
     sa.Column("expires_at", Time),
     sa.Column("rejection", sa.Text),
     sa.Column("provider", sa.Text),
-    sa.Column("evidence", sa.Text),
-    sa.Column("evidence_hash", sa.Text),
+    sa.Column("box", sa.Text),  # what was found, and the evidence; empty once the subject is erased
     sa.Column("risk_score", sa.Integer),
-    sa.Column("risk_reasons", JSONB),
     sa.Column("risk_rule", sa.Integer),
     sa.Column("screen_again_at", Time),
     sa.Index("kyc_cases_due", "screen_again_at", "subject"),
@@ -35,7 +36,13 @@ class KycCases(Projection):
 
     name = "kyc_cases"
     tables = (kyc_cases,)
-    about = {kyc_cases: "subject"}  # noqa: RUF012 - a ClassVar of the base
+    personal = {kyc_cases: "subject"}  # noqa: RUF012 - a ClassVar of the base
+
+    def key(self, recorded: RecordedEvent) -> str:
+        return str(recorded.event.subject)
+
+    def prefetch(self, recorded: RecordedEvent) -> Iterable[tuple[sa.Table, Mapping[str, Any]]]:
+        return [(kyc_cases, {"subject": recorded.event.subject})] if isinstance(recorded.event, SubjectErased) else []
 
     @on(KycStarted)
     def started(self, event: KycStarted, recorded: RecordedEvent, rows: Rows) -> None:
@@ -49,11 +56,9 @@ class KycCases(Projection):
             kyc_cases,
             {"subject": event.subject},
             provider=event.provider,
-            evidence=event.evidence,
-            evidence_hash=event.evidence_hash,
-            risk_score=event.risk.score,
-            risk_reasons=[reason.value for reason in event.risk.reasons],
-            risk_rule=event.risk.rule_version,
+            box=event.details.box,
+            risk_score=event.risk_score,
+            risk_rule=event.risk_rule,
             screen_again_at=event.screen_again_at,
             **now,
         )
@@ -78,3 +83,8 @@ class KycCases(Projection):
             changed_at=recorded.occurred_at,
             rejection=event.reason.value,
         )
+
+    @on(SubjectErased)
+    def erased(self, event: SubjectErased, recorded: RecordedEvent, rows: Rows) -> None:
+        if rows.get(kyc_cases, {"subject": event.subject}) is not None:
+            rows.update(kyc_cases, {"subject": event.subject}, box=None)

@@ -7,28 +7,31 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from compliance.domain import AWAITING_IDENTITY, DUE, OPEN, State
-from compliance.projections import AccessRequests, DeletionRequests
+from compliance.projections import AccessRequests, DeletionRequests, RectificationRequests
 from compliance.projections.accesses import access_requests, export_answers
 from compliance.projections.deletions import data_deletion_requests, erasure_answers
+from compliance.projections.rectifications import rectification_requests
 from compliance.queries.common import Query
 from projections import Projection
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of request: where its rows are, and what the services have answered."""
+    """A kind of request: where its rows are, and what services have answered, if any are asked."""
 
     name: str
     projection: type[Projection]
     requests: sa.Table
-    answers: sa.Table
+    answers: sa.Table | None = None
 
 
 DELETION = Kind("deletion", DeletionRequests, data_deletion_requests, erasure_answers)
 ACCESS = Kind("access", AccessRequests, access_requests, export_answers)
-KINDS = {kind.name: kind for kind in (ACCESS, DELETION)}
+RECTIFICATION = Kind("rectification", RectificationRequests, rectification_requests)
+KINDS = {kind.name: kind for kind in (ACCESS, DELETION, RECTIFICATION)}
 IN_QUEUE = ("request_id", "subject", "law", "state", "overdue", "received_at", "due_at", "extension", "waiting_for")
 
 
@@ -98,6 +101,8 @@ def unanswered() -> Query:
     """Services that have yet to answer an order, and since when; nobody waits for what was denied."""
     parts = []
     for kind in KINDS.values():
+        if kind.answers is None:
+            continue
         answers, rows = kind.projection.live(kind.answers), kind.projection.live(kind.requests)
         waiting = sa.and_(answers.c.answered_at.is_(None), rows.c.state != State.DENIED.value)
         joined = answers.join(rows, rows.c.request_id == answers.c.request_id)
@@ -119,9 +124,16 @@ def _as_of(kind: Kind, now: datetime) -> Query:
     state = sa.case((sa.and_(waiting, passed), State.EXPIRED.value), else_=table.c.state)
     overdue = sa.and_(table.c.state.in_([state.value for state in DUE]), passed)
     columns = [column for column in table.c if column.name != "state"]
+    waiting_for = _waiting_for(kind, table).label("waiting_for")
+    return sa.select(*columns, state.label("state"), overdue.label("overdue"), waiting_for)
+
+
+def _waiting_for(kind: Kind, table: sa.Table) -> sa.ColumnElement[Any]:
+    """The services that have yet to answer."""
+    if kind.answers is None:
+        return sa.cast(array([]), ARRAY(sa.Text))
     answers = kind.projection.live(kind.answers)
     open_orders = sa.select(answers.c.service).where(
         answers.c.request_id == table.c.request_id, answers.c.answered_at.is_(None)
     )
-    services = sa.func.array(open_orders.distinct().order_by(answers.c.service).scalar_subquery())
-    return sa.select(*columns, state.label("state"), overdue.label("overdue"), services.label("waiting_for"))
+    return sa.func.array(open_orders.distinct().order_by(answers.c.service).scalar_subquery())

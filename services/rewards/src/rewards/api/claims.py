@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from contracts.values import Address, Amount, Hash, SignedAmount, SubjectId
 from eventlog import Intent
 from rewards import claiming, domain, projections, queries
-from rewards.api.common import Anybody, Officer, PoolName, User
+from rewards.api.common import Anybody, Officer, Owner, PoolName, User
 from rewards.domain.pools import POOLS
 from rewards.rulebook import Rules
 from service import (
@@ -27,7 +27,10 @@ from service import (
     Tagged,
     may_act_for,
     may_see,
+    may_see_named,
     metadata_of,
+    not_found,
+    sees_named,
 )
 
 TITLES = {
@@ -182,18 +185,22 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
         return Claimed(claim_id=claim_id, events=done.events, token=done.token)
 
     @router.get("/claims", summary="Claims, newest first")
-    async def list_claims(
-        caller: Anybody, paging: Paging, after: After, subject: SubjectId | None = None
-    ) -> Page[Claim]:
+    async def list_claims(caller: Owner, paging: Paging, after: After, subject: SubjectId | None = None) -> Page[Claim]:
+        """Of a subject, or of a wallet."""
+        await may_see_named(caller, subject, reads)
         await reads.caught_up(after, projections.RewardClaims)
         rows = await reads.all(queries.claims(subject, paging.after(AwareDatetime, str), paging.limit + 1))
         claims = [Claim(**row) for row in rows]
         return paging.page(claims, lambda claim: (claim.since, claim.claim_id))
 
     @router.get("/claims/{claim_id}", summary="A claim, each step of it, and why it was not paid")
-    async def get_claim(claim_id: str, caller: Anybody, after: After) -> ClaimStory:
+    async def get_claim(claim_id: str, caller: Owner, after: After) -> ClaimStory:
+        """Who claims by proof, or on the chain alone, is known by nothing but its address: anybody may see that."""
         await reads.caught_up(after, projections.RewardClaims)
         found = await reads.one(queries.claim(claim_id), "claim", claim_id)
+        names = () if found["user"] is None else (found["claimant"], found["user"])
+        if names and not any([await sees_named(caller, name, reads) for name in names]):
+            raise not_found("claim", claim_id)
         return ClaimStory(**found, steps=[Step(**step) for step in await reads.all(queries.steps(claim_id))])
 
     @router.get("/claims/{claim_id}/authorisation", summary="What a claimant's own wallet needs to bring the claim")
@@ -215,7 +222,8 @@ def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
             raise Problem(409, refused.code, TITLES[refused.code], str(refused)) from None
 
     @router.get("/totals/{subject}", summary="What a user or address has earned and been paid")
-    async def totals(subject: SubjectId, caller: Anybody, after: After) -> list[Total]:
+    async def totals(subject: SubjectId, caller: Owner, after: After) -> list[Total]:
+        await may_see_named(caller, subject, reads)
         await reads.caught_up(after, projections.RewardTotals)
         return [Total(**row) for row in await reads.all(queries.totals(subject))]
 

@@ -4,6 +4,7 @@ Amounts are in 10^-18 DCMX. Users are opaque subject ids or public wallet addres
 """
 
 from privacy import EVENTS as ORDERS
+from privacy import WALLETS
 from rewards.domain.account import (
     Account,
     RewardApproved,
@@ -157,6 +158,7 @@ EVENTS: dict[str, type] = {
     "PeriodOpened.v1": PeriodOpened,
     "PeriodClosed.v1": PeriodClosed,
     **ORDERS,
+    **WALLETS,
 }
 
 __all__ = [

@@ -12,6 +12,7 @@ from rewards.projections.claims import RewardClaims
 from rewards.projections.holds import Holds
 from rewards.projections.pools import PoolStatus
 from rewards.projections.totals import RewardTotals
+from service import WalletOwners
 
 ALL = (
     RewardClaims(),
@@ -24,6 +25,7 @@ ALL = (
     RewardTotals(),
     Holds(),
     PoolStatus(),
+    WalletOwners(),
 )
 
 __all__ = [
@@ -38,4 +40,5 @@ __all__ = [
     "SharingRewards",
     "SkipRecords",
     "Votes",
+    "WalletOwners",
 ]

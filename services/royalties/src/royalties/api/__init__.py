@@ -42,7 +42,7 @@ def routes(
         earnings.routes(reads),
         statements.routes(reads, log, watermark),
         periods.routes(reads, closing),
-        explaining.routes(log),
+        explaining.routes(log, reads),
         sales.routes(reads),
         platform_sales.routes(recorder, settings.name, reads),
         agreements.routes(commands, reads),

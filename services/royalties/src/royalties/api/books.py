@@ -12,9 +12,10 @@ from contracts.sales import AssetName
 from contracts.values import SignedAmount
 from eventlog import EventLog, Watermark
 from royalties import projections, queries
-from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, balance_of, known
+from royalties.api.common import InAsset, Moment, Owner, Position, PostingNumber, User, balance_of, known
 from royalties.domain import TRX, AccountClass, Side, class_of
-from service import After, Page, Paging, Queries, Tagged, not_found
+from royalties.domain.books import PARTY_CLASSES
+from service import After, Caller, Page, Paging, Queries, Tagged, may_see_named, not_found
 from service.queries import Row
 
 
@@ -52,13 +53,20 @@ class TrialBalance(BaseModel):
 def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
     router = APIRouter(route_class=Tagged)
 
+    async def may_see_account(caller: Caller, account: str) -> None:
+        kind, _, party = account.partition(":")
+        if kind in PARTY_CLASSES:
+            await may_see_named(caller, party, reads)
+
     @router.get("/balances/{account:path}", summary="The balance of an account of the books")
     async def balance(
         account: str,
-        caller: User,
+        caller: Owner,
         as_of: Annotated[Moment | None, Query(description="Only what had happened before then.")] = None,
         known_at: Annotated[Moment | None, Query(description="Only what had been recorded by then.")] = None,
     ) -> list[Balance]:
+        """Of a party's account, for the party; the others are everybody's."""
+        await may_see_account(caller, account)
         if not (rows := await reads.all(queries.balance(account))):
             raise not_found("account", account)
         if as_of is not None or known_at is not None:
@@ -70,7 +78,8 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
         return [Balance(normal_side=side, balance=balance_of(row, side), **row) for row in rows]
 
     @router.get("/accounts/{account:path}/entries", summary="The lines of an account in one asset, oldest first")
-    async def entries(account: str, caller: User, paging: Paging, after: After, asset: AssetName = TRX) -> Page[Entry]:
+    async def entries(account: str, caller: Owner, paging: Paging, after: After, asset: AssetName = TRX) -> Page[Entry]:
+        await may_see_account(caller, account)
         try:
             class_of(account)
         except ValueError:

@@ -41,6 +41,9 @@ class OnChain(BaseModel):
 
 
 User = Annotated[Caller, Depends(require("user", "artist", "support", "officer", "auditor", "admin", "service"))]
+Owner = Annotated[
+    Caller, Depends(require("user", "artist", "support", "officer", "auditor", "admin", "service", personal=True))
+]
 Party = Annotated[Caller, Depends(require("user", "artist", "admin", "service", personal=True))]
 Officer = Annotated[Caller, Depends(require("officer", "admin"))]
 Reviewer = Annotated[Caller, Depends(require("support", "officer", "auditor", "admin", personal=True))]

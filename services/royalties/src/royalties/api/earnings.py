@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 from contracts.sales import AssetName
 from contracts.values import SignedAmount, SubjectId, Uint256
 from royalties import queries
-from royalties.api.common import InAsset, User, balance_of, named
+from royalties.api.common import InAsset, Owner, User, balance_of, named
 from royalties.domain import TRX, AccountClass, Side
-from service import Page, Paging, Queries, Tagged
+from service import Page, Paging, Queries, Tagged, may_see_named
 from service.queries import Row
 
 
@@ -59,7 +59,8 @@ def routes(reads: Queries) -> APIRouter:
     router = APIRouter(route_class=Tagged)
 
     @router.get("/artists/{address}/earnings", summary="What a collaborator has earned, and from what")
-    async def earnings(address: SubjectId, caller: User) -> Earnings:
+    async def earnings(address: SubjectId, caller: Owner) -> Earnings:
+        await may_see_named(caller, address, reads)
         rows = await reads.all(queries.earnings(address))
         by = {
             dimension: [_earned(row) for row in rows if row["dimension"] == dimension]

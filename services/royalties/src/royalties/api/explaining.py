@@ -13,11 +13,11 @@ from pydantic import BaseModel, Field
 from contracts.chain import Source
 from contracts.values import SignedAmount
 from eventlog import EventLog, RecordedEvent
-from royalties.api.common import User
+from royalties.api.common import Owner
 from royalties.domain import MONEY_MOVED, GroupShared, Posting, Side, class_of
 from royalties.domain.explaining import FORMULA, is_explained, rests_on, steps
 from royalties.recorder import event_id_of
-from service import Tagged, not_found
+from service import Caller, Queries, Tagged, not_found, sees_named
 
 
 class Fact(BaseModel):
@@ -69,17 +69,19 @@ class Why(BaseModel):
     rests_on: list[Fact] = Field(description="The split in force; the payment or sale that was divided.")
 
 
-def routes(log: EventLog) -> APIRouter:
+def routes(log: EventLog, reads: Queries) -> APIRouter:
     router = APIRouter(route_class=Tagged)
 
     @router.get("/lines/{position}/{posting}/why", summary="Why a line of a statement is what it is")
     async def why(
-        position: Annotated[int, Path(ge=1, lt=2**63)], posting: Annotated[int, Path(ge=0, lt=2**31)], caller: User
+        position: Annotated[int, Path(ge=1, lt=2**63)], posting: Annotated[int, Path(ge=0, lt=2**31)], caller: Owner
     ) -> Why:
         found = await log.read(position - 1, position)
         if not found or not isinstance(found[0].event, MONEY_MOVED) or posting >= len(found[0].event.postings):
             raise not_found("line", f"{position}/{posting}")
         (recorded,) = found
+        if not await _may_be_told(recorded, posting, caller, reads):
+            raise not_found("line", f"{position}/{posting}")
         before: list[RecordedEvent] = []
         if is_explained(recorded.event) and recorded.version > 1:
             before = await log.read_stream(recorded.stream, limit=recorded.version - 1)
@@ -89,6 +91,13 @@ def routes(log: EventLog) -> APIRouter:
         return _why(recorded, posting, before, rests)
 
     return router
+
+
+async def _may_be_told(recorded: RecordedEvent, number: int, caller: Caller, reads: Queries) -> bool:
+    """What happened on the chain is public; the rest is its party's, and the staff's."""
+    if getattr(recorded.event, "source", None) is not None:
+        return True
+    return await sees_named(caller, recorded.event.postings[number].account.partition(":")[2], reads)
 
 
 def _why(recorded: RecordedEvent, number: int, before: Sequence[RecordedEvent], rests: Sequence[RecordedEvent]) -> Why:

@@ -13,7 +13,7 @@ from contracts.sales import AssetName
 from contracts.values import Amount, SubjectId
 from eventlog import Intent
 from royalties import domain, projections
-from royalties.api.common import InAsset, Moment, Position, Reason, Reporter, User, refusals
+from royalties.api.common import InAsset, Moment, Owner, Position, Reason, Reporter, refusals
 from royalties.domain import Reference
 from royalties.domain.books import paid_out
 from royalties.moving import Reserving, moves_stream
@@ -30,6 +30,7 @@ from service import (
     Recorded,
     Strict,
     Tagged,
+    may_see_named,
     metadata_of,
 )
 
@@ -104,7 +105,8 @@ def routes(commands: Commands, reserving: Reserving, reads: Queries) -> APIRoute
         return await ended(party, domain.VoidMove(Reference(caller.subject, move_id), body.reason), caller, key)
 
     @router.get("/parties/{party}/moves", summary="What was reserved to be paid to a party, newest first")
-    async def of_party(party: SubjectId, caller: User, paging: Paging, after: After) -> Page[MoveState]:
+    async def of_party(party: SubjectId, caller: Owner, paging: Paging, after: After) -> Page[MoveState]:
+        await may_see_named(caller, party, reads)
         await reads.caught_up(after, projections.Moves)
         table = projections.Moves.live(reserved_moves)
         query = sa.select(table, scale_of(table.c.asset)).where(table.c.party == party)

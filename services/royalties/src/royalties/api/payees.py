@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.values import Address, Amount, Hash, SubjectId
 from royalties import projections
-from royalties.api.common import InAsset, Officer, Reason, Reviewer, User, refusals
+from royalties.api.common import InAsset, Officer, Owner, Reason, Reviewer, refusals
 from royalties.distributing import intents, queries
 from royalties.domain.distributions import (
     HoldPlaced,
@@ -30,6 +30,7 @@ from service import (
     Strict,
     Tagged,
     may_see,
+    may_see_named,
     metadata_of,
     not_found,
 )
@@ -42,9 +43,9 @@ class Because(Strict):
 
 
 class TaxForm(Strict):
-    """Where a form is filed, and the hash of what was filed; nothing of what it says."""
+    """Where a form is filed, as a code that says nothing of whom it is, and the hash of what was filed."""
 
-    reference: str = Field(min_length=1, max_length=200)
+    reference: str = Field(pattern=r"^[A-Za-z0-9._:/-]{1,200}$", examples=["2026/4711"])
     sha256: Hash
 
 
@@ -107,7 +108,8 @@ def routes(commands: Commands, reads: Queries) -> APIRouter:
         return Payee(**({"party": party} | await reads.first(queries.payee(party))))
 
     @router.get("/parties/{party}/distributions", summary="What distributions have credited to a party, newest first")
-    async def distributions(party: Address, caller: User, paging: Paging, after: After) -> Page[CreditedShare]:
+    async def distributions(party: Address, caller: Owner, paging: Paging, after: After) -> Page[CreditedShare]:
+        await may_see_named(caller, party, reads)
         await reads.caught_up(after, projections.Distributions)
         seen = paging.after(AwareDatetime, str)
         rows = await reads.all(queries.shares_of(party, seen, paging.limit + 1))

@@ -12,13 +12,25 @@ from pydantic import BaseModel, Field
 
 from contracts.values import Hash, SignedAmount, SubjectId
 from royalties import statements
-from royalties.api.common import InAsset, Officer, User, named, prefers_csv
+from royalties.api.common import InAsset, Officer, Owner, User, named, prefers_csv
 from royalties.api.statements import CSV, Accept, csv_file
 from royalties.domain.periods import period_named
 from royalties.projections.closing import Closings
 from royalties.statements import issued
 from royalties.statements.closing import Closing
-from service import After, IdempotencyKey, Page, Paging, Queries, Recorded, Tagged, metadata_of, not_found
+from service import (
+    After,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Queries,
+    Recorded,
+    Tagged,
+    may_see_named,
+    metadata_of,
+    not_found,
+    sees_named,
+)
 from service.queries import Row
 
 Named = Annotated[str, InPath(description="A month, a quarter or a year: 2026-01, 2026-Q1, 2026")]
@@ -75,7 +87,8 @@ def routes(reads: Queries, closing: Closing) -> APIRouter:
         return [_closed(row) for row in rows]
 
     @router.get("/parties/{party}/statements", summary="The statements issued to a party, newest first")
-    async def of_party(party: SubjectId, caller: User, paging: Paging) -> Page[IssuedStatement]:
+    async def of_party(party: SubjectId, caller: Owner, paging: Paging) -> Page[IssuedStatement]:
+        await may_see_named(caller, party, reads)
         (last,) = paging.after(str) or (None,)
         rows = await reads.all(issued.of_party(party, last, paging.limit + 1))
         return paging.page([IssuedStatement(**row) for row in rows], lambda one: (one.number,))
@@ -86,8 +99,10 @@ def routes(reads: Queries, closing: Closing) -> APIRouter:
         response_class=Response,
         responses=CSV,
     )
-    async def statement(number: Number, caller: User, accept: Accept = "application/json") -> Response:
+    async def statement(number: Number, caller: Owner, accept: Accept = "application/json") -> Response:
         row = await reads.one(issued.by_number(number), "statement", number)
+        if not await sees_named(caller, row["party"], reads):
+            raise not_found("statement", number)
         found = await issued.found(reads, row)
         if prefers_csv(accept):
             return csv_file(statements.as_csv(reads, found.scope, found.document), number)

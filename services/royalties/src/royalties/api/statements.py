@@ -15,10 +15,10 @@ from contracts.sales import AssetName
 from contracts.values import Hash, SignedAmount, SubjectId, Uint256
 from eventlog import EventLog, Watermark
 from royalties import statements
-from royalties.api.common import InAsset, Moment, Position, PostingNumber, User, known, prefers_csv
+from royalties.api.common import InAsset, Moment, Owner, Position, PostingNumber, known, prefers_csv
 from royalties.domain import TRX, AccountClass
 from royalties.statements import Scope
-from service import PageRequest, Paging, Problem, Queries, Tagged
+from service import PageRequest, Paging, Problem, Queries, Tagged, may_see_named
 
 
 class Line(BaseModel):
@@ -93,13 +93,14 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
     )
     async def statement(
         party: SubjectId,
-        caller: User,
+        caller: Owner,
         paging: Paging,
         asked: Annotated[Asked, Depends(_asked)],
         asset: AssetName = TRX,
         whole: Annotated[bool, Query(description="All lines at once, in the form that is hashed.")] = False,
         accept: Accept = "application/json",
     ) -> Statement | Response:
+        await may_see_named(caller, party, reads)
         position = await known(log, watermark, asked.known_at)
         scope = Scope(party, asset, asked.since, asked.until, position)
         if not whole and not prefers_csv(accept):

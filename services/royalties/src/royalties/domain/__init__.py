@@ -7,6 +7,7 @@ Every event that moves money holds its postings, so the log alone is the ledger;
 from typing import get_args
 
 from privacy import EVENTS as ORDERS
+from privacy import WALLETS
 from royalties.domain import distributions
 from royalties.domain.account import PostWithdrawal, WithdrawalPosted, account
 from royalties.domain.agreement import (
@@ -144,6 +145,7 @@ EVENTS: dict[str, type] = {
     "AnchorAsked.v1": AnchorAsked,
     "NumbersDrawn.v1": NumbersDrawn,
     **ORDERS,
+    **WALLETS,
 }
 
 __all__ = [

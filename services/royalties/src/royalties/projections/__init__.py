@@ -11,6 +11,7 @@ from royalties.projections.pools import RevenuePools, TrackRevenue
 from royalties.projections.reconciliations import Reconciliations
 from royalties.projections.sales import Sales
 from royalties.projections.splits import PlatformFees, Splits
+from service import WalletOwners
 
 ALL = (
     Sales(),
@@ -29,6 +30,7 @@ ALL = (
     Payees(),
     Moves(),
     Closings(),
+    WalletOwners(),
 )
 
 __all__ = [
@@ -49,4 +51,5 @@ __all__ = [
     "Splits",
     "Terms",
     "TrackRevenue",
+    "WalletOwners",
 ]

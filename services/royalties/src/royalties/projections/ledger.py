@@ -108,27 +108,38 @@ class Ledger(Projection):
         if not (postings := event.postings):
             return
         at, position, kind = recorded.occurred_at, recorded.position, event.line_kind
-        month, earned_by = month_of(at), _earned_by(event)
-        earned = {"month": month, "track_id": getattr(event, "track_id", None) or NO_TRACK, "kind": earned_by}
+        month = month_of(at)
         rows.insert(entries, position=position, kind=kind, **_origin(event))
-        for number, (account, asset, side, amount) in enumerate(postings):
-            account_class, _, owner = account.partition(":")
-            debit, credit = (amount, 0) if side is _DEBIT else (0, amount)
-            grew = credit - debit
-            rows.insert(
-                lines,
-                owner=owner,
-                asset=asset,
-                at=at,
-                position=position,
-                posting=number,
-                account_class=account_class,
-                amount=grew,
-            )
-            rows.increment(balances, {"account": account, "asset": asset}, debits=debit, credits=credit)
-            if account_class == _EARNINGS and earned_by is not None:
-                rows.increment(artist_earnings, {"recipient": owner, "asset": asset, **earned}, amount=grew, times=1)
-            elif account == PLATFORM_FEE:
+        moves = [
+            (account, asset, account_class, owner, -amount if side is _DEBIT else amount)
+            for account, asset, side, amount in postings
+            for account_class, _, owner in [account.partition(":")]
+        ]
+        rows.insert_all(
+            lines,
+            ("owner", "asset", "at", "position", "posting", "account_class", "amount"),
+            [
+                (owner, asset, at, position, number, account_class, grew)
+                for number, (_, asset, account_class, owner, grew) in enumerate(moves)
+            ],
+        )
+        rows.increment_all(
+            balances,
+            [(account, asset) for account, asset, _, _, _ in moves],
+            debits=[-grew if grew < 0 else 0 for _, _, _, _, grew in moves],
+            credits=[grew if grew > 0 else 0 for _, _, _, _, grew in moves],
+        )
+        if (earned_by := _earned_by(event)) is not None:
+            track = getattr(event, "track_id", None) or NO_TRACK
+            earned = [
+                ((owner, asset, month, track, earned_by), grew)
+                for _, asset, account_class, owner, grew in moves
+                if account_class == _EARNINGS
+            ]
+            amounts = [grew for _, grew in earned]
+            rows.increment_all(artist_earnings, [key for key, _ in earned], amount=amounts, times=[1] * len(earned))
+        for account, asset, _, _, grew in moves:
+            if account == PLATFORM_FEE:
                 rows.increment(platform_income, {"asset": asset, "month": month, "kind": kind}, amount=grew, times=1)
 
 

@@ -1,0 +1,3 @@
+from service.migrations import run_env
+
+run_env()

@@ -1,0 +1,1 @@
+"""The greetings service. Start reading at domain.py; app.py wires it."""

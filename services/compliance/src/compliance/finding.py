@@ -1,0 +1,49 @@
+"""Has subjects found by their address for e-mail: the keyed hash of it follows the log, as a read model does.
+
+It is beside the keys and not in a read model, for a table that anybody can rebuild needs a hash in the log, where
+nothing could ever destroy it.
+"""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from compliance import domain
+from compliance.api.contacts import opened
+from eventlog import EventLog, Watermark
+from privacy import Tokens
+from service import PersonalData
+
+BATCH = 500
+WAIT_SECONDS = 5.0  # one wait for the log
+
+
+class Finder:
+    """Keeps the token of each contact; a worker. Any number of instances may run.
+
+    Tokens are kept before the position moves: a crash repeats what changes nothing.
+    """
+
+    name = "finding"
+
+    def __init__(self, log: EventLog, watermark: Watermark, personal: PersonalData, emails: Tokens) -> None:
+        self._log = log
+        self._watermark = watermark
+        self._keys = personal.keys
+        self._vault = personal.vault
+        self._tokens = emails
+
+    async def run(self) -> None:
+        """Runs until cancelled. Raises VaultLocked until the erasures of the log are carried out."""
+        log_id, types = await self._log.identity(), self._log.types.names([domain.ContactGiven])
+        done = await self._keys.done(self.name, log_id)
+        while True:
+            horizon = await self._watermark.beyond(done, WAIT_SECONDS)
+            given = await self._log.read(done, horizon, BATCH, types=types)
+            for recorded in given:
+                details = await opened(recorded.event.details, self._vault)
+                if details is not None:
+                    await self._tokens.keep(recorded.event.subject, SecretStr(details.email))
+            if (upto := given[-1].position if given else horizon) > done:
+                await self._keys.advance(self.name, log_id, upto)
+                done = upto
