@@ -33,7 +33,7 @@ QUIET = (
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def theatre() -> AsyncIterator[Theatre]:
     """A town with the console, in which tracks were sold and rewards claimed."""
-    async with scratch_theatre(programs=["console"], settings={"CONSOLE_LOOK_SECONDS": "0.5"}) as opened:
+    async with scratch_theatre(programs=["console"], settings={"CONSOLE_LOOK_SECONDS": "2"}) as opened:
         await acts.prologue(opened.stage, opened.scale)
         await acts.main_act(opened.stage, opened.scale)
         await opened.settled()

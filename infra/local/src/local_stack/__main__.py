@@ -230,14 +230,24 @@ def _needed(name: str) -> Addresses:
 
 
 def _fetch(_arguments: argparse.Namespace) -> int:
-    asyncio.run(kafka.prepare(lambda text: print(f"Kafka: {text}", flush=True)))
-    for program in (golang.PROVER, golang.CHART):
-        asyncio.run(program.build(partial(print, f"{program.name}:", flush=True)))
-    asyncio.run(nginx.find_nginx())
-    asyncio.run(find_program("prometheus", "usr/bin/promtool"))
-    asyncio.run(chromium.find_chromium())
-    asyncio.run(require_programs(*READERS_TOOLS))
+    asyncio.run(_fetch_all())
     return 0
+
+
+async def _fetch_all() -> None:
+    """All at once, for each waits mostly for somebody else; but one package manager serves one at a time."""
+
+    async def packages() -> None:
+        await nginx.find_nginx()
+        await find_program("prometheus", "usr/bin/promtool")
+        await chromium.find_chromium()
+        await require_programs(*READERS_TOOLS)
+
+    def says(name: str) -> Callable[[str], None]:
+        return partial(print, f"{name}:", flush=True)
+
+    programs = (program.build(says(program.name)) for program in (golang.PROVER, golang.CHART))
+    await asyncio.gather(packages(), kafka.prepare(says("Kafka")), *programs)
 
 
 def _clean(_arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """Programs that the system's package manager has."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -33,7 +34,7 @@ async def require_programs(*names: str) -> None:
     """Installs what is missing of these programs, whose packages have their names. Raises LocalStackError."""
     async with FileLock(local() / "apt.lock"):
         missing = [name for name in names if shutil.which(name) is None]
-        if missing and not apt_install(*missing):
+        if missing and not await asyncio.to_thread(apt_install, *missing):
             raise LocalStackError(
                 f"missing: {', '.join(missing)}; install:\n"
                 f"  sudo apt-get install {' '.join(missing)}    (macOS: brew install {' '.join(missing)})"

@@ -1,5 +1,6 @@
 """Chromium, in which pages are tested: the system's, else installed by apt."""
 
+import asyncio
 import shutil
 
 from local_stack.apt import apt_install
@@ -13,7 +14,7 @@ async def find_chromium() -> str:
     """Returns the path of a Chromium, installing it by apt if need be and possible."""
     async with FileLock(local() / "chromium.lock"):
         found = _installed()
-        if found is None and apt_install("chromium", "fonts-dejavu-core"):
+        if found is None and await asyncio.to_thread(apt_install, "chromium", "fonts-dejavu-core"):
             found = _installed()
     if found is None:
         raise LocalStackError(

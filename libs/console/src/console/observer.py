@@ -64,6 +64,12 @@ class Observer:
                 self._looks.append(await self._look())
             return self._looks[-1]
 
+    async def fresh(self) -> Look:
+        """A look that begins now, for whoever is about to act: the last one may be from before the act before."""
+        async with self._looking:
+            self._looks.append(await self._look())
+            return self._looks[-1]
+
     async def looks(self) -> AsyncGenerator[Look, None]:
         """Each look from now on."""
         while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from compliance import domain
-from compliance.api.contacts import opened
+from compliance.details import opened
 from eventlog import EventLog, Watermark
 from privacy import Tokens
 from service import PersonalData

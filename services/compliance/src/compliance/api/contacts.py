@@ -1,4 +1,4 @@
-"""How a person is reached. In clear it is here only, between the caller and the vault."""
+"""How a person is reached."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import Correspondent, Requester, Reviewer, asking
+from compliance.details import FIELD, ContactDetails, given, opened
 from contracts.values import SubjectId
 from eventlog import Intent
-from privacy import Personal, Sealed, Tokens, Vault
+from privacy import Sealed, Tokens, Vault
 from service import After, Commands, IdempotencyKey, Queries, Recorded, Strict, may_act_for, may_see, not_found
-
-FIELD = "contact"
 
 
 def _an_address(value: SecretStr) -> SecretStr:
@@ -39,31 +38,9 @@ class Contact(Strict):
     country: Country
 
 
-class ContactDetails(BaseModel):
-    """The same in clear, for the subject itself and for officers; every reading is on record."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    email: str
-    country: str
-
-
 class GivenContact(ContactDetails):
     subject: str
     given_at: datetime
-
-
-async def opened(sealed: Sealed, vault: Vault) -> ContactDetails | None:
-    """The details in clear; None once their subject is erased."""
-    [clear] = await vault.open([sealed])
-    return None if clear is None else ContactDetails.model_validate_json(clear.get_secret_value())
-
-
-async def given(subject: str, details: ContactDetails, vault: Vault) -> domain.ContactGiven:
-    """The fact that a subject is reached so, the details sealed. Raises ErasedSubject."""
-    [sealed] = await vault.seal([Personal(subject, FIELD, SecretStr(details.model_dump_json()))])
-    return domain.ContactGiven(subject, sealed)
 
 
 def routes(commands: Commands, reads: Queries, vault: Vault, emails: Tokens) -> APIRouter:

@@ -14,8 +14,9 @@ from pydantic import BaseModel, SecretStr, model_validator
 
 from compliance import domain, handlers, queries
 from compliance.api.common import Correspondent, Requester, Reviewer, asking
-from compliance.api.contacts import Country, Email, Name, given, opened
+from compliance.api.contacts import Country, Email, Name
 from compliance.api.requests import LawName, MakeStep, RequestId, RequestStatus, may_see_request, steps, views
+from compliance.details import given, opened
 from contracts.values import SubjectId
 from privacy import Personal, Vault
 from service import Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, may_act_for, not_found
