@@ -1,11 +1,11 @@
-"""Installs each package alone in an empty environment, imports all of it and runs one test of each file there.
+"""Installs each package alone in an empty environment, imports all of it and its tests, and runs some of them there.
 
     isolated.py [--all] [name ...]
 
 What a package forgets to declare or to pack is missing there. All are installed from wheels, as a user would; other
 packages of the workspace come from their wheels, too, and everything else at the versions of requirements.lock.
-What the tests of a file need they mostly need alike, and all of them run with the whole workspace installed: so one of
-each will do here, and none that is marked as `endurance`. `--all` runs the others as well.
+All tests run with the whole workspace installed. Here every file of tests is imported, and one test runs for each set
+of servers that tests need, none that is marked as `endurance`. `--all` runs the others as well.
 """
 
 import argparse

@@ -12,7 +12,7 @@ MIGRATION = '''
 
 from service import run_sql
 
-revision = "next"
+revision = {number!r}
 down_revision = {head!r}
 
 
@@ -30,7 +30,9 @@ class NextRelease:
         home = folder / "rewards"
         for part in ("src", "migrations"):
             shutil.copytree(checkout() / "services" / "rewards" / part, home / part)
-        (home / "migrations" / "versions" / "next.py").write_text(MIGRATION.format(head=head))
+        self.migration = f"{int(head) + 1:04}"
+        script = home / "migrations" / "versions" / f"{self.migration}_remarks.py"
+        script.write_text(MIGRATION.format(number=self.migration, head=head))
         votes = home / "src" / "rewards" / "projections" / "activity.py"
         _change(votes, '    name = "votes"\n', '    name = "votes"\n    version = 2\n')
         _change(

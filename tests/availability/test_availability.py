@@ -72,7 +72,7 @@ async def test_no_request_fails_while_a_service_is_upgraded_instance_by_instance
     await all_votes_shown(town.directory, outcome)
     database = await asyncpg.connect(environment["REWARDS_DATABASE_URL"])
     try:
-        assert await database.fetchval("SELECT version_num FROM alembic_version") == "next"
+        assert await database.fetchval("SELECT version_num FROM alembic_version") == release.migration
         assert await database.fetchval("SELECT count(*) FROM votes_v2.voting_records WHERE weight = 1") > 0
     finally:
         await database.close()

@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
@@ -33,7 +33,6 @@ SERVERS = {"PostgreSQL": 5, "Kafka": 3}
 CUTS = 8
 SHUTDOWN_SECONDS = 25
 ENDED_WELL = (0, -signal.SIGTERM & 0xFF)  # the signal itself, before the service had begun to listen for it
-PAUSE_SECONDS = 5  # each round's audit computes everything anew, so what there is must not grow too fast
 QUIET = Console(quiet=True)
 
 
@@ -49,8 +48,9 @@ async def test_after_each_of_fifty_kills_under_load_every_read_model_and_topic_i
     theatre: Theatre, rng: random.Random
 ) -> None:
     director = Director(theatre.town, rng)
-    async with load(theatre):
+    async with load(theatre) as play:
         for victims in director.rounds():
+            play()
             await asyncio.gather(*(director.strike(victim) for victim in victims))
             await everything_is_what_the_logs_say()
     await nothing_was_lost(theatre)
@@ -64,8 +64,9 @@ async def test_connections_cut_or_silent_for_seconds_under_load_lose_and_double_
 ) -> None:
     proxies = [await theatre.town.behind_proxy(server) for server in SERVERS]
     try:
-        async with load(theatre):
+        async with load(theatre) as play:
             for number in range(CUTS):
+                play()
                 await until_ready(theatre)
                 await fail(proxies[number % 2], rng)
             await until_ready(theatre)
@@ -166,20 +167,24 @@ async def fail(proxy: Proxy, rng: random.Random) -> None:
 
 
 @asynccontextmanager
-async def load(theatre: Theatre) -> AsyncIterator[None]:
-    """While the block runs, transactions are sent: about sixty a play, one play after the other."""
-    small = replace(theatre.scale, sales_per_track=1, resales_per_track=0, tips=6, deletions=1)
-    enough = asyncio.Event()
+async def load(theatre: Theatre) -> AsyncIterator[Callable[[], None]]:
+    """Each call of what it gives sends about thirty transactions, after those of the calls before.
 
-    async def play_on() -> None:
-        while not enough.is_set():
-            await acts.main_act(theatre.stage, small, next(plays))
-            await asyncio.sleep(PAUSE_SECONDS)
+    Not by the clock: each audit computes everything anew, and what there is must not grow with how long that takes.
+    """
+    small = replace(theatre.scale, listeners=4, sales_per_track=1, resales_per_track=0, tips=6, deletions=1)
+    one_at_a_time = asyncio.Lock()
+
+    async def perform(seed: int) -> None:
+        async with one_at_a_time:
+            await acts.main_act(theatre.stage, small, seed)
 
     async with asyncio.TaskGroup() as together:
-        together.create_task(play_on())
-        yield
-        enough.set()
+
+        def play() -> None:
+            together.create_task(perform(next(plays)))
+
+        yield play
 
 
 plays = count(1)  # each play of the town sells the editions after those of the last

@@ -13,7 +13,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 import sqlalchemy as sa
-from fastapi import APIRouter
 from pydantic_settings import SettingsConfigDict
 from typer.testing import CliRunner
 
@@ -30,7 +29,7 @@ from messaging import Consumer, Relay, TopicSpec
 from messaging.leader import instance
 from messaging.testing import Counted, CountedMessage, count, delete_topics, eventually, publish_to, send
 from projections import Freshness, Projection, Rows, Runner, on
-from service import Service, ServiceSettings, connect_pool, create_api
+from service import Router, Service, ServiceSettings, connect_pool, create_api
 from service.health import CheckResult
 from service.tokens import generate_keys
 
@@ -73,7 +72,7 @@ def create(settings: ShopSettings) -> Service:
         Relay(log, watermark, kafka, "shop", publish_to(TOPIC), publishes=[TopicSpec(TOPIC)]),
         Consumer(pool, kafka, "shop", [CountedMessage.topic], nothing),
     ]
-    api = create_api(settings, APIRouter(), title="shop", version="0")
+    api = create_api(settings, Router(), title="shop", version="0")
     return Service(settings, api, pool=pool, workers=workers, lags={"counters": Freshness(pool, Counters).lag})
 
 

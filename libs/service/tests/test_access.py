@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import asyncpg
 import httpx
 import pytest
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import SecretStr
 
 from eventlog import EventLog, EventTypes, Metadata, PersonalDataRead, RequestRefused, install_sql
-from service import Caller, Problem, ServiceSettings, create_api, may_act_for, may_see, refusals, require, sees
+from service import Caller, Problem, Router, ServiceSettings, create_api, may_act_for, may_see, refusals, require, sees
 from service.access import Access, declared
 from service.auth import CurrentCaller
 from service.tokens import mint
@@ -21,8 +21,8 @@ Owner = Annotated[Caller, Depends(require("user", "support", "officer", "service
 Client = Callable[..., httpx.AsyncClient]
 
 
-def routes() -> APIRouter:
-    router = APIRouter()
+def routes() -> Router:
+    router = Router()
 
     @router.get("/notes/{subject}")
     async def notes(subject: str, caller: Owner) -> str:
@@ -171,7 +171,7 @@ def test_what_is_declared_is_read_from_the_routes_and_told_by_the_openapi_docume
 
 @pytest.mark.parametrize("needed", [CurrentCaller, Annotated[Caller, Depends(require("wizard"))], str])
 def test_a_route_that_does_not_say_whom_it_admits_is_found(needed: Any) -> None:
-    router = APIRouter()
+    router = Router()
 
     async def anything(caller: Any) -> None: ...
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic.script import ScriptDirectory
 
 from local_stack.postgres import PostgresServer
 from service import find_migrations, grant_runtime, migrate
@@ -95,6 +96,19 @@ def test_a_release_accepts_its_own_migration_and_a_newer_releases() -> None:
     assert release.shortfall("0003-of-the-next-release") is None
     assert release.shortfall("0001") == "the database is at migration 0001, expected 0002"
     assert release.shortfall(None) == "the database is at migration none, expected 0002"
+
+
+def test_what_a_release_says_of_itself_is_what_alembic_comes_to() -> None:
+    assert Release.of(SCRIPTS).head == ScriptDirectory(str(SCRIPTS)).get_current_head()
+
+
+@pytest.mark.parametrize("names", [("ticks.py",), ("0001_notes.py", "0001_ticks.py")])
+def test_a_script_without_a_number_of_its_own_is_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    (tmp_path / "versions").mkdir()
+    for name in names:
+        (tmp_path / "versions" / name).touch()
+    with pytest.raises(ValueError, match=r"expected the name NNNN_what\.py"):
+        Release.of(tmp_path)
 
 
 def test_migrations_are_found_in_the_package_or_beside_src() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -219,7 +220,10 @@ async def test_the_openapi_document_shows_problems_security_and_operations(serve
     document = (await served.get("/openapi.json")).json()
     write = document["paths"]["/notes"]["post"]
     assert write["security"] == [{"HTTPBearer": []}]
-    assert "application/problem+json" in write["responses"]["4XX"]["content"]
+    assert list(write["responses"]["4XX"]["content"]) == ["application/problem+json"]
+    referred = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert referred <= document["components"]["schemas"].keys()
+    assert "Problem" in referred
     assert "HTTPValidationError" not in document["components"]["schemas"]
     assert "text/event-stream" in document["paths"]["/notes/events"]["get"]["responses"]["200"]["content"]
     assert {"/health", "/ready"} <= set(document["paths"])

@@ -106,8 +106,7 @@ class Town:
             addresses = await self._stack.start(report)
             async with asyncio.TaskGroup() as together:
                 deploying = together.create_task(self._deploy(addresses, plan, report))
-                for name in self.services:
-                    together.create_task(self._migrate(name, addresses.environment()))
+                together.create_task(self._migrate(addresses.environment()))
             self.deployment = deploying.result()
             self.directory = self._direct(addresses)
             if self._has_gateway:
@@ -129,8 +128,9 @@ class Town:
         report("contracts", "ready", f"deployed for {deployment.fee_sun / 1_000_000:.0f} TRX")
         return deployment
 
-    async def _migrate(self, name: str, environment: Mapping[str, str]) -> None:
-        command, compiled = [sys.executable, "-m", name, "migrate"], {**COMPILED, **environment}
+    async def _migrate(self, environment: Mapping[str, str]) -> None:
+        """All in one process: to import a service takes longer than to migrate it."""
+        command, compiled = [sys.executable, "-m", "annals", "migrate", *self.services], {**COMPILED, **environment}
         await run_program(command, timeout_seconds=START_SECONDS, env=compiled)
 
     def _direct(self, addresses: Addresses) -> Directory:

@@ -20,6 +20,7 @@ from service.problems import Problem
 from service.process import Service
 from service.queries import Queries, connect_queries, not_found
 from service.refusals import unnamed
+from service.routing import Router
 from service.settings import ServiceSettings, WrongSetting, env_example
 from service.streams import EventStream, LastEventId, StreamEvent, followed, grown
 from service.trace import current_traceparent
@@ -43,6 +44,7 @@ __all__ = [
     "Problem",
     "Queries",
     "Recorded",
+    "Router",
     "Service",
     "ServiceSettings",
     "StreamEvent",

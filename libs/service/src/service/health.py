@@ -9,7 +9,7 @@ from time import monotonic
 
 import asyncpg
 import sqlalchemy as sa
-from fastapi import APIRouter, Response
+from fastapi import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 from service.logs import get_logger, redact_text
 from service.metrics import CHECK_PASSED, CHECK_SECONDS, POOL_CONNECTIONS, POOL_LIMIT, READY
 from service.migrations import Release, migrated_to
+from service.routing import Router
 
 CHECK_SECONDS_LIMIT = 3.0
 # A flood of probes asks the database once a second, not once each.
@@ -172,9 +173,9 @@ def lag_check(name: str, lag: Lag, limit: int) -> Check:
 
 def operational_routes(
     health: Health, workers: Callable[[], Mapping[str, str]], pool: asyncpg.Pool | None, engine: AsyncEngine | None
-) -> APIRouter:
+) -> Router:
     """`/health`, `/ready` and `/metrics`; no token needed, so a gateway must not show them to the world."""
-    router = APIRouter(tags=["operations"])
+    router = Router(tags=["operations"])
 
     @router.get("/health", responses={503: {"model": Liveness}})
     async def is_alive(response: Response) -> Liveness:

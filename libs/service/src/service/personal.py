@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import asyncpg
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from eventlog import EventLog, RecordedEvent, Watermark
 from privacy import (
@@ -29,6 +29,7 @@ from service.auth import Caller
 from service.database import CONNECT_SECONDS, close_pool, connect_options, plain_dsn
 from service.health import Check
 from service.queries import not_found
+from service.routing import Router
 from service.settings import ServiceSettings, WrongSetting
 
 KEY_CONNECTIONS = 4
@@ -99,9 +100,9 @@ class PersonalData:
 
         return Check("vault", probe)
 
-    def routes(self) -> APIRouter:
+    def routes(self) -> Router:
         """Where compliance fetches the copies that it has ordered; what it gets, only their subjects can open."""
-        router = APIRouter(tags=["personal data"])
+        router = Router(tags=["personal data"])
 
         @router.get(
             "/exports/{request_id}/{subject}",

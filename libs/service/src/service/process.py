@@ -96,8 +96,8 @@ class Service:
             inside.append(personal.vault_check())
         self.health = Health(self.name, self.version, [*outside, *inside])
         if personal is not None:
-            api.include_router(personal.routes())
-        api.include_router(operational_routes(self.health, self._worker_states, pool, queries))
+            personal.routes().serve_by(api)
+        operational_routes(self.health, self._worker_states, pool, queries).serve_by(api)
 
     def _builtin_checks(self) -> Iterator[Check]:
         yield _auth_check(self.api.state.verifier)

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -26,6 +26,7 @@ from service.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
 from service.patience import may_be_repeated, patiently
 from service.problems import MEDIA_TYPE, Problem, ProblemDocument, http_problem, install_problems, problem_response
 from service.refusals import Refusals, is_on_record
+from service.routing import Router
 from service.settings import ServiceSettings
 from service.streams import MEDIA_TYPE as EVENT_STREAM
 from service.streams import OpenStreams
@@ -41,15 +42,18 @@ log = get_logger("service.http")
 
 
 class _Api(FastAPI):
-    """Its document also says whom each route admits."""
+    """Its document also says what a problem looks like, and whom each route admits."""
 
     def openapi(self) -> dict[str, Any]:
-        return described(self, super().openapi())
+        document = super().openapi()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = ProblemDocument.model_json_schema()
+        return described(self, document)
 
 
 def create_api(
     settings: ServiceSettings,
-    *routers: APIRouter,
+    *routers: Router,
     title: str,
     version: str,
     description: str = "",
@@ -67,13 +71,13 @@ def create_api(
         redoc_url=None,
         # Bodies and arguments may hold personal data: FastAPI's own telemetry, which sees them, stays off.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-        responses={"4XX": {**problem, "model": ProblemDocument}, "5XX": {**problem, "model": ProblemDocument}},
+        responses={"4XX": problem, "5XX": problem},
     )
     api.state.verifier = Verifier.from_settings(settings)
     api.state.streams = OpenStreams(settings)
     install_problems(api)
     for router in routers:
-        api.include_router(router)
+        router.serve_by(api)
     api.add_middleware(_Requests, settings=settings, log=log)
     return api
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Literal
 
 import asyncpg
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel, Field
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import text
@@ -23,6 +23,7 @@ from service import (
     Page,
     Paging,
     Problem,
+    Router,
     Service,
     ServiceSettings,
     StreamEvent,
@@ -94,8 +95,8 @@ async def notes_after(pool: asyncpg.Pool, last: int) -> AsyncGenerator[StreamEve
         await asyncio.sleep(0.02)
 
 
-def routes(pool: asyncpg.Pool, queries: AsyncEngine, counter: Counter) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(pool: asyncpg.Pool, queries: AsyncEngine, counter: Counter) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/notes", status_code=201)
     async def write(

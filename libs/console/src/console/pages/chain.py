@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from console.observer import CHAIN, measures
 from console.rendering import page
 from console.services_api import ServicesApi
 from console.sessions import Looking
+from service import Router
 
 BREAKER = {0: "closed", 1: "half-open", 2: "open"}
 
 
-def routes(services: ServicesApi) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes(services: ServicesApi) -> Router:
+    router = Router(include_in_schema=False)
 
     @router.get("/chain")
     async def chain(request: Request, operator: Looking) -> Response:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 
 from annals.services import Installed, find, installed
@@ -15,14 +15,14 @@ from console.causes import tree_of
 from console.logs import Stored, Wanted
 from console.rendering import page
 from console.sessions import Looking, Operator, Reading
-from service import Problem
+from service import Problem, Router
 from service.access import Visit, Visits
 
 Text = Annotated[str, Query(max_length=300)]
 
 
-def routes() -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes() -> Router:
+    router = Router(include_in_schema=False)
 
     @router.get("/events")
     async def events(

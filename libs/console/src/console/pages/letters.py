@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from annals import dlq
@@ -10,12 +10,13 @@ from annals.services import installed
 from console.acts import Acts, Refused
 from console.rendering import back, page
 from console.sessions import Acting, Form, Looking
+from service import Router
 
 MOST = 200
 
 
-def routes(acts: Acts) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes(acts: Acts) -> Router:
+    router = Router(include_in_schema=False)
 
     @router.get("/letters")
     async def letters(request: Request, operator: Looking, service: str = "", reason: str = "") -> Response:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from console import sessions
 from console.rendering import HEADERS, page
 from console.sessions import Form, Looking
 from console.settings import ConsoleSettings
-from service import Problem
+from service import Problem, Router
 from service.access import Purpose
 
 
-def routes(settings: ConsoleSettings) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes(settings: ConsoleSettings) -> Router:
+    router = Router(include_in_schema=False)
 
     def asked(request: Request, next: str, problem: Problem | None = None) -> HTMLResponse:
         status = 200 if problem is None else problem.status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from console.acts import Acts, Refused
@@ -12,10 +12,11 @@ from console.rendering import back, fragment, page
 from console.sessions import Acting, Form, Looking, Operator
 from console.topology import model_state
 from projections.generation import Suffix
+from service import Router
 
 
-def routes(observer: Observer, acts: Acts) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes(observer: Observer, acts: Acts) -> Router:
+    router = Router(include_in_schema=False)
 
     async def drawn(look: Look, operator: Operator) -> str:
         return fragment(

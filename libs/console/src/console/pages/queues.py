@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from console.rendering import page
 from console.services_api import ServicesApi
 from console.sessions import Looking
+from service import Router
 
 
-def routes(services: ServicesApi) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes(services: ServicesApi) -> Router:
+    router = Router(include_in_schema=False)
 
     @router.get("/queues")
     async def queues(

@@ -6,18 +6,19 @@ import asyncio
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 
 from console.rendering import page
 from console.services_api import Answer, ServicesApi
 from console.sessions import Looking
+from service import Router
 
 Text = Annotated[str, Query(max_length=200)]
 
 
-def routes(services: ServicesApi) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes(services: ServicesApi) -> Router:
+    router = Router(include_in_schema=False)
 
     @router.get("/statements")
     async def statements(

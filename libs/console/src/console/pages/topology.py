@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from console.observer import Look, Observer
@@ -10,10 +10,11 @@ from console.pages.live import live
 from console.rendering import fragment, page
 from console.sessions import Looking
 from console.topology import pictures
+from service import Router
 
 
-def routes(observer: Observer) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes(observer: Observer) -> Router:
+    router = Router(include_in_schema=False)
 
     async def drawn(look: Look) -> str:
         return fragment("live/topology.html", pictures=pictures(look), look=look)

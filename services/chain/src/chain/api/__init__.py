@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from chain.api import history, holdings, operations, state
 from chain.fetch import Heights
 from chain.submissions import Submissions
 from eventlog import EventLog, Watermark
-from service import Commands, Queries
+from service import Commands, Queries, Router
 
 
 def routes(
     commands: Commands, submissions: Submissions, log: EventLog, watermark: Watermark, reads: Queries, heights: Heights
-) -> APIRouter:
+) -> Router:
     """All routes of the service."""
-    router = APIRouter(tags=["chain"])
+    router = Router(tags=["chain"])
     for part in (
         operations.routes(commands, submissions, log, watermark),
         history.routes(reads),
         holdings.routes(reads),
         state.routes(reads, heights),
     ):
-        router.include_router(part)
+        router.include(part)
     return router

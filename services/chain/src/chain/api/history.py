@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from chain import queries
 from chain.api import answers, operations
 from chain.api.answers import Listing, Timeline, listing
@@ -14,16 +12,16 @@ from chain.api.parameters import Blocks, Name, Since, Until, User
 from chain.projections import Activity, BlockchainEvents, TransactionIndex, UndecodedLogs
 from chain.queries import Period
 from contracts.values import Address, Hash
-from service import After, Paging, Problem, Queries, Tagged, not_found
+from service import After, Paging, Problem, Queries, Router, Tagged, not_found
 
 STEPS: dict[Period, timedelta] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 PERIODS, MOST_PERIODS = 30, 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def routes(reads: Queries) -> APIRouter:
+def routes(reads: Queries) -> Router:
     """Lists, newest first, with filters that all have to hold; and counts over time."""
-    router = APIRouter(route_class=Tagged)
+    router = Router(route_class=Tagged)
 
     @router.get("/events", summary="Events of the contracts, newest first")
     async def list_events(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from chain import queries
 from chain.api import answers
@@ -12,7 +12,7 @@ from chain.api.answers import Listing, listing
 from chain.api.parameters import Name, User
 from chain.projections import Ingestion, NftOwners, TokenBalances, Tracks, TrxBalances
 from contracts.values import Address, Amount, Uint256
-from service import Paging, Queries, Tagged, not_found
+from service import Paging, Queries, Router, Tagged, not_found
 from service.queries import Row
 
 Number = Annotated[str, Path(pattern=r"^[0-9]{1,78}$")]
@@ -24,9 +24,9 @@ Words = Annotated[
 DCMX = "dcmx-token"
 
 
-def routes(reads: Queries) -> APIRouter:
+def routes(reads: Queries) -> Router:
     """What accounts have, by account, by token, by track."""
-    router = APIRouter(route_class=Tagged)
+    router = Router(route_class=Tagged)
 
     @router.get("/balances/{address}", summary="TRX, DCMX, other tokens and number of NFTs of an account")
     async def balances(caller: User, address: Address) -> answers.Balances:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from chain import queries
@@ -28,6 +28,7 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    Router,
     StreamEvent,
     Strict,
     Tagged,
@@ -92,9 +93,9 @@ class Step(BaseModel):
     reason: str | None
 
 
-def routes(commands: Commands, submissions: Submissions, log: EventLog, watermark: Watermark) -> APIRouter:
+def routes(commands: Commands, submissions: Submissions, log: EventLog, watermark: Watermark) -> Router:
     """The command, and what becomes of it; how far it is now is shown beside the transactions."""
-    router = APIRouter(route_class=Tagged)
+    router = Router(route_class=Tagged)
 
     @router.post("/transactions", status_code=202, summary="Do something on the chain, once")
     async def submit(body: Submission, caller: Service, key: IdempotencyKey) -> Submitted:

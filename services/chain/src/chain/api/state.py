@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter
-
 from chain import queries
 from chain.api import answers
 from chain.api.parameters import User
 from chain.fetch import Heights
 from chain.projections import ContractState, TokenBalances
-from service import Queries, Tagged
+from service import Queries, Router, Tagged
 from service.queries import Row
 from tron.address import keccak256
 from tron.errors import NodeError
@@ -31,9 +29,9 @@ ROLES = {"0" * 64: "DEFAULT_ADMIN_ROLE"} | {
 }
 
 
-def routes(reads: Queries, heights: Heights) -> APIRouter:
+def routes(reads: Queries, heights: Heights) -> Router:
     """What is watched, and what is known of it."""
-    router = APIRouter(route_class=Tagged)
+    router = Router(route_class=Tagged)
 
     @router.get("/status", summary="How far the chain was read")
     async def status(caller: User) -> answers.Status:

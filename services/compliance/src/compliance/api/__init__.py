@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from compliance import handlers
 from compliance.api import (
     acceptances,
@@ -23,7 +21,7 @@ from compliance.api import (
 from compliance.api.webhooks import signed_by
 from compliance.settings import ComplianceSettings
 from privacy import Tokens
-from service import Commands, PersonalData, Queries
+from service import Commands, PersonalData, Queries, Router
 
 
 def routes(
@@ -33,9 +31,9 @@ def routes(
     personal: PersonalData,
     emails: Tokens,
     settings: ComplianceSettings,
-) -> APIRouter:
+) -> Router:
     """All routes of the service."""
-    router = APIRouter(tags=["compliance"])
+    router = Router(tags=["compliance"])
     for part in (
         documents.routes(commands, reads),
         acceptances.routes(commands, reads, facts),
@@ -51,5 +49,5 @@ def routes(
         kyc.routes(commands, reads, personal.vault, signed_by(settings.kyc_secret)),
         trail.routes(commands, reads),
     ):
-        router.include_router(part)
+        router.include(part)
     return router

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 from compliance import domain, handlers, projections, queries
@@ -33,6 +33,7 @@ from service import (
     Paging,
     Queries,
     Recorded,
+    Router,
     Strict,
     Tagged,
     Token,
@@ -122,8 +123,8 @@ STANDING = (projections.Documents, projections.AcceptanceRecords, projections.Co
 """What the answer to who has accepted what is read from."""
 
 
-def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries, facts: handlers.Facts) -> Router:
+    router = Router(route_class=Tagged)
 
     async def accepted(
         query: queries.Query, document_type: DocumentType, version: int | None, after: Token | None, **asked: Any

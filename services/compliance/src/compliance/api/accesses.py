@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field, SecretStr
 
 from compliance import domain, handlers, projections, queries
@@ -33,6 +33,7 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    Router,
     Strict,
     may_act_for,
 )
@@ -63,8 +64,8 @@ class AccessStatus(RequestStatus):
 
 def routes(
     commands: Commands, reads: Queries, facts: handlers.Facts, copies: Copies, settings: ComplianceSettings
-) -> APIRouter:
-    router = APIRouter()  # answers have no ETag: nobody shall keep them
+) -> Router:
+    router = Router()  # answers have no ETag: nobody shall keep them
 
     async def step(command: str, request_id: str, caller: Caller, key: str, make: MakeStep) -> Recorded:
         async with asking(commands, command, request_id, caller, key) as ask:

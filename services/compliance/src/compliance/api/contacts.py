@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import Header, Response
 from pydantic import AfterValidator, Field, SecretStr
 
 from compliance import domain, handlers, projections, queries
@@ -14,7 +14,7 @@ from compliance.details import FIELD, ContactDetails, given, opened
 from contracts.values import SubjectId
 from eventlog import Intent
 from privacy import Sealed, Tokens, Vault
-from service import After, Commands, IdempotencyKey, Queries, Recorded, Strict, may_act_for, may_see, not_found
+from service import After, Commands, IdempotencyKey, Queries, Recorded, Router, Strict, may_act_for, may_see, not_found
 
 
 def _an_address(value: SecretStr) -> SecretStr:
@@ -43,8 +43,8 @@ class GivenContact(ContactDetails):
     given_at: datetime
 
 
-def routes(commands: Commands, reads: Queries, vault: Vault, emails: Tokens) -> APIRouter:
-    router = APIRouter()  # answers have no ETag: nobody shall keep them
+def routes(commands: Commands, reads: Queries, vault: Vault, emails: Tokens) -> Router:
+    router = Router()  # answers have no ETag: nobody shall keep them
 
     @router.put("/subjects/{subject}/contact", summary="Say how a subject is reached, or correct it")
     async def give_contact(subject: SubjectId, body: Contact, caller: Requester, key: IdempotencyKey) -> Recorded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import OnChain, Owner, Requester, Reviewer, asking
@@ -27,6 +27,7 @@ from service import (
     IdempotencyKey,
     Queries,
     Recorded,
+    Router,
     Strict,
     Tagged,
     may_act_for,
@@ -51,8 +52,8 @@ class DeletionStatus(RequestStatus, OnChain):
     closed_log_index: int | None
 
 
-def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: tuple[str, ...]) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries, facts: handlers.Facts, services: tuple[str, ...]) -> Router:
+    router = Router(route_class=Tagged)
 
     async def whose(request_id: str, caller: Caller) -> str:
         try:

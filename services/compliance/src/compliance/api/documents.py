@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import DocumentName, NamedType, Officer, OnChain, Reader, VersionNumber, asking, before
 from compliance.projections.common import slug
 from contracts.values import Hash
-from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged
+from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Router, Strict, Tagged
 
 Uri = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[a-z][a-z0-9+.-]*:[!-~]+$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$", description="a tag of BCP 47")]
@@ -61,8 +60,8 @@ class DocumentVersion(OnChain):
     accepted_before: int = Field(description="brought in from the system before this one")
 
 
-def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/documents", summary="Publish the next version of a document")
     async def publish_document(body: Publication, caller: Officer, key: IdempotencyKey) -> Recorded:

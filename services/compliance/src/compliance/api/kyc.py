@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import AwareDatetime, BaseModel, Field, SecretStr
 
 from compliance import domain, handlers, projections, queries
@@ -22,6 +22,7 @@ from service import (
     Paging,
     Queries,
     Recorded,
+    Router,
     Strict,
     Tagged,
     may_act_for,
@@ -83,8 +84,8 @@ class KycCase(KycStatus):
     screen_again_at: datetime | None
 
 
-def routes(commands: Commands, reads: Queries, vault: Vault, signed: Callable[..., Awaitable[None]]) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries, vault: Vault, signed: Callable[..., Awaitable[None]]) -> Router:
+    router = Router(route_class=Tagged)
 
     async def cases(query: queries.Query) -> list[KycCase]:
         rows = await reads.all(query)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import Auditor, Officer, asking
 from contracts.values import SubjectId
-from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged, may_see
+from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Router, Strict, Tagged, may_see
 
 
 class Hold(Strict):
@@ -25,8 +24,8 @@ class HoldInForce(BaseModel):
     placed_by: str | None
 
 
-def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/legal-holds", summary="Forbid that a subject is erased")
     async def place(body: Hold, caller: Officer, key: IdempotencyKey) -> Recorded:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from compliance import domain, handlers
 from compliance.api.common import Owner, Requester, asking
 from contracts.values import SubjectId
-from service import Caller, Commands, IdempotencyKey, Recorded, may_act_for, may_see
+from service import Caller, Commands, IdempotencyKey, Recorded, Router, may_act_for, may_see
 
 
 class OptOuts(BaseModel):
@@ -24,8 +23,8 @@ class OptOut(BaseModel):
     opted_out: bool
 
 
-def routes(commands: Commands) -> APIRouter:
-    router = APIRouter()
+def routes(commands: Commands) -> Router:
+    router = Router()
 
     async def chosen(command: str, choice: domain.OptedOut | domain.OptedIn, caller: Caller, key: str) -> Recorded:
         may_act_for(caller, choice.subject)

@@ -9,7 +9,7 @@ import json
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, SecretStr, model_validator
 
 from compliance import domain, handlers, queries
@@ -19,7 +19,7 @@ from compliance.api.requests import LawName, MakeStep, RequestId, RequestStatus,
 from compliance.details import given, opened
 from contracts.values import SubjectId
 from privacy import Personal, Vault
-from service import Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, may_act_for, not_found
+from service import Caller, Commands, IdempotencyKey, Queries, Recorded, Router, Strict, may_act_for, not_found
 
 FIELD = "corrections"
 
@@ -58,8 +58,8 @@ class WantedContact(BaseModel):
     country: str | None = None
 
 
-def routes(commands: Commands, reads: Queries, facts: handlers.Facts, vault: Vault) -> APIRouter:
-    router = APIRouter()  # answers have no ETag: nobody shall keep them
+def routes(commands: Commands, reads: Queries, facts: handlers.Facts, vault: Vault) -> Router:
+    router = Router()  # answers have no ETag: nobody shall keep them
 
     async def step(command: str, request_id: str, caller: Caller, key: str, make: MakeStep) -> Recorded:
         async with asking(commands, command, request_id, caller, key) as ask:

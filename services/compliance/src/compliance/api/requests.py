@@ -6,14 +6,26 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from compliance import domain, queries
 from compliance.api.common import Auditor, Officer, Owner, by_slug, slugs
 from contracts.chain import Law
 from contracts.values import SubjectId
-from service import After, Caller, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, may_see, not_found, sees
+from service import (
+    After,
+    Caller,
+    IdempotencyKey,
+    Page,
+    Paging,
+    Queries,
+    Recorded,
+    Router,
+    Strict,
+    may_see,
+    not_found,
+    sees,
+)
 
 RequestId = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")]
 LawName = Annotated[Law, *by_slug(Law)]
@@ -102,7 +114,7 @@ async def names_of(subject: str, reads: Queries) -> tuple[str, ...]:
     return (subject, *[row["address"] for row in await reads.all(queries.wallets_of(subject))])
 
 
-def views(router: APIRouter, kind: queries.Kind, what: str, status: type[RequestStatus], reads: Queries) -> None:
+def views(router: Router, kind: queries.Kind, what: str, status: type[RequestStatus], reads: Queries) -> None:
     """The routes that show requests of a kind: the request for `what`, as of now."""
     path = f"/{kind.name}-requests"
 
@@ -140,7 +152,7 @@ class TakeStep(Protocol):
     ) -> Awaitable[Recorded]: ...
 
 
-def steps(router: APIRouter, kind: queries.Kind, take: TakeStep, deny: Callable[[str, int, datetime], Any]) -> None:
+def steps(router: Router, kind: queries.Kind, take: TakeStep, deny: Callable[[str, int, datetime], Any]) -> None:
     """The routes of the steps that are alike for all kinds: `deny` makes the command of the kind."""
     path = f"/{kind.name}-requests/{{request_id}}"
 
@@ -168,9 +180,9 @@ def steps(router: APIRouter, kind: queries.Kind, take: TakeStep, deny: Callable[
         return await take(f"deny-{kind.name}", request_id, caller, key, make)
 
 
-def routes(reads: Queries) -> APIRouter:
+def routes(reads: Queries) -> Router:
     """The officer's queue."""
-    router = APIRouter()
+    router = Router()
 
     @router.get("/requests/queue", summary="What is open of all kinds: overdue first, then what is due next")
     async def get_queue(

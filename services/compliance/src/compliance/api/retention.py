@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field, StrictInt
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import Auditor, Officer, asking
-from service import After, Commands, IdempotencyKey, Queries, Recorded, Strict, Tagged
+from service import After, Commands, IdempotencyKey, Queries, Recorded, Router, Strict, Tagged
 
 Action = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")]
 
@@ -29,8 +28,8 @@ class PolicyInForce(BaseModel):
     set_by: str | None
 
 
-def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/retention-policies", summary="Say how long entries of an action are shown")
     async def set_policy(body: Policy, caller: Officer, key: IdempotencyKey) -> Recorded:

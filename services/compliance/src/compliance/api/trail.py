@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import Auditor, OnChain, Reporter, asking, before
 from contracts.values import SubjectId
-from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Strict, Tagged, may_see
+from service import After, Commands, IdempotencyKey, Page, Paging, Queries, Recorded, Router, Strict, Tagged, may_see
 
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
 Opaque = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/-]+$")]
@@ -56,8 +56,8 @@ async def _trail_filter(
 TrailFilter = Annotated[queries.TrailFilter, Depends(_trail_filter)]
 
 
-def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/audit-events", summary="Put an act on record")
     async def log_audit_event(body: AuditEvent, caller: Reporter, key: IdempotencyKey) -> Recorded:

@@ -6,13 +6,12 @@ import secrets
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from compliance import domain, handlers, projections, queries
 from compliance.api.common import Owner, Subject, asking
 from contracts.values import Address, SubjectId
-from service import After, Commands, IdempotencyKey, Queries, Recorded, Strict, Tagged, may_act_for, may_see
+from service import After, Commands, IdempotencyKey, Queries, Recorded, Router, Strict, Tagged, may_act_for, may_see
 from tron.messages import message_signer
 
 Nonce = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -47,8 +46,8 @@ class LinkedWallet(BaseModel):
     linked_at: datetime
 
 
-def routes(commands: Commands, reads: Queries, site: str) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries, site: str) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/wallets/challenges", summary="Ask for the text with which a wallet is proven")
     async def challenge_wallet(body: Claim, caller: Subject, key: IdempotencyKey) -> Challenge:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from eventlog import Executor, Watermark
 from rewards.api import activity, claims, holds, live, playing, proofs, rules, zk
 from rewards.periods import Periods
 from rewards.recorder import Recorder
 from rewards.reports import Origins
-from service import Commands, Queries
+from service import Commands, Queries, Router
 
 
 def routes(
@@ -21,9 +19,9 @@ def routes(
     recorder: Recorder,
     origins: Origins,
     periods: Periods,
-) -> APIRouter:
+) -> Router:
     """All routes of the service."""
-    router = APIRouter(tags=["rewards"])
+    router = Router(tags=["rewards"])
     for part in (
         activity.routes(recorder, origins, service, reads),
         playing.routes(service, executor, recorder, origins),
@@ -34,5 +32,5 @@ def routes(
         proofs.routes(commands, periods, recorder.rules),
         zk.routes(commands, periods, recorder.rules),
     ):
-        router.include_router(part)
+        router.include(part)
     return router

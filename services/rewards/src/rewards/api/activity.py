@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts import activity as told
@@ -23,6 +23,7 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    Router,
     Strict,
     Tagged,
     Token,
@@ -166,8 +167,8 @@ LISTS: tuple[tuple[str, type[ActivityRewards], type[Reward], str], ...] = (
 )
 
 
-def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/activities", summary="Report what users did")
     async def report_activities(body: Activities, caller: User, key: IdempotencyKey, request: Request) -> Reportedly:

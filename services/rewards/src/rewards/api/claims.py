@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Literal
 
-from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.values import Address, Amount, Hash, SignedAmount, SubjectId
@@ -23,6 +22,7 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    Router,
     Strict,
     Tagged,
     may_act_for,
@@ -166,8 +166,8 @@ class Budget(BaseModel):
     rule_version: int
 
 
-def routes(commands: Commands, reads: Queries, rules: Rules) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries, rules: Rules) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/claims", summary="Have rewards paid")
     async def claim(body: ClaimRequest, caller: User, key: IdempotencyKey) -> Claimed:

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.activity import Hex32
@@ -24,6 +23,7 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    Router,
     Strict,
     Tagged,
     may_see,
@@ -87,8 +87,8 @@ class Decision(BaseModel):
     score_reasons: list[str]
 
 
-def routes(commands: Commands, log: EventLog, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, log: EventLog, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.get("/rewards/{reward_id}", summary="Why an activity was rewarded, or was not")
     async def decision(reward_id: UUID, caller: Owner) -> Decision:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header
+from fastapi import Header
 from pydantic import BaseModel, Field
 
 from contracts.chain import Pool
@@ -15,7 +15,7 @@ from eventlog import EventLog, RecordedEvent, Watermark
 from rewards import domain
 from rewards.api.common import Owner
 from rewards.claiming import claim_stream
-from service import EventStream, StreamEvent, Token, grown, may_see
+from service import EventStream, Router, StreamEvent, Token, grown, may_see
 
 Reserved = domain.RewardsReserved
 ENDED = (domain.RewardsReleased, domain.RewardsSettled)
@@ -59,8 +59,8 @@ class ClaimNews(BaseModel):
     at: datetime
 
 
-def routes(service: str, log: EventLog, watermark: Watermark) -> APIRouter:
-    router = APIRouter()
+def routes(service: str, log: EventLog, watermark: Watermark) -> Router:
+    router = Router()
 
     @router.get(
         "/users/{user}/rewards/stream",

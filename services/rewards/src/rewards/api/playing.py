@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal, assert_never
 
 import asyncpg
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 
 from contracts.values import SubjectId
@@ -16,7 +16,7 @@ from rewards.api.activity import From, Result, origin_of, result_of
 from rewards.api.common import User
 from rewards.domain.playing import EndPlaying, HearPart, PlayingCommand, PlayingStarted, StartPlaying, playing_stream
 from rewards.recorder import Outcome, Recorder, Reported, in_one, new_reward_id
-from service import IdempotencyKey, Problem, Recorded, Strict, Token, may_act_for, metadata_of
+from service import IdempotencyKey, Problem, Recorded, Router, Strict, Token, may_act_for, metadata_of
 
 Second = Annotated[int, Field(ge=0, le=86_400, strict=True)]
 
@@ -52,8 +52,8 @@ class Played(Recorded):
     ended: Result | None = Field(description="what the listen came to that ended with this part")
 
 
-def routes(service: str, executor: Executor, recorder: Recorder, origins: reports.Origins) -> APIRouter:
-    router = APIRouter()
+def routes(service: str, executor: Executor, recorder: Recorder, origins: reports.Origins) -> Router:
+    router = Router()
 
     @router.post("/users/{user}/playing", summary="Tell what a user is playing: start, progress, end")
     async def play(user: SubjectId, body: Part, caller: User, key: IdempotencyKey, request: Request) -> Played:

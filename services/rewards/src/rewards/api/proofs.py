@@ -7,7 +7,7 @@ from math import ceil
 from time import monotonic
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import Field
 
 from contracts.chain import Pool
@@ -18,7 +18,7 @@ from rewards.api.common import Relay
 from rewards.api.zk import PeriodNumber
 from rewards.periods import Periods, PeriodsError, period_stream
 from rewards.rulebook import Rules
-from service import Caller, Commands, Problem, Strict, unnamed
+from service import Caller, Commands, Problem, Router, Strict, unnamed
 from zk import Proof, Reason, Refused
 
 TITLES = claims.TITLES | {"already-claimed": "The listener's claim for this period was made."}
@@ -61,8 +61,8 @@ class ProvenClaim(Strict):
     proof: dict[str, Any] = Field(description="the file that `annals-prover prove` writes")
 
 
-def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
-    router = APIRouter()
+def routes(commands: Commands, periods: Periods, rules: Rules) -> Router:
+    router = Router()
     each, together = Pace(rate=4, burst=20), Pace(rate=32, burst=128)
 
     @router.post(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from eventlog import Executor
@@ -14,7 +13,7 @@ from rewards.api.common import Anybody, Moment, Officer, kind_named
 from rewards.changes import InvalidRules, changed, parameters
 from rewards.domain.rules import NOTICE
 from rewards.rulebook import Rules
-from service import IdempotencyKey, Problem, Recorded, Strict, Tagged, metadata_of
+from service import IdempotencyKey, Problem, Recorded, Router, Strict, Tagged, metadata_of
 
 
 class RuleChange(Strict):
@@ -33,8 +32,8 @@ class RuleVersion(BaseModel):
     parameters: dict[str, Any]
 
 
-def routes(executor: Executor, rules: Rules) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(executor: Executor, rules: Rules) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.get("/rules", summary="The rules that are in force now")
     async def in_force(caller: Anybody) -> list[RuleVersion]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import AfterValidator, BaseModel, Field
 
 from contracts.activity import Hex32
@@ -22,6 +22,7 @@ from service import (
     IdempotencyKey,
     Problem,
     Recorded,
+    Router,
     Strict,
     Tagged,
     may_act_for,
@@ -103,8 +104,8 @@ class OwnRecord(BaseModel):
     seconds: int
 
 
-def routes(commands: Commands, periods: Periods, rules: Rules) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, periods: Periods, rules: Rules) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/users/{user}/members", summary="Register the member that a user's client has made of its secret")
     async def register_member(user: SubjectId, body: Membership, caller: User, key: IdempotencyKey) -> Recorded:

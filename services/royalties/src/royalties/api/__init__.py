@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from eventlog import EventLog, Watermark
 from royalties.api import (
     agreements,
@@ -24,7 +22,7 @@ from royalties.moving import Reserving
 from royalties.recorder import Recorder
 from royalties.settings import RoyaltiesSettings
 from royalties.statements.closing import Closing
-from service import Commands, Queries
+from service import Commands, Queries, Router
 
 
 def routes(
@@ -35,9 +33,9 @@ def routes(
     watermark: Watermark,
     closing: Closing,
     settings: RoyaltiesSettings,
-) -> APIRouter:
+) -> Router:
     """All routes of the service."""
-    router = APIRouter(tags=["royalties"])
+    router = Router(tags=["royalties"])
     for part in (
         earnings.routes(reads),
         statements.routes(reads, log, watermark),
@@ -53,5 +51,5 @@ def routes(
         payees.routes(commands, reads),
         distributions.routes(commands, reads, log, watermark, settings),
     ):
-        router.include_router(part)
+        router.include(part)
     return router

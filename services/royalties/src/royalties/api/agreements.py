@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from contracts.sales import AssetName
@@ -20,7 +19,19 @@ from royalties.domain.division import MOST_RECIPIENTS
 from royalties.domain.terms import BPS
 from royalties.projections.agreements import agreement_versions, agreements, assets, terms
 from royalties.recorder import TERMS, agreement_stream, asset_stream, decide_with_groups, groups_of
-from service import After, Caller, Commands, IdempotencyKey, Queries, Recorded, Strict, Tagged, may_act_for, metadata_of
+from service import (
+    After,
+    Caller,
+    Commands,
+    IdempotencyKey,
+    Queries,
+    Recorded,
+    Router,
+    Strict,
+    Tagged,
+    may_act_for,
+    metadata_of,
+)
 
 
 class Share(Strict):
@@ -95,8 +106,8 @@ class Asset(BaseModel):
     scale: int
 
 
-def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     async def execute(
         stream: str, decider: Decider[Any, Any, Any], command: object, caller: Caller, key: str

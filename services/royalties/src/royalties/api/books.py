@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.sales import AssetName
@@ -15,7 +15,7 @@ from royalties import projections, queries
 from royalties.api.common import InAsset, Moment, Owner, Position, PostingNumber, User, balance_of, known
 from royalties.domain import TRX, AccountClass, Side, class_of
 from royalties.domain.books import PARTY_CLASSES
-from service import After, Caller, Page, Paging, Queries, Tagged, may_see_named, not_found
+from service import After, Caller, Page, Paging, Queries, Router, Tagged, may_see_named, not_found
 from service.queries import Row
 
 
@@ -50,8 +50,8 @@ class TrialBalance(BaseModel):
     balanced: bool
 
 
-def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(reads: Queries, log: EventLog, watermark: Watermark) -> Router:
+    router = Router(route_class=Tagged)
 
     async def may_see_account(caller: Caller, account: str) -> None:
         kind, _, party = account.partition(":")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path
+from fastapi import Header, Path
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
@@ -40,6 +40,7 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    Router,
     StreamEvent,
     Strict,
     Tagged,
@@ -148,8 +149,8 @@ class Step(BaseModel):
 
 def routes(
     commands: Commands, reads: Queries, log: EventLog, watermark: Watermark, settings: RoyaltiesSettings
-) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/distributions", summary="Open a distribution")
     async def open_(body: NewDistribution, caller: Officer, key: IdempotencyKey) -> Opened:

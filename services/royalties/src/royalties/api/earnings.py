@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from contracts.sales import AssetName
@@ -12,7 +11,7 @@ from contracts.values import SignedAmount, SubjectId, Uint256
 from royalties import queries
 from royalties.api.common import InAsset, Owner, User, balance_of, named
 from royalties.domain import TRX, AccountClass, Side
-from service import Page, Paging, Queries, Tagged, may_see_named
+from service import Page, Paging, Queries, Router, Tagged, may_see_named
 from service.queries import Row
 
 
@@ -55,8 +54,8 @@ class Earnings(BaseModel):
     by_kind: list[Earned]
 
 
-def routes(reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.get("/artists/{address}/earnings", summary="What a collaborator has earned, and from what")
     async def earnings(address: SubjectId, caller: Owner) -> Earnings:

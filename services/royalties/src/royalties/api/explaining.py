@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import BaseModel, Field
 
 from contracts.chain import Source
@@ -17,7 +17,7 @@ from royalties.api.common import Owner
 from royalties.domain import MONEY_MOVED, GroupShared, Posting, Side, class_of
 from royalties.domain.explaining import FORMULA, is_explained, rests_on, steps
 from royalties.recorder import event_id_of
-from service import Caller, Queries, Tagged, not_found, sees_named
+from service import Caller, Queries, Router, Tagged, not_found, sees_named
 
 
 class Fact(BaseModel):
@@ -69,8 +69,8 @@ class Why(BaseModel):
     rests_on: list[Fact] = Field(description="The split in force; the payment or sale that was divided.")
 
 
-def routes(log: EventLog, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(log: EventLog, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.get("/lines/{position}/{posting}/why", summary="Why a line of a statement is what it is")
     async def why(

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from pydantic import Field
 
 from contracts.sales import AssetName
@@ -28,6 +27,7 @@ from service import (
     Paging,
     Queries,
     Recorded,
+    Router,
     Strict,
     Tagged,
     may_see_named,
@@ -69,8 +69,8 @@ class MoveState(InAsset):
     ended_at: datetime | None
 
 
-def routes(commands: Commands, reserving: Reserving, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reserving: Reserving, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     async def ended(party: str, command: domain.PostMove | domain.VoidMove, caller: Caller, key: str) -> Recorded:
         intent = Intent(moves_stream(party), domain.moves, command, datetime.now(UTC), metadata_of(caller, key))

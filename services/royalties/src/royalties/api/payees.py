@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.values import Address, Amount, Hash, SubjectId
@@ -27,6 +27,7 @@ from service import (
     Paging,
     Queries,
     Recorded,
+    Router,
     Strict,
     Tagged,
     may_see,
@@ -75,8 +76,8 @@ class CreditedShare(InAsset):
     block_number: int | None
 
 
-def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     async def noted(command: HoldPlaced | HoldReleased | TaxFormRecorded, caller: Caller, key: str) -> Recorded:
         with refusals():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter
 from fastapi import Path as InPath
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
@@ -25,6 +24,7 @@ from service import (
     Paging,
     Queries,
     Recorded,
+    Router,
     Tagged,
     may_see_named,
     metadata_of,
@@ -66,8 +66,8 @@ class IssuedStatement(InAsset):
     issued_at: datetime
 
 
-def routes(reads: Queries, closing: Closing) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(reads: Queries, closing: Closing) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/periods/{period}/close", summary="Issue the statements of a period that are due")
     async def close(period: Named, caller: Officer, key: IdempotencyKey) -> Recorded:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from contracts import sales as told
@@ -26,6 +25,7 @@ from service import (
     Problem,
     Queries,
     Recorded,
+    Router,
     Strict,
     Tagged,
     Token,
@@ -112,8 +112,8 @@ class SaleStory(PlatformSale):
     changes: list[Change] = Field(description="Refunds and corrections, oldest first.")
 
 
-def routes(recorder: Recorder, service: str, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(recorder: Recorder, service: str, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     async def record(facts: list[tuple[Told, datetime]], caller: Caller, key: str) -> PostedResults:
         """All of them, or none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import BaseModel, Field
 
 from contracts.values import Address, Amount, SignedAmount
@@ -17,7 +17,7 @@ from royalties.domain.books import pool_account
 from royalties.domain.distributions import AllocateRevenue, CoinValued
 from royalties.queries import balance
 from royalties.recorder import asset_stream
-from service import After, Commands, IdempotencyKey, Problem, Queries, Recorded, Strict, Tagged, metadata_of
+from service import After, Commands, IdempotencyKey, Problem, Queries, Recorded, Router, Strict, Tagged, metadata_of
 
 PoolName = Annotated[
     Literal["platform"] | Address, Path(description="`platform`, or the address of the artist whose tracks count.")
@@ -79,8 +79,8 @@ FIELDS = {
 }
 
 
-def routes(commands: Commands, reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(commands: Commands, reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.post("/pools/{pool}/revenue", summary="Put revenue into a pool, to be shared")
     async def allocate(pool: PoolName, body: Allocation, caller: Officer, key: IdempotencyKey) -> Recorded:

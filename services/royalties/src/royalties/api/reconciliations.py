@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from contracts.values import SignedAmount
 from royalties import queries
 from royalties.api.common import BlockNumber, InAsset, User
-from service import Page, Paging, Queries, Tagged
+from service import Page, Paging, Queries, Router, Tagged
 
 
 class FoundDifference(InAsset):
@@ -32,8 +31,8 @@ class Reconciliation(BaseModel):
     found: list[FoundDifference]
 
 
-def routes(reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.get("/reconciliations", summary="When the books were held against the contracts, newest first")
     async def reconciliations(caller: User, paging: Paging) -> Page[Reconciliation]:

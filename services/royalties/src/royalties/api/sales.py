@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from contracts.values import Address, SignedAmount, Uint256
 from royalties import queries
 from royalties.api.common import InAsset, OnChain, User, after, place
-from service import Page, Paging, Queries, Tagged
+from service import Page, Paging, Queries, Router, Tagged
 
 
 class Sale(InAsset, OnChain):
@@ -76,8 +75,8 @@ class PlatformFee(OnChain):
     new_bps: int
 
 
-def routes(reads: Queries) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(reads: Queries) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.get("/sales", summary="Sales, newest first")
     async def sales(caller: User, paging: Paging, track_id: Uint256 | None = None) -> Page[Sale]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import Depends, Header, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
@@ -18,7 +18,7 @@ from royalties import statements
 from royalties.api.common import InAsset, Moment, Owner, Position, PostingNumber, known, prefers_csv
 from royalties.domain import TRX, AccountClass
 from royalties.statements import Scope
-from service import PageRequest, Paging, Problem, Queries, Tagged, may_see_named
+from service import PageRequest, Paging, Problem, Queries, Router, Tagged, may_see_named
 
 
 class Line(BaseModel):
@@ -82,8 +82,8 @@ Accept = Annotated[str, Header(description="text/csv gives all lines as CSV.")]
 CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 
 
-def routes(reads: Queries, log: EventLog, watermark: Watermark) -> APIRouter:
-    router = APIRouter(route_class=Tagged)
+def routes(reads: Queries, log: EventLog, watermark: Watermark) -> Router:
+    router = Router(route_class=Tagged)
 
     @router.get(
         "/parties/{party}/statement",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel
 
 from contracts.values import SubjectId
@@ -17,6 +17,7 @@ from service import (
     IdempotencyKey,
     Queries,
     Recorded,
+    Router,
     Tagged,
     may_act_for,
     may_see,
@@ -33,9 +34,9 @@ class Welcome(BaseModel):
     welcomed_at: datetime
 
 
-def routes(commands: Commands, reads: Queries) -> APIRouter:
+def routes(commands: Commands, reads: Queries) -> Router:
     """All routes of the service."""
-    router = APIRouter(tags=["greetings"], route_class=Tagged)
+    router = Router(tags=["greetings"], route_class=Tagged)
 
     @router.post("/subjects/{subject}/welcome", summary="Welcome a subject")
     async def welcome(subject: SubjectId, caller: Requester, key: IdempotencyKey) -> Recorded:
