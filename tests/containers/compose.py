@@ -7,8 +7,7 @@ import json
 import secrets
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,18 +103,6 @@ class ComposeTown:
     def failed(self) -> str | None:
         """Containers that end are started again by the daemon."""
         return None
-
-    @asynccontextmanager
-    async def restored(self, folder: str) -> AsyncIterator[str]:
-        """A further PostgreSQL, on a data folder in the volume of the backups; gives the name of its container."""
-        name = f"{self._name}-restored"
-        volume, data = f"{self._name}_backup:/var/lib/annals", f"PGDATA={folder}"
-        options = ("--detach", "--no-deps", "--name", name, "--volume", volume, "--env", data)
-        await self.compose("run", *options, "postgres")
-        try:
-            yield name
-        finally:
-            await run(["docker", "rm", "--force", "--volumes", name], COMMAND_SECONDS)
 
     async def compose(
         self, *arguments: str, project: str | None = None, timeout_seconds: float = COMMAND_SECONDS

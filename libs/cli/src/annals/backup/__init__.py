@@ -10,10 +10,10 @@ from annals.backup.server import Server
 from annals.backup.settings import BackupSettings
 from annals.backup.store import Base, Store
 from annals.backup.taking import take
-from annals.backup.verifying import Verified, verify
+from annals.backup.verifying import Verified, verify, verify_restored
 from annals.backup.worker import run
 
 __all__ = [
     "BackupError", "BackupSettings", "Base", "Restored", "Server", "Store", "Verified", "restore", "run", "take",
-    "verify",
+    "verify", "verify_restored",
 ]  # fmt: skip

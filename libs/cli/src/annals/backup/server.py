@@ -45,6 +45,16 @@ class Server:
     def user(self) -> str:
         return unquote(urlsplit(self.url).username or "postgres")
 
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    def at(self, host: str) -> Server:
+        """The same role at another host, `name` or `name:port`."""
+        parts = urlsplit(self.url)
+        role, at, _ = parts.netloc.rpartition("@")
+        return Server(urlunsplit(parts._replace(netloc=f"{role}{at}{host}")))
+
     def dbname(self) -> str:
         """The address as an argument: without the password, for all users of a machine can read those."""
         parts = urlsplit(plain_dsn(self.url))

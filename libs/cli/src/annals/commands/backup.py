@@ -60,14 +60,31 @@ def list_(as_json: Json = False, stack: StackName = None) -> None:
 
 
 @app.command()
-def verify(name: Name = None, as_json: Json = False, stack: StackName = None) -> None:
+def verify(
+    name: Name = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="HOST[:PORT]", help="A server that runs on what `annals restore` has made."),
+    ] = None,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
     """Restore a backup beside everything, start a server on it, and verify every log there; leaves nothing behind.
+
+    Needs PostgreSQL's programs of the backup's major version here; where they are not, start such a server elsewhere
+    and name it.
 
     $ annals backup verify
     $ annals backup verify 20261122T081200Z
+    $ annals backup verify --on restored
     """
+    if name is not None and on is not None:
+        raise typer.BadParameter("expected a name or --on, found both: a server has what it was restored from")
     settings = _settings(stack)
-    found = shell.run(backup.verify(_store(settings), _server(settings).user, name))
+    if on is None:
+        found = shell.run(backup.verify(_store(settings), _server(settings).user, name))
+    else:
+        found = shell.run(backup.verify_restored(_server(settings).at(on)))
     if as_json:
         shell.print_json(found.to_dict())
     else:
