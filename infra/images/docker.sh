@@ -42,9 +42,12 @@ compose() {
     folder=$(mktemp -d)
     mkdir -p "$plugins"
     cp $here/plugins/* "$folder"
-    (cd "$folder" && go mod tidy && for plugin in compose/v2/cmd buildx/cmd/buildx; do
-        go build -trimpath -ldflags "-s -w" -o "$plugins/docker-${plugin%%/*}" "github.com/docker/$plugin"
-    done) > .local/compose.log 2>&1 || die "Docker Compose could not be built: see .local/compose.log"
+    # Compose asks buildx which version it is, and a program built from modules knows only if it is told.
+    (cd "$folder" && go mod tidy && version=$(go list -m -f '{{.Version}}' github.com/docker/buildx) &&
+        for plugin in compose/v2/cmd buildx/cmd/buildx; do
+            go build -trimpath -ldflags "-s -w -X github.com/docker/buildx/version.Version=$version" \
+                -o "$plugins/docker-${plugin%%/*}" "github.com/docker/$plugin"
+        done) > .local/compose.log 2>&1 || die "Docker Compose could not be built: see .local/compose.log"
     rm -rf "$folder"
 }
 
