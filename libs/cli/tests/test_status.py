@@ -35,7 +35,7 @@ from service.tokens import generate_keys
 
 LATE = 60.0
 TYPES = EventTypes({"Counted.v1": Counted})
-TOPIC = "shop.events"
+TOPIC, WINDOW = "shop.events", "shop.window"
 
 counters = sa.Table(
     "counters", sa.MetaData(), sa.Column("counter", sa.Text, primary_key=True), sa.Column("number", sa.BigInteger)
@@ -70,6 +70,9 @@ def create(settings: ShopSettings) -> Service:
         watermark,
         Runner(pool, log, watermark, [Counters()]),
         Relay(log, watermark, kafka, "shop", publish_to(TOPIC), publishes=[TopicSpec(TOPIC)]),
+        Relay(
+            log, watermark, kafka, WINDOW, publish_to(WINDOW), publishes=[TopicSpec(WINDOW)], copy=False, seals=False
+        ),
         Consumer(pool, kafka, "shop", [CountedMessage.topic], nothing),
     ]
     api = create_api(settings, Router(), title="shop", version="0")
@@ -83,6 +86,7 @@ class Shop(Installed):
     create = staticmethod(create)
     projections = (Counters(),)
     types = TYPES
+    relayed = {"shop": "events", WINDOW: "window_entries"}  # noqa: RUF012 - as in its files
 
 
 @pytest.fixture
@@ -105,6 +109,7 @@ async def log(pool: asyncpg.Pool, kafka: str) -> EventLog:
     await delete_topics(kafka)
     for library in (eventlog, projections, messaging):
         await pool.execute(library.install_sql())
+    await pool.execute("CREATE VIEW window_entries AS SELECT position, recorded_at FROM events WHERE version = 1")
     return EventLog(pool, TYPES)
 
 
@@ -117,7 +122,7 @@ async def running(shop: ShopSettings, log: EventLog, kafka: str) -> AsyncIterato
 
     async def ready() -> bool:
         [found] = await collect(LATE)
-        return found.ready and found.relay is not None and found.relay.leader is not None and bool(found.consumers)
+        return found.ready and all(relay.leader for relay in found.relays) and bool(found.consumers)
 
     await eventually(ready)
     yield
@@ -136,7 +141,7 @@ async def test_a_service_that_runs_shows_everything_that_reads_its_log(log: Even
 
     async def settled() -> bool:
         found = await only()
-        return found.ok and found.relay is not None and found.relay.position == 10
+        return found.ok and [relay.position for relay in found.relays] == [10, 10]
 
     await eventually(settled)
     found = await only()
@@ -153,8 +158,9 @@ async def test_a_service_that_runs_shows_everything_that_reads_its_log(log: Even
     [consumer] = found.consumers
     assert (consumer.group, consumer.topic, consumer.partitions) == ("shop", "testing.events", 4)
     assert (consumer.lag_messages, consumer.lag_seconds, consumer.owners) == (0, 0, (instance(),))
-    assert found.relay is not None
-    assert (found.relay.leader, found.relay.lag_events, found.relay.lag_seconds) == (instance(), 0, 0)
+    assert found.relays == (
+        RelayStatus("shop", instance(), (), 10, 0, 0), RelayStatus("shop.window", instance(), (), 10, 0, 0)
+    )  # fmt: skip
 
 
 @pytest.mark.usefixtures("running")
@@ -216,13 +222,15 @@ async def test_a_service_that_is_down_shows_how_far_everything_lags(
     await pool.execute("INSERT INTO checkpoints (subscription, position, fingerprint) VALUES ('counters_v1', 4, '')")
     [found] = await collect(late_seconds=0)
     assert not found.ready
-    assert found.relay is not None
-    assert (found.relay.leader, found.relay.position, found.relay.lag_events) == (None, 0, 10)
-    assert (found.relay.lag_seconds or 0) > 0
+    assert [(r.name, r.leader, r.position, r.lag_events) for r in found.relays] == [
+        ("shop", None, 0, 10), ("shop.window", None, 0, 1)
+    ]  # fmt: skip
+    assert all((relay.lag_seconds or 0) > 0 for relay in found.relays)
     assert [(p.position, p.lag_events, p.lag_seconds > 0) for p in found.projections] == [(4, 6, True)]
     url = f"http://127.0.0.1:{shop.http_port}"
     assert [problem.partition(":")[0] for problem in found.problems] == [
-        f"no answer from {url}".partition(":")[0], "projection counters", "relay", "relay"
+        f"no answer from {url}".partition(":")[0], "projection counters",
+        "relay", "relay", "relay shop.window", "relay shop.window",
     ]  # fmt: skip
 
 
@@ -241,7 +249,8 @@ async def test_a_server_that_is_down_is_a_problem_and_keeps_nobody_waiting(
     found = await only()
     assert [one for one in found.problems if one.startswith(problem)] != []
     assert (found.log is None) is (problem == "database: ")
-    assert found.relay == (None if found.log is None else RelayStatus(None, (), None, None, None))  # not: far behind
+    unknown = () if found.log is None else ("shop", "shop.window")
+    assert found.relays == tuple(RelayStatus(name, None, (), None, None, None) for name in unknown)  # not: far behind
 
 
 async def test_a_wrong_setting_of_a_service_is_a_problem_of_its_own(
@@ -287,7 +296,11 @@ def shown(shop: ShopSettings, monkeypatch: pytest.MonkeyPatch) -> list[ServiceSt
     """What the command finds."""
     report = [
         ServiceStatus(
-            "shop", "http://shop", version="1", ready=True, relay=status.RelayStatus("a:1", ("b:2",), 7, 2, 1.5)
+            "shop",
+            "http://shop",
+            version="1",
+            ready=True,
+            relays=(RelayStatus("shop", "a:1", ("b:2",), 7, 2, 1.5), RelayStatus("shop.window", "a:1", (), 3, 0, 0.0)),
         )
     ]
 
@@ -302,7 +315,9 @@ def test_the_command_says_who_leads_and_ends_well(shown: list[ServiceStatus]) ->
     ended = CliRunner().invoke(app, ["status"])
     assert ended.exit_code == 0
     assert "shop  ready" in ended.stdout
-    assert "led by a:1, 1 standing by" in " ".join(ended.stdout.split())
+    shown_text = " ".join(ended.stdout.split())
+    assert "relay shop.relay 7 2 1.5 led by a:1, 1 standing by" in shown_text
+    assert "relay shop.window.relay 3 0 0.0 led by a:1" in shown_text
 
 
 def test_the_command_shows_the_slowest_partition(shown: list[ServiceStatus]) -> None:

@@ -48,6 +48,23 @@ def test_a_read_model_that_stands_still_is_seen_among_its_like() -> None:
     assert "paused by ada" in cells[1].says
 
 
+def test_what_is_published_beside_the_log_shows_with_it() -> None:
+    root = service("chain")
+    root.relays += (RelayStatus("chain.head", "host:2", (), 7, 3, 12.0),)
+    picture = drawn(look(root), WIDE)
+    [card] = [card for card in picture.cards if card.title == "chain"]
+    assert card.lines[1] == "sealed to 0 · chain.head at 7"
+    edge = picture.edges[1]
+    assert (edge.state, edge.lag) == ("late", "3 behind, 12 s")
+    assert "; chain.head publishes –, at 7, 3 behind, led by host:2" in edge.says
+    root.relays = (root.relays[0], RelayStatus("chain.head", None, (), None, None, None))
+    assert drawn(look(root), NARROW).edges[1].state == "bad"
+    later = service("chain")
+    later.relays += (RelayStatus("chain.head", "host:2", (), 27, 0, 0.0),)
+    root.relays = (root.relays[0], RelayStatus("chain.head", "host:2", (), 7, 3, 12.0))
+    assert rates(look(root), look(later, at=10.0))["relay chain.head"] == 2.0
+
+
 def test_rates_are_what_was_added_between_two_looks() -> None:
     before, now = look(service("rewards", position=100), at=10.0), look(service("rewards", position=150), at=20.0)
     found = rates(before, now)
@@ -93,7 +110,7 @@ def service(
             Status(f"model_{n}", 1, f"model_{n}_v1", position, 0, 0.0, 0, 0, {}, 1, position) for n in range(models)
         ),
         consumers=(ConsumerStatus(name, "chain.blocks", 1, (), position, 0, 0.0, None, put_aside),),
-        relay=RelayStatus(leader, (), position, 0, 0.0),
+        relays=(RelayStatus(name, leader, (), position, 0, 0.0),),
     )
 
 

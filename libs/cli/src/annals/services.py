@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -60,6 +60,11 @@ class Installed:
     def topics(self) -> list[str]:
         """The names of the topics that it publishes to."""
         return [topic.name for topic in self.part("publish").TOPICS]
+
+    @cached_property
+    def relayed(self) -> Mapping[str, str]:
+        """Its relays by name, and the table that each publishes: its log's, and those beside it."""
+        return {self.name: "events"} | getattr(self.part("publish"), "RELAYED", {})
 
     @cached_property
     def consumes(self) -> Sequence[str]:

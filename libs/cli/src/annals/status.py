@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,8 +47,10 @@ class LogStatus:
 
 @dataclass(frozen=True, slots=True)
 class RelayStatus:
-    """How far the log is published, and who does it."""
+    """How far the log, or a table beside it, is published, and who does it."""
 
+    name: str
+    """Of the service, or of what it publishes beside its log."""
     leader: str | None
     """`host:pid`."""
     standing_by: tuple[str, ...]
@@ -90,7 +92,8 @@ class ServiceStatus:
     log: LogStatus | None = None
     projections: tuple[projections.Status, ...] = ()
     consumers: tuple[ConsumerStatus, ...] = ()
-    relay: RelayStatus | None = None
+    relays: tuple[RelayStatus, ...] = ()
+    """That of the log first."""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -163,30 +166,35 @@ async def ask(url: str) -> tuple[Readiness, Liveness]:
 
 async def _look(report: ServiceStatus, service: Installed, settings: ServiceSettings) -> None:
     """What its database and Kafka know of it."""
-    kafka, relay = settings.kafka_options(), progress_topic(service.name).name
+    kafka = settings.kafka_options()
+    topics = {name: TopicPartition(progress_topic(name).name, 0) for name in service.relayed}
     async with service.log() as log:
         offsets: list[asyncpg.Record] | None = None
         async with _answering(report, "database"):
             report.log = await _log(log.pool)
             known = {projection.schema for projection in service.projections}
             report.projections = tuple(s for s in await projections.status(log.pool, log) if s.schema in known)
-            instances = await leader.instances(log.pool, f"relay:{service.name}")
+            instances = {name: await leader.instances(log.pool, f"relay:{name}") for name in service.relayed}
             offsets = await log.pool.fetch(_OFFSETS)
         if offsets is None:
             return
-        report.relay = RelayStatus(instances.leader, instances.standing_by, None, None, None)
-        progress: Progress | None = None
+        report.relays = tuple(
+            RelayStatus(name, who.leader, who.standing_by, None, None, None) for name, who in instances.items()
+        )
+        progress = dict[str, Progress | None]()
         told = False
         async with _answering(report, "Kafka"):
             read = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in offsets}
-            found = await waiting(kafka, read | {TopicPartition(relay, 0): 0})
-            if TopicPartition(relay, 0) in found:
-                progress = await read_progress(kafka, relay)
+            found = await waiting(kafka, read | dict.fromkeys(topics.values(), 0))
+            for name, topic in topics.items():
+                progress[name] = await read_progress(kafka, topic.topic) if topic in found else None
             report.consumers = tuple(_consumers(offsets, found))
             told = True
         if told:
             async with _answering(report, "database"):
-                report.relay = await _relay(log, instances, progress)
+                report.relays = tuple(
+                    [await _relay(log, relay, service.relayed[relay.name], progress) for relay in report.relays]
+                )
 
 
 _OFFSETS = """
@@ -207,15 +215,17 @@ async def _log(pool: asyncpg.Pool) -> LogStatus:
     return LogStatus(row["position"] or 0, row["bytes"], row["recorded_at"], row["sealed"])
 
 
-async def _relay(log: EventLog, instances: leader.Instances, progress: Progress | None) -> RelayStatus:
-    position = progress.position if progress else 0
+async def _relay(log: EventLog, relay: RelayStatus, table: str, progress: Mapping[str, Progress | None]) -> RelayStatus:
+    """How far behind its table it is, by what Kafka knows of its progress."""
+    published = progress[relay.name]
+    position = published.position if published else 0
     row = await log.pool.fetchrow(
-        """SELECT count(*) AS events, min(recorded_at) AS since
-           FROM (SELECT recorded_at FROM events WHERE position > $1 ORDER BY position LIMIT $2) AS unpublished""",
+        f"""SELECT count(*) AS events, min(recorded_at) AS since
+           FROM (SELECT recorded_at FROM {table} WHERE position > $1 ORDER BY position LIMIT $2) AS unpublished""",  # noqa: S608 - named in the service's code
         position,
         COUNT_AT_MOST,
     )
-    return RelayStatus(instances.leader, instances.standing_by, position, row["events"], _age(row["since"]))
+    return replace(relay, position=position, lag_events=row["events"], lag_seconds=_age(row["since"]))
 
 
 def _consumers(offsets: list[asyncpg.Record], found: Mapping[TopicPartition, Any]) -> list[ConsumerStatus]:
@@ -266,11 +276,12 @@ def _faults(report: ServiceStatus, late_seconds: float) -> list[str]:
             faults.append(f"topic {consumer.topic}: {consumer.lag_seconds:,.0f} s behind")
         if not consumer.partitions:
             faults.append(f"topic {consumer.topic} is gone, group {consumer.group} has offsets of it")
-    if report.relay is not None:
-        if report.relay.leader is None:
-            faults.append("relay: no instance leads")
-        if report.relay.lag_seconds is not None and report.relay.lag_seconds > late_seconds:
-            faults.append(f"relay: {report.relay.lag_seconds:,.0f} s behind")
+    for relay in report.relays:
+        called = "relay" if relay.name == report.name else f"relay {relay.name}"
+        if relay.leader is None:
+            faults.append(f"{called}: no instance leads")
+        if relay.lag_seconds is not None and relay.lag_seconds > late_seconds:
+            faults.append(f"{called}: {relay.lag_seconds:,.0f} s behind")
     return faults
 
 

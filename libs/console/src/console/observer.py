@@ -91,8 +91,9 @@ def counters(look: Look) -> dict[str, float]:
     for service in look.services:
         if service.log is not None:
             found[f"log {service.name}"] = service.log.position
-        if service.relay is not None and service.relay.position is not None:
-            found[f"relay {service.name}"] = service.relay.position
+        for relay in service.relays:
+            if relay.position is not None:
+                found[f"relay {relay.name}"] = relay.position
         for consumer in service.consumers:
             found[f"consumer {service.name} {consumer.topic}"] = consumer.offset
         for projection in service.projections:

@@ -155,7 +155,8 @@ def _service(service: ServiceStatus, layout: Layout, y: float, look: Look) -> Ca
     log, growth = service.log, look.rates.get(f"log {service.name}")
     lines: tuple[str, ...] = ("no log to be seen",)
     if log is not None:
-        lines = (f"log at {count(log.position)}, {rate(growth)}", f"sealed to {count(log.sealed_position)}")
+        beside = "".join(f" · {r.name} at {count(r.position)}" for r in service.relays if r.name != service.name)
+        lines = (f"log at {count(log.position)}, {rate(growth)}", f"sealed to {count(log.sealed_position)}{beside}")
     problems = len(service.problems)
     title = service.name if service.ready else f"{service.name}: not ready"
     state: State = "bad" if not service.ready else "late" if problems else "good"
@@ -192,11 +193,19 @@ def _says(model: Status) -> str:
 def _kafka_edges(service: ServiceStatus, layout: Layout, y: float, look: Look) -> Iterable[Edge]:
     """What it publishes, and what it consumes."""
     left, right = layout.spine_end, layout.card[0]
-    if (relay := service.relay) is not None:
-        moved = look.rates.get(f"relay {service.name}")
-        state = "bad" if relay.leader is None else _state(relay.lag_seconds, LATE_SECONDS)
-        says = f"{service.name} publishes {rate(moved)}, {count(relay.lag_events)} behind, led by {relay.leader}"
-        lag = _lag(relay.lag_events, relay.lag_seconds, layout)
+    if service.relays:
+        moves = {relay.name: look.rates.get(f"relay {relay.name}") for relay in service.relays}
+        moved = _sum(moves.values())
+        behind = _sum(relay.lag_events for relay in service.relays)
+        oldest = max((r.lag_seconds for r in service.relays if r.lag_seconds is not None), default=None)
+        led = all(relay.leader is not None for relay in service.relays)
+        state = "bad" if not led else "late" if behind is None else _state(oldest, LATE_SECONDS)
+        says = "; ".join(
+            f"{r.name} publishes {rate(moves[r.name])}, at {count(r.position)}, {count(r.lag_events)} behind, "
+            f"led by {r.leader}"
+            for r in service.relays
+        )
+        lag = _lag(behind, oldest, layout)
         yield Edge(right, y + 24, left, y + 24, says, rate(moved), lag, state, _moves(moved))
     if service.consumers:
         moved = sum(look.rates.get(f"consumer {service.name} {c.topic}", 0.0) for c in service.consumers)
@@ -220,6 +229,12 @@ def _models_edge(service: ServiceStatus, layout: Layout, y: float, look: Look) -
     if layout.beside:
         return Edge(x + width, y + 46, layout.models[0], y + 46, says, rate(moved), lag, state, _moves(moved))
     return Edge(x + 40, y + CARD, x + 40, y + CARD + GAP, says, rate(moved), lag, state, _moves(moved))
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """None as soon as one is not known."""
+    found = list(values)
+    return None if None in found else sum(value for value in found if value is not None)
 
 
 def _moves(per_second: float | None) -> bool:

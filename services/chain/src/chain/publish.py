@@ -24,6 +24,8 @@ HEAD = TopicSpec("chain.head", partitions=1, config={"retention.ms": str(7 * 86_
 """Provisional blocks, from a log of their own."""
 
 BESIDE_THE_LOG = (HEAD,)
+RELAYED = {HEAD.name: "head_entries"}
+"""Relays beside the one of the log: by name the table that each publishes, with `position` and `recorded_at`."""
 
 CONTRACT_EVENT = "ContractEvent"
 UNTOLD = frozenset({"TransactionSolidified", "MoreInternalTransfers", "UndecodedLog"})

@@ -29,7 +29,7 @@ def status(
     as_json: Json = False,
     stack: StackName = None,
 ) -> None:
-    """Show services: log, projections, consumers, relay, and what is wrong.
+    """Show services: log, projections, consumers, relays, and what is wrong.
 
     Exit code 1 when something is: a server is down, a service is not ready, something is put aside, late, or led by
     nobody. With --watch and --json each look is one line.
@@ -129,10 +129,10 @@ def _table(service: ServiceStatus) -> Table:
         remark += f", slowest: {c.slowest_partition}" if c.slowest_partition is not None else ""
         remark += f", {c.put_aside:,} put aside" if c.put_aside else ""
         table.add_row("  consumer", c.topic, *_lag(None, c.lag_messages, c.lag_seconds), remark)
-    if (r := service.relay) is not None:
+    for r in service.relays:
         remark = f"led by {r.leader}" if r.leader else "no leader"
         remark += f", {len(r.standing_by)} standing by" if r.standing_by else ""
-        table.add_row("  relay", f"{service.name}.relay", *_lag(r.position, r.lag_events, r.lag_seconds), remark)
+        table.add_row("  relay", f"{r.name}.relay", *_lag(r.position, r.lag_events, r.lag_seconds), remark)
     return table
 
 
