@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from tron import parse, proof
-from tron.errors import IncompleteAnswer, NodeLied, NotServed
+from tron.errors import IncompleteAnswer, NodeLied, NodeUnavailable, NotServed, TooMuch
 from tron.model import Block, TransactionInfo
 from tron.pace import Budget, Pace
 from tron.parse import Contradiction, Json
@@ -111,7 +111,8 @@ class NodeClient:
             end = min(start + BLOCKS_PER_REQUEST, last + 1)
             path = f"{'walletsolidity' if solid else 'wallet'}/getblockbylimitnext"
             read = partial(_blocks, before=result[-1:], start=start, end=end, prove=self._prove)
-            result += await self._read(path, {"startNum": start, "endNum": end}, read)
+            answer = await self.request(path, {"startNum": start, "endNum": end}, divisible=end - start > 1)
+            result += self._checked(path, partial(read, answer))
         return result
 
     async def chain_id(self) -> int:
@@ -163,9 +164,17 @@ class NodeClient:
 
     # -- the wire ----------------------------------------------------------------------------------------------------
 
-    async def request(self, path: str, body: Json) -> Any:
-        """Post a request and return the JSON that answers it. Raises `NodeError` for everything that is none."""
-        return await self._wire.post(self._node(path), path, body)
+    async def request(self, path: str, body: Json, *, divisible: bool = False) -> Any:
+        """Post a request and return the JSON that answers it. Raises `NodeError` for everything that is none.
+
+        `TooMuch` only where it is `divisible`: else nobody can ask for less, and another node may say less.
+        """
+        try:
+            return await self._wire.post(self._node(path), path, body)
+        except TooMuch as error:
+            if divisible:
+                raise
+            raise NodeUnavailable(error.node, error.path, error.problem) from error
 
     async def _read(self, path: str, body: Json, read: Callable[[Any], T]) -> T:
         answer = await self.request(path, body)
@@ -207,6 +216,8 @@ def _blocks(answer: Any, before: list[Block], start: int, end: int, prove: bool)
     for parent, child in pairwise(before + blocks):
         if child.parent_hash != parent.hash:
             raise Contradiction(f"block {child.number} has the parent {child.parent_hash}, expected {parent.hash}")
+        if child.time_ms < parent.time_ms:
+            raise Contradiction(f"block {child.number} is of {child.time_ms}, its parent of {parent.time_ms}")
     if prove:
         for source in sources:
             _proven(source)
@@ -246,7 +257,7 @@ def _infos(answer: Any, number: int, block: Block | None = None) -> list[Transac
 def _in_order(sources: list[Json], block: Block) -> list[Json]:
     order = {transaction.tx_id: index for index, transaction in enumerate(block.transactions)}
     ids = [source.get("id") for source in sources]
-    if foreign := [tx_id for tx_id in ids if tx_id not in order]:
+    if foreign := [tx_id for tx_id in ids if not isinstance(tx_id, str) or tx_id not in order]:
         raise Contradiction(f"a receipt of {foreign[0]!r:.80}, which is not in the block")
     if len(set(ids)) != len(ids):
         raise Contradiction("two receipts of one transaction")

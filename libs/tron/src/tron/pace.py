@@ -15,6 +15,8 @@ DAY_SECONDS = 86_400
 PATIENCE_SECONDS = 5.0
 """A request waits so long for its turn in the budget; a longer wait is `BudgetSpent`, so that another node is asked."""
 LONGEST_CLOSED_SECONDS = 60.0
+MOST_CLOSED_SECONDS = 900.0
+"""However long a node says that it wants to be left alone, it is asked again after so long."""
 
 
 class Pace:
@@ -120,9 +122,10 @@ class Budget:
             self._refusals = max(0, self._refusals - 1)
 
     def close(self, seconds: float | None) -> None:
-        """Send nothing for so long: what the node said after a refusal, or None if it said nothing."""
+        """Send nothing for so long: what the node said after a refusal, at most 15 min; or None if it said nothing."""
         if monotonic() < self._open_at:
             return  # refusals come in crowds
         self._refusals = min(self._refusals + 1, 10)
         longest = min(LONGEST_CLOSED_SECONDS, 0.1 * 2.0**self._refusals)
-        self._open_at = monotonic() + (random.uniform(longest / 2, longest) if seconds is None else seconds)  # noqa: S311
+        drawn = random.uniform(longest / 2, longest)  # noqa: S311  # jitter needs no secrecy
+        self._open_at = monotonic() + (drawn if seconds is None else min(seconds, MOST_CLOSED_SECONDS))

@@ -11,13 +11,20 @@ import re
 from hashlib import sha256
 from typing import Any
 
+from tron import raw
 from tron.address import ZERO, normalise
+from tron.creation import contract_address
 from tron.errors import InvalidAddress
 from tron.model import Block, InternalTransfer, Log, Transaction, TransactionInfo
 
 Json = dict[str, Any]
 
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999: no block is of later."""
+MOST_TOPICS = 4
+
 _HASH = re.compile(r"[0-9a-f]{64}")
+_WORD = re.compile(r"[A-Za-z0-9_]{0,64}")
 _DIGITS = re.compile(r"[0-9a-f]*")  # in pairs: to repeat a pair would take five times as long
 
 
@@ -32,8 +39,17 @@ def _get(source: Json, key: str, kind: type, default: Any) -> Any:
     return value
 
 
-def _int(source: Json, key: str) -> int:
+def _int(source: Json, key: str, least: int = 0, most: int = 2**63 - 1) -> int:
     value: int = _get(source, key, int, 0)
+    if not least <= value <= most:
+        raise Contradiction(f"{key} should be from {least} to {most}, is {value}")
+    return value
+
+
+def _word(source: Json, key: str, default: str) -> str:
+    value: str = _get(source, key, str, default)
+    if not _WORD.fullmatch(value):
+        raise Contradiction(f"{key} should be a name, is {value!r:.80}")
     return value
 
 
@@ -56,8 +72,12 @@ def _hex(source: Json, key: str) -> str:
 
 
 def text(message: str) -> str:
-    """Return a message of the node in clear: some are hex of UTF-8, some (with `visible: true`) are not."""
-    return bytes.fromhex(message).decode("utf-8", "replace") if _is_hex(message) else message
+    """Return a message of the node in clear: some are hex of UTF-8, some (with `visible: true`) are not.
+
+    NUL, which no database stores, becomes U+FFFD as what is no UTF-8 does.
+    """
+    clear = bytes.fromhex(message).decode("utf-8", "replace") if _is_hex(message) else message
+    return clear.replace("\0", "\ufffd")
 
 
 def _address(source: Json, key: str) -> str | None:
@@ -92,11 +112,12 @@ def block(source: Json) -> Block:
     if int(block_id[:16], 16) != number:
         raise Contradiction(f"block {number} has the id {block_id}")
     transactions = tuple(transaction(item, genesis=number == 0) for item in _objects(source, "transactions"))
-    return Block(number, block_id, _hash(header, "parentHash"), _int(header, "timestamp"), transactions)
+    time_ms = _int(header, "timestamp", most=LATEST_MS)
+    return Block(number, block_id, _hash(header, "parentHash"), time_ms, transactions)
 
 
 def transaction(source: Json, genesis: bool = False) -> Transaction:
-    """Read a transaction of a block, or one answered by its id."""
+    """Read a transaction of a block, or one answered by its id. It must do what its raw data says."""
     tx_id, raw_hex = _hash(source, "txID"), _hex(source, "raw_data_hex")
     if raw_hex and sha256(bytes.fromhex(raw_hex)).hexdigest() != tx_id:
         raise Contradiction(f"transaction {tx_id} is not the hash of its raw data")
@@ -104,24 +125,43 @@ def transaction(source: Json, genesis: bool = False) -> Transaction:
     contracts = _objects(raw_data, "contract")
     if len(contracts) != 1:
         raise Contradiction(f"transaction {tx_id} has {len(contracts)} contracts, expected 1")
-    kind: str = _get(contracts[0], "type", str, "")
+    kind = _word(contracts[0], "type", "")
     value = _get(_get(contracts[0], "parameter", dict, {}), "value", dict, {})
     results = _objects(source, "ret") if "ret" in source else []
-    said = _get(results[0], "contractRet", str, "DEFAULT") if results else "DEFAULT"
+    said = _word(results[0], "contractRet", "DEFAULT") if results else "DEFAULT"
     created = kind == "CreateSmartContract"
     called = _get(value, "new_contract", dict, {}) if created else value
-    return Transaction(
+    found = Transaction(
         tx_id=tx_id,
         kind=kind,
         owner=(not genesis and _address(value, "owner_address")) or ZERO,
         to=_address(value, "to_address"),
-        amount_sun=_int(value, "amount") if kind == "TransferContract" else 0,
+        amount_sun=_int(value, "amount", least=-(2**63)) if kind == "TransferContract" else 0,
         call_value_sun=_int(called, "call_value"),
         data=_hex(value, "data") if kind == "TriggerSmartContract" else "",
         contract_address=_address(source if created else value, "contract_address"),
         fee_limit=_int(raw_data, "fee_limit"),
         result=said if said != "DEFAULT" else None,
     )
+    if raw_hex and (field := _differs(found, raw.read(bytes.fromhex(raw_hex)))) is not None:
+        raise Contradiction(f"{field} of transaction {tx_id} is not what its raw data says")
+    return found
+
+
+def _differs(found: Transaction, told: raw.Raw | None) -> str | None:
+    """The first field in which a transaction as shown differs from its raw data; None where nothing contradicts it."""
+    if told is None:
+        return None
+    fields = ["kind", "fee_limit"]
+    if told.owner is not None:  # the genesis block's sender is no address
+        fields.append("owner")
+    if told.kind in ("TransferContract", "TransferAssetContract", "TriggerSmartContract"):
+        fields += ["to", "contract_address", "amount_sun", "call_value_sun", "data"]
+    elif told.kind == "CreateSmartContract":
+        fields += ["to", "call_value_sun"]
+        if found.contract_address not in (None, contract_address(found.tx_id, found.owner)):
+            return "contract_address"
+    return next((field for field in fields if getattr(found, field) != getattr(told, field)), None)
 
 
 def infos(sources: list[Json]) -> list[TransactionInfo]:
@@ -138,14 +178,14 @@ def infos(sources: list[Json]) -> list[TransactionInfo]:
 def transaction_info(source: Json, first_log: int = 0) -> TransactionInfo:
     """Read a receipt. A failed transaction must have no logs."""
     receipt = _get(source, "receipt", dict, {})
-    outcome = _get(source, "result", str, "SUCCESS")
+    outcome = _word(source, "result", "SUCCESS")
     outputs = _get(source, "contractResult", list, []) or [""]
     info = TransactionInfo(
         tx_id=_hash(source, "id"),
         block_number=_int(source, "blockNumber"),
-        block_time_ms=_int(source, "blockTimeStamp"),
+        block_time_ms=_int(source, "blockTimeStamp", most=LATEST_MS),
         success=outcome == "SUCCESS",
-        result=_get(receipt, "result", str, outcome),
+        result=_word(receipt, "result", outcome),
         message=text(_get(source, "resMessage", str, "")),
         fee_sun=_int(source, "fee"),
         energy_used=_int(receipt, "energy_usage_total"),
@@ -164,6 +204,8 @@ def transaction_info(source: Json, first_log: int = 0) -> TransactionInfo:
 
 def _log(source: Json, index: int) -> Log:
     topics = tuple(_get(source, "topics", list, []))
+    if len(topics) > MOST_TOPICS:
+        raise Contradiction(f"a log should have up to {MOST_TOPICS} topics, has {len(topics)}")
     for topic in topics:
         if type(topic) is not str or not _HASH.fullmatch(topic):
             raise Contradiction(f"a topic should be 64 hex digits, is {topic!r:.80}")

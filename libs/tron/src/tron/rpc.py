@@ -131,9 +131,10 @@ class JsonRpc:
             self._raise(answer.get("error"))
         if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
             raise self._error(NodeLied, f"expected a list of answers, got {answer!r:.80}")
-        by_id = {item.get("id"): item for item in answer}
-        if len(answer) != len(requests) or by_id.keys() != set(range(len(requests))):
-            raise self._error(NodeLied, f"expected answers 0 to {len(requests) - 1}, got {list(by_id)!s:.80}")
+        ids = [item.get("id") for item in answer]
+        if any(type(one) is not int for one in ids) or sorted(ids) != list(range(len(requests))):
+            raise self._error(NodeLied, f"expected answers 0 to {len(requests) - 1}, got {ids!s:.80}")
+        by_id = dict(zip(ids, answer, strict=True))
         for item in answer:
             if "result" not in item:
                 self._raise(item.get("error"))

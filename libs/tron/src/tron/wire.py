@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,6 +16,8 @@ from tron.pace import Budget, Pace
 
 MOST_BYTES = 64 * 1024 * 1024
 """A longer answer is not read to its end: java-tron's JSON-RPC stops at 25 MB, so nothing honest comes near."""
+MOST_SAID = 300
+"""Characters of a node's complaint that are kept: it may say anything."""
 
 _RATE_LIMIT_WORDS = (
     "rate limit",
@@ -47,11 +51,13 @@ class Wire:
         budget: Budget | None = None,
         pace: Pace | None = None,
     ) -> None:
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
         if api_key:
             headers["TRON-PRO-API-KEY"] = api_key
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._http = httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits)
+        # A handshake that our own limit cancels would leave its socket open: httpx must give it up before.
+        patience = httpx.Timeout(timeout, connect=0.4 * timeout)
+        self._http = httpx.AsyncClient(headers=headers, timeout=patience, limits=limits)
         self._timeout = timeout
         self._budget = budget
         self._pace = pace
@@ -74,11 +80,12 @@ class Wire:
                 asyncio.timeout(self._timeout),  # httpx's own bounds each read, not a node that drips
                 self._http.stream("POST", f"{origin}/{path}", content=orjson.dumps(body)) as response,
             ):
-                async for part in response.aiter_bytes():
-                    content += part
+                unpacked = _unpacker(response.headers.get("Content-Encoding", "identity"))
+                async for part in response.aiter_raw():
+                    content += unpacked(part, MOST_BYTES + 1 - len(content))
                     if len(content) > MOST_BYTES:
                         raise TooMuch(origin, path, f"more than {MOST_BYTES:,} bytes")
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError, zlib.error) as error:
             raise NodeUnavailable(origin, path, f"{type(error).__name__} {error}".strip()) from error
         try:
             return _answer(origin, path, response, content)
@@ -98,8 +105,8 @@ def _answer(origin: str, path: str, response: httpx.Response, content: bytearray
         answer = orjson.loads(content)
     except orjson.JSONDecodeError:
         answer = None
-    problem = answer.get("Error") if isinstance(answer, dict) else None
-    said = f"HTTP {status} {problem or ''}".strip()
+    problem = str(answer.get("Error") or "") if isinstance(answer, dict) else ""
+    said = f"HTTP {status} {problem or '':.{MOST_SAID}}".strip()
     # TronGrid says 403 for a key that is used up or suspended.
     if status in (403, 429, 503) or (problem and rate_limit(problem)):
         raise RateLimited(origin, path, said, _retry_after(response))
@@ -109,6 +116,19 @@ def _answer(origin: str, path: str, response: httpx.Response, content: bytearray
     elif status == 200 and not problem:
         return answer
     raise kind(origin, path, said)
+
+
+def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
+    """What takes the next part of a body, and returns at most so many bytes of what it holds.
+
+    httpx would unpack whatever comes, in as many layers as the node says: 100 kB become gigabytes. Raises ValueError.
+    """
+    named = encoding.strip().lower()
+    if named in ("", "identity"):
+        return lambda part, most: part[:most]
+    if named in ("gzip", "x-gzip"):
+        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
+    raise ValueError(f"encoded as {encoding!r:.80}, expected gzip or nothing")
 
 
 def _retry_after(response: httpx.Response) -> float | None:
