@@ -31,11 +31,6 @@ PERSONAL = re.compile(
 )
 SOMEBODY = {"subject", "user", "party"}
 """Columns that name whom a row is about."""
-OPEN = {
-    "rewards": {"reward_claims", "reward_periods"},
-    "royalties": {"distribution_shares", "reserved_moves", "issued_statements"},
-}
-"""Tables whose rows routes show by another key, and look themselves whose they are; or that are about nobody: ranks."""
 LOGGED = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 
 
@@ -94,7 +89,7 @@ def test_every_table_whose_rows_are_about_somebody_shows_them_to_whom_they_may_b
     models: list[Projection] = list(importlib.import_module(f"{service}.projections").ALL)
     tables = {table: model.whose.get(table) for model in models for table in (*model.tables, *model.totals)}
     named = {table.name: column for table, column in tables.items() if SOMEBODY & {*table.columns.keys()}}
-    assert {name for name, column in named.items() if column is None} == OPEN.get(service, set())
+    assert {name for name, column in named.items() if column is None} == set()
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("libs/*/src/*/*.sql")), ids=lambda file: f"{file.parent.name}")

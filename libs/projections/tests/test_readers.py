@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
@@ -127,7 +128,31 @@ async def test_a_change_of_whose_rows_they_are_is_a_change_of_the_tables(
             await Runner(pool, log, watermark, [Balances()]).create_missing()
 
 
-@pytest.mark.parametrize("wrong", [{accounts: "holder"}, {sa.Table("others", sa.MetaData()): "account"}])
-def test_whose_rows_they_are_is_told_by_a_column_of_the_tables(wrong: dict[sa.Table, str]) -> None:
+async def test_a_row_that_names_two_is_seen_by_either(
+    pool: asyncpg.Pool, log: EventLog, watermark: Watermark, reader: asyncpg.Connection
+) -> None:
+    class Joint(Balances):
+        name = "joint"
+        about = {accounts: ("account", "title")}  # noqa: RUF012 - a ClassVar of the base
+
+    await log.append([credited("ada", 5), credited("eve", 7), renamed("eve", "tim")])
+    async with running(watermark, Runner(pool, log, watermark, [Joint()])):
+        await caught_up(pool, Joint.schema)
+    for subject, expected in (("ada", ["ada"]), ("eve", ["eve"]), ("tim", ["eve"]), ("bob", [])):
+        await see(reader, [subject])
+        found = await reader.fetch(f"SELECT account FROM {Joint.schema}.accounts")
+        assert [row["account"] for row in found] == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {accounts: "holder"},
+        {accounts: ("account", "holder")},
+        {accounts: ()},
+        {sa.Table("others", sa.MetaData()): "account"},
+    ],
+)
+def test_whose_rows_they_are_is_told_by_a_column_of_the_tables(wrong: dict[sa.Table, Any]) -> None:
     with pytest.raises(InvalidProjection, match="is no column of its tables"):
         type("Wrong", (Projection,), {"name": "wrong", "tables": (accounts,), "about": wrong})

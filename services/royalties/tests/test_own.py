@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from royalties_platform import agreed, post, sale
+from royalties_platform import START, agreed, post, sale
 
 from contracts.compliance import WalletLinked, WalletUnlinked
 from contracts.testing import address
@@ -48,6 +48,11 @@ async def test_a_wallet_shows_its_money_to_whoever_has_proven_it(ledger: Any) ->
     await ledger.receive([(key, linked), (f"wallet/{ANOTHER}", others)])
     await ledger.shown()
     assert await statuses(ledger, WALLET, "ada", "artist") == {200}
+    assert (await ledger.command(f"/periods/{START:%Y-%m}/close")).status_code == 200
+    await ledger.shown()
+    number = f"/statements/{datetime.now(UTC).year}-000001"
+    for who, status in (("ada", 200), ("bob", 404), ("eve", 404)):
+        assert await ledger.status(number, who, "user") == status
     assert await statuses(ledger, WALLET, "bob", "user") == {403}
     (line,) = (await ledger.get(f"/parties/{WALLET}/statement", asset="USD"))["lines"]
     why = f"/lines/{line['position']}/{line['posting']}/why"

@@ -146,7 +146,7 @@ class Generation:
         return [str(CreateTable(table).compile(dialect=_DIALECT)) for table in self._in_schema(schema)]
 
     def _policies(self, schema: str) -> list[str]:
-        return [policy_sql(schema, table.name, column) for table, column in self.projection.whose.items()]
+        return [policy_sql(schema, table.name, columns) for table, columns in self.projection.whose.items()]
 
     def _indexes(self, schema: str, *, if_not_exists: bool) -> list[str]:
         return [

@@ -13,6 +13,8 @@ from eventlog import RecordedEvent
 from projections.errors import InvalidProjection
 from projections.rows import Rows, TableSpec, specs_of
 
+Names = str | Sequence[str]
+"""A column, or several."""
 Handler = Callable[[Any, Any, RecordedEvent, Rows], None]
 _F = TypeVar("_F", bound=Callable[..., None])
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")  # with _v<version>_audit it stays below PostgreSQL's 63 bytes
@@ -40,9 +42,9 @@ class Projection:
     version: ClassVar[int] = 1
     tables: ClassVar[Sequence[sa.Table]] = ()
     totals: ClassVar[Sequence[sa.Table]] = ()
-    about: ClassVar[Mapping[sa.Table, str]] = {}
-    """The tables whose rows are about somebody, each with the column that names whom; a reader sees of them the rows
-    of those whom it may see."""
+    about: ClassVar[Mapping[sa.Table, Names]] = {}
+    """The tables whose rows are about somebody, each with the column that names whom, or with several that each name
+    one; a reader sees of them the rows of those whom it may see."""
     personal: ClassVar[Mapping[sa.Table, str]] = {}
     """Such tables that hold sealed values. When a subject is erased, its handler empties the subject's rows and leaves
     them: they are counted."""
@@ -51,8 +53,8 @@ class Projection:
 
     schema: ClassVar[str]
     """Where its live rows are; also the name of its checkpoint: `<name>_v<version>`."""
-    whose: ClassVar[Mapping[sa.Table, str]]
-    """The tables of `about` and `personal`."""
+    whose: ClassVar[Mapping[sa.Table, Sequence[str]]]
+    """The tables of `about` and `personal`, each with its columns."""
     handlers: ClassVar[Mapping[type, Handler]] = {}
     specs: ClassVar[Mapping[sa.Table, TableSpec]]
     _live: ClassVar[dict[sa.Table, sa.Table]]
@@ -74,10 +76,12 @@ class Projection:
             raise InvalidProjection(f"{cls.__name__}: expected 1 partition or more, found {cls.partitions}")
         cls.schema = f"{cls.name}_v{cls.version}"
         cls.specs = specs_of(cls.tables, cls.totals)
-        cls.whose = {**cls.about, **cls.personal}
-        for table, column in cls.whose.items():
-            if table not in cls.specs or column not in table.columns:
-                raise InvalidProjection(f"{cls.__name__}: {table.name}.{column} is no column of its tables")
+        declared = {**cls.about, **cls.personal}
+        cls.whose = {table: (names,) if isinstance(names, str) else tuple(names) for table, names in declared.items()}
+        for table, columns in cls.whose.items():
+            if table not in cls.specs or not columns or not set(columns) <= {*table.columns.keys()}:
+                named = ", ".join(columns)
+                raise InvalidProjection(f"{cls.__name__}: {table.name}.{named} is no column of its tables")
         metadata = sa.MetaData()
         cls._live = {table: table.to_metadata(metadata, schema=cls.schema) for table in cls.specs}
 

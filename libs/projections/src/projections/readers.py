@@ -42,13 +42,15 @@ async def admit(conn: asyncpg.Connection, schema: str) -> None:
         )
 
 
-def policy_sql(schema: str, table: str, column: str) -> str:
-    """The SQL by which readers see of a table the rows of those whom they may see; `column` names whose a row is.
+def policy_sql(schema: str, table: str, columns: Sequence[str]) -> str:
+    """The SQL by which readers see of a table the rows of those whom they may see; each column names whose a row is.
 
     The settings are asked once a query: a sub-select is no part of what is computed for each row.
     """
     place = f"{quote(schema)}.{quote(table)}"
+    subjects = "((SELECT nullif(current_setting('annals.subjects', true), ''))::text[])"
+    named = "\n            ".join(f"OR {quote(column)} = ANY {subjects}" for column in columns)
     return f"""ALTER TABLE {place} ENABLE ROW LEVEL SECURITY;
         CREATE POLICY whose ON {place} FOR SELECT USING (
             (SELECT current_setting('annals.everybody', true) = 'true')
-            OR {quote(column)} = ANY ((SELECT nullif(current_setting('annals.subjects', true), ''))::text[]))"""
+            {named})"""

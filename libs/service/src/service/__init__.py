@@ -24,7 +24,7 @@ from service.routing import Router
 from service.settings import ServiceSettings, WrongSetting, env_example
 from service.streams import EventStream, LastEventId, StreamEvent, followed, grown
 from service.trace import current_traceparent
-from service.wallets import WalletOwners, may_see_named, sees_named
+from service.wallets import WalletOwners, may_see_named, sees_named, sees_own
 from service.web import create_api
 from service.workers import Worker
 
@@ -87,6 +87,7 @@ __all__ = [
     "seeing_all",
     "sees",
     "sees_named",
+    "sees_own",
     "shown",
     "unnamed",
 ]

@@ -175,7 +175,10 @@ def shown() -> Sequence[str] | None:
 
 @contextmanager
 def seeing_all() -> Iterator[None]:
-    """Queries inside see everybody's rows: for a worker that counts them or an operator, never for a route."""
+    """Queries inside see everybody's rows: for a worker, an operator, or a route that shows everybody what all have.
+
+    Of no effect in a route that is about somebody.
+    """
     token = _sees_all.set(True)
     try:
         yield

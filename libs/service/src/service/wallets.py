@@ -48,6 +48,18 @@ class WalletOwners(Projection):
         rows.delete(wallet_owners, {"address": event.subject})  # an erasure is ordered of each wallet, too
 
 
+async def sees_own(caller: Caller, reads: Queries) -> None:
+    """For what is looked up by a key that doesn't tell whose it is: a user finds its own, under its id or a wallet's.
+
+    Others find whatever there is, and are then asked by `sees_named` about whom it names.
+    """
+    if caller.roles <= OWN:
+        table = WalletOwners.live(wallet_owners)
+        sees(caller, caller.subject)
+        found = await reads.all(sa.select(table.c.address).where(table.c.subject == caller.subject))
+        known_as(*(row["address"] for row in found))
+
+
 async def sees_named(caller: Caller, name: str | None, reads: Queries) -> bool:
     """`sees` for what is recorded under a name: an id, or an address, which its owner sees as its own."""
     if caller.roles <= OWN and name not in (None, caller.subject):

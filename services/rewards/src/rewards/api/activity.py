@@ -30,6 +30,7 @@ from service import (
     may_act_for,
     may_see,
     metadata_of,
+    seeing_all,
 )
 
 MOST = 500
@@ -236,7 +237,8 @@ def routes(recorder: Recorder, origins: reports.Origins, service: str, reads: Qu
     ) -> Page[Rank]:
         start = queries.period_start(period, of or datetime.now(UTC).date())
         seen = paging.after(int, str)
-        rows = await reads.all(queries.leaderboard(pool, period, start, seen, paging.limit + 1))
+        with seeing_all():  # ranks are shown to everybody
+            rows = await reads.all(queries.leaderboard(pool, period, start, seen, paging.limit + 1))
         return paging.page([Rank(**row) for row in rows], lambda rank: (rank.earned, rank.user))
 
     @router.get("/tracks/{track_id}/votes", summary="Likes and dislikes of a track")

@@ -68,7 +68,7 @@ class RewardClaims(Projection):
 
     name = "reward_claims"
     tables = (reward_claims, reward_claims_index, reward_claim_steps)
-    about = {reward_claims_index: "subject"}  # noqa: RUF012 - a ClassVar of the base
+    about = {reward_claims: ("user", "claimant"), reward_claims_index: "subject"}  # noqa: RUF012 - a ClassVar of the base
 
     def prefetch(self, recorded: RecordedEvent) -> Iterable[tuple[sa.Table, Mapping[str, Any]]]:
         if isinstance(recorded.event, ClaimPaid | PaymentDone | PaymentFailed):  # which come in any order

@@ -67,7 +67,7 @@ class RewardTotals(Projection):
 
     name = "reward_totals"
     totals = (reward_totals, reward_periods, reward_days)
-    about = {reward_totals: "subject"}  # noqa: RUF012 - a ClassVar of the base
+    about = {reward_totals: "subject", reward_periods: "user"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(*_ACTIVITIES)
     def reported(self, event: domain.RewardedActivity, recorded: RecordedEvent, rows: Rows) -> None:

@@ -30,6 +30,7 @@ from service import (
     metadata_of,
     not_found,
     sees_named,
+    sees_own,
 )
 from service.queries import Row
 
@@ -100,6 +101,7 @@ def routes(reads: Queries, closing: Closing) -> Router:
         responses=CSV,
     )
     async def statement(number: Number, caller: Owner, accept: Accept = "application/json") -> Response:
+        await sees_own(caller, reads)
         row = await reads.one(issued.by_number(number), "statement", number)
         if not await sees_named(caller, row["party"], reads):
             raise not_found("statement", number)

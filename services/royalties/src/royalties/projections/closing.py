@@ -26,7 +26,16 @@ issued_statements = sa.Table(
     sa.Column("replaces", sa.Text),
     sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("issued_statements_party", "party", "period"),
-    sa.Index("issued_statements_tree", "period", "revision", "leaf"),
+)
+
+statement_leaves = sa.Table(
+    "statement_leaves",  # of everybody's statements, without whose they are: a proof needs its neighbours
+    metadata,
+    sa.Column("period", sa.Text, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
+    sa.Column("leaf", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
 )
 
 closed_periods = sa.Table(
@@ -47,7 +56,8 @@ class Closings(Projection):
     """Every statement issued, and the root of each revision of a period."""
 
     name = "closings"
-    tables = (issued_statements, closed_periods)
+    tables = (issued_statements, statement_leaves, closed_periods)
+    about = {issued_statements: "party"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(StatementIssued)
     def issued(self, event: StatementIssued, recorded: RecordedEvent, rows: Rows) -> None:
@@ -67,6 +77,8 @@ class Closings(Projection):
             replaces=event.replaces,
             issued_at=recorded.occurred_at,
         )
+        leaf = {"period": event.period, "revision": event.revision, "leaf": event.leaf}
+        rows.insert(statement_leaves, **leaf, number=event.number, sha256=event.sha256)
 
     @on(PeriodClosed)
     def closed(self, event: PeriodClosed, recorded: RecordedEvent, rows: Rows) -> None:

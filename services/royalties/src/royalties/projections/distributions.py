@@ -81,6 +81,7 @@ class Distributions(Projection):
 
     name = "distributions"
     tables = (revenue_distributions, distribution_shares)
+    about = {distribution_shares: "party"}  # noqa: RUF012 - a ClassVar of the base
 
     def key(self, recorded: RecordedEvent) -> str:
         """A distribution has the events of its payments and of its shares, too."""

@@ -35,6 +35,7 @@ class Moves(Projection):
 
     name = "moves"
     tables = (reserved_moves,)
+    about = {reserved_moves: "party"}  # noqa: RUF012 - a ClassVar of the base
 
     @on(MoveReserved)
     def reserved(self, event: MoveReserved, recorded: RecordedEvent, rows: Rows) -> None:

@@ -23,7 +23,7 @@ from royalties.projections.agreements import Terms
 from royalties.projections.closing import Closings
 from royalties.projections.ledger import Ledger, lines
 from royalties.statements import issued
-from service import Commands, Problem, Queries, Recorded, get_logger
+from service import Commands, Problem, Queries, Recorded, get_logger, seeing_all
 from service.consistency import Token
 
 LOOK_SECONDS = 3600.0
@@ -51,7 +51,8 @@ class Closing:
         if at < span.until:
             raise Problem(409, "not-over", "The period is not over yet.", f"{span.name} ends at {span.until}.")
         while True:
-            command = await self._prepared(span, at)
+            with seeing_all():  # statements are everybody's
+                command = await self._prepared(span, at)
             if command is None:
                 return Recorded(events=0)
             streams: dict[str, Decider[Any, Any, Any]] = {period_stream(span.name): period}

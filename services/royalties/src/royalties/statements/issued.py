@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from contracts.canonical import canonical
 from eventlog import merkle
 from royalties.domain.periods import period_named
-from royalties.projections.closing import Closings, closed_periods, issued_statements
+from royalties.projections.closing import Closings, closed_periods, issued_statements, statement_leaves
 from royalties.statements import document, lines
 from royalties.statements.document import Fields
 from royalties.statements.lines import Scope
@@ -125,7 +125,7 @@ def last_of(party: str, asset: str, period: str) -> Query:
 
 def tree(row: Row) -> Query:
     """The statements of a revision in the order of their leaves."""
-    table = Closings.live(issued_statements)
+    table = Closings.live(statement_leaves)
     query = sa.select(table.c.number, table.c.sha256)
     return query.where(table.c.period == row["period"], table.c.revision == row["revision"]).order_by(table.c.leaf)
 
