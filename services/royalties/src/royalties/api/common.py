@@ -94,8 +94,10 @@ def place(row: OnChain) -> Place:
     return (row.block_number, row.log_index)
 
 
-def prefers_csv(accept: str) -> bool:
-    return any(part.partition(";")[0].strip().lower() == "text/csv" for part in accept.split(","))
+def preferred(accept: str, *offered: str) -> str | None:
+    """The first media type of the header Accept that is offered; None for the answer's usual form."""
+    asked = (part.partition(";")[0].strip().lower() for part in accept.split(","))
+    return next((media for media in asked if media in offered), None)
 
 
 def balance_of(row: Row, side: Side) -> int:

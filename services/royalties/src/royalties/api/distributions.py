@@ -16,7 +16,7 @@ from contracts.values import Address, Amount, Hash, SignedAmount, Uint256
 from eventlog import EventLog, RecordedEvent, Watermark
 from royalties import projections
 from royalties.api import pools
-from royalties.api.common import InAsset, Officer, Reason, Reviewer, prefers_csv, refusals
+from royalties.api.common import InAsset, Officer, Reason, Reviewer, preferred, refusals
 from royalties.distributing import intents, queries
 from royalties.domain.distributions import (
     ApproveDistribution,
@@ -189,7 +189,7 @@ def routes(
     ) -> Page[ShareState] | Response:
         may_see(caller, None)  # whose pay is held back, and why
         await reads.caught_up(after, projections.Distributions, projections.Payees, projections.Ledger)
-        if prefers_csv(accept):
+        if preferred(accept, "text/csv"):
             name = f'attachment; filename="distribution-{distribution_id}.csv"'
             headers = {"content-disposition": name, "vary": "accept"}
             rows = _as_csv(reads, distribution_id, status)

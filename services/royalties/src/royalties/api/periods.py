@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 
 from contracts.values import Hash, SignedAmount, SubjectId
 from royalties import statements
-from royalties.api.common import InAsset, Officer, Owner, User, named, prefers_csv
-from royalties.api.statements import CSV, Accept, csv_file
+from royalties.api.common import InAsset, Officer, Owner, User, named, preferred
+from royalties.api.statements import CSV, FILES, PDF, Accept, file
 from royalties.domain.periods import period_named
 from royalties.projections.closing import Closings
 from royalties.statements import issued
@@ -96,9 +96,9 @@ def routes(reads: Queries, closing: Closing) -> Router:
 
     @router.get(
         "/statements/{number}",
-        summary="An issued statement with the proof of it, as JSON; its lines as CSV",
+        summary="An issued statement with the proof of it, as JSON; on paper as PDF; its lines as CSV",
         response_class=Response,
-        responses=CSV,
+        responses=FILES,
     )
     async def statement(number: Number, caller: Owner, accept: Accept = "application/json") -> Response:
         await sees_own(caller, reads)
@@ -106,8 +106,12 @@ def routes(reads: Queries, closing: Closing) -> Router:
         if not await sees_named(caller, row["party"], reads):
             raise not_found("statement", number)
         found = await issued.found(reads, row)
-        if prefers_csv(accept):
-            return csv_file(statements.as_csv(reads, found.scope, found.document), number)
+        form = preferred(accept, PDF, CSV)
+        if form == CSV:
+            return file(statements.as_csv(reads, found.scope, found.document), number, CSV)
+        if form == PDF:
+            closed = await reads.first(issued.revision(row["period"], row["revision"]))
+            return file(statements.as_pdf(reads, found.scope, found.document, row, closed), number, PDF)
         return StreamingResponse(issued.proven(reads, row, found), media_type="application/json")
 
     return router

@@ -1,4 +1,4 @@
-"""Statements of parties: in pages, whole, or as CSV; as of a time of the facts, and as of what was known at a time."""
+"""Statements of parties: in pages, whole, as CSV or PDF; as of a time of the facts, and as of what was known then."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contracts.sales import AssetName
 from contracts.values import Hash, SignedAmount, SubjectId, Uint256
 from eventlog import EventLog, Watermark
 from royalties import statements
-from royalties.api.common import InAsset, Moment, Owner, Position, PostingNumber, known, prefers_csv
+from royalties.api.common import InAsset, Moment, Owner, Position, PostingNumber, known, preferred
 from royalties.domain import TRX, AccountClass
 from royalties.statements import Scope
 from service import PageRequest, Paging, Problem, Queries, Router, Tagged, may_see_named
@@ -78,8 +78,9 @@ def _asked(
     return Asked(since=since, until=until, known_at=known_at)
 
 
-Accept = Annotated[str, Header(description="text/csv gives all lines as CSV.")]
-CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
+PDF, CSV = "application/pdf", "text/csv"
+Accept = Annotated[str, Header(description="text/csv gives all lines as CSV, application/pdf the statement on paper.")]
+FILES: dict[int | str, dict[str, Any]] = {200: {"content": {CSV: {}, PDF: {}}}}
 
 
 def routes(reads: Queries, log: EventLog, watermark: Watermark) -> Router:
@@ -87,9 +88,9 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> Router:
 
     @router.get(
         "/parties/{party}/statement",
-        summary="A party's statement as of now or then, as JSON or CSV",
+        summary="A party's statement as of now or then, as JSON, CSV or PDF",
         response_model=Statement,
-        responses=CSV,
+        responses=FILES,
     )
     async def statement(
         party: SubjectId,
@@ -103,21 +104,24 @@ def routes(reads: Queries, log: EventLog, watermark: Watermark) -> Router:
         await may_see_named(caller, party, reads)
         position = await known(log, watermark, asked.known_at)
         scope = Scope(party, asset, asked.since, asked.until, position)
-        if not whole and not prefers_csv(accept):
+        form = preferred(accept, PDF, CSV)
+        if not whole and form is None:
             return await _page(reads, scope, paging)
         bounds = await _bounds(reads, scope)
         scope = replace(scope, position=bounds.position)
         document = statements.head(scope, bounds)
-        if prefers_csv(accept):
-            return csv_file(statements.as_csv(reads, scope, document), party)
+        if form == CSV:
+            return file(statements.as_csv(reads, scope, document), party, CSV)
+        if form == PDF:
+            return file(statements.as_pdf(reads, scope, document), party, PDF)
         return StreamingResponse(statements.as_json(reads, scope, document), media_type="application/json")
 
     return router
 
 
-def csv_file(lines: AsyncIterator[str], name: str) -> StreamingResponse:
-    headers = {"content-disposition": f'attachment; filename="statement-{name}.csv"', "vary": "accept"}
-    return StreamingResponse(lines, media_type="text/csv", headers=headers)
+def file(contents: AsyncIterator[str | bytes], name: str, form: str) -> StreamingResponse:
+    named = f'attachment; filename="statement-{name}.{form.partition("/")[2]}"'
+    return StreamingResponse(contents, media_type=form, headers={"content-disposition": named, "vary": "accept"})
 
 
 async def _page(reads: Queries, scope: Scope, paging: PageRequest) -> Statement:

@@ -2,5 +2,6 @@
 
 from royalties.statements.document import as_csv, as_json, fields, head
 from royalties.statements.lines import Bounds, Key, Scope, batch, bounds, key_of
+from royalties.statements.printed import as_pdf
 
-__all__ = ["Bounds", "Key", "Scope", "as_csv", "as_json", "batch", "bounds", "fields", "head", "key_of"]
+__all__ = ["Bounds", "Key", "Scope", "as_csv", "as_json", "as_pdf", "batch", "bounds", "fields", "head", "key_of"]

@@ -9,7 +9,7 @@ import csv
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Any
+from typing import Any, Protocol
 
 from contracts.canonical import canonical
 from royalties.statements import lines
@@ -19,6 +19,12 @@ from service.queries import Row
 
 FORMAT = "annals-statement.v1"
 Fields = dict[str, Any]
+
+
+class Digest(Protocol):
+    """A hash of `hashlib` in the making."""
+
+    def update(self, written: bytes, /) -> None: ...
 
 
 class Disagreement(Exception):
@@ -62,11 +68,11 @@ async def as_json(reads: Queries, scope: Scope, document: Fields) -> AsyncIterat
 
     Raises Disagreement where the lines don't add up to its closing balance.
     """
-    before, after = canonical(document | {"lines": []}).split(b'"lines":[]')
-    yield before + b'"lines":['
+    before, after = _frame(document)
+    yield before
     async for text in _joined(_written(reads, scope, document)):
         yield text
-    yield b"]" + after
+    yield after
 
 
 async def _joined(batches: AsyncIterator[list[Fields]]) -> AsyncIterator[bytes]:
@@ -74,6 +80,24 @@ async def _joined(batches: AsyncIterator[list[Fields]]) -> AsyncIterator[bytes]:
     async for written in batches:
         yield comma + canonical(written)[1:-1]
         comma = b","
+
+
+async def hashed(reads: Queries, scope: Scope, document: Fields, digest: Digest) -> AsyncIterator[list[Fields]]:
+    """The lines of a whole statement, whose canonical form has gone into `digest` in the end. Raises Disagreement."""
+    before, after = _frame(document)
+    digest.update(before)
+    comma = b""
+    async for written in _written(reads, scope, document):
+        digest.update(comma + canonical(written)[1:-1])
+        comma = b","
+        yield written
+    digest.update(after)
+
+
+def _frame(document: Fields) -> tuple[bytes, bytes]:
+    """What stands before and after the lines."""
+    before, after = canonical(document | {"lines": []}).split(b'"lines":[]')
+    return before + b'"lines":[', b"]" + after
 
 
 _COLUMNS = ("at", "kind", "block_number", "tx_id", "log_index", "caller", "reference", "track_id", "token_id",

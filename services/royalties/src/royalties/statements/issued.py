@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from contracts.canonical import canonical
 from eventlog import merkle
 from royalties.domain.periods import period_named
+from royalties.projections.agreements import scale_of
 from royalties.projections.closing import Closings, closed_periods, issued_statements, statement_leaves
 from royalties.statements import document, lines
 from royalties.statements.document import Fields
@@ -110,7 +111,7 @@ def by_number(number: str) -> Query:
 def of_party(party: str, after: str | None, limit: int) -> Query:
     """A party's statements by their numbers, newest first."""
     table = Closings.live(issued_statements)
-    query = sa.select(table).where(table.c.party == party)
+    query = sa.select(table, scale_of(table.c.asset)).where(table.c.party == party)
     if after is not None:
         query = query.where(table.c.number < after)
     return query.order_by(table.c.number.desc()).limit(limit)
