@@ -55,6 +55,10 @@ async def as_csv(servers: Servers) -> float:
     return took
 
 
+async def as_pdf(servers: Servers) -> float:
+    return await _asked(servers, {}, "application/pdf")
+
+
 async def bare(servers: Servers) -> float:
     """All rows by asyncpg in their order, and one JSON text of them."""
     service, _ = await _served(servers)
@@ -114,4 +118,5 @@ def _royalty(number: int) -> NewEvent:
 PATHS = (
     Path("statement_year", "ms", whole, bare, Goal(ours=2_000, at_most=True)),
     Path("statement_year_csv", "ms", as_csv, bare),
+    Path("statement_year_pdf", "ms", as_pdf, bare),
 )

@@ -119,6 +119,16 @@ def test_a_legal_hold_is_placed_once_and_lifted_before_another() -> None:
     given(legal_hold, placed, lifted).when(lifted).then_nothing()
 
 
+def test_each_case_is_a_hold_of_its_own() -> None:
+    plain, case = LegalHoldPlaced("ada", HoldReason.TAX), LegalHoldPlaced("ada", HoldReason.OTHER, "17/26")
+    given(legal_hold, plain).when(case).then(case)
+    given(legal_hold, case).when(LegalHoldPlaced("ada", HoldReason.TAX, "17/26")).then_refused(WrongState, "for other")
+    given(legal_hold, case).when(LegalHoldLifted("ada")).then_refused(WrongState, "other (17/26); name the reference")
+    given(legal_hold, plain, case).when(LegalHoldLifted("ada")).then(LegalHoldLifted("ada"))
+    given(legal_hold, plain, case).when(LegalHoldLifted("ada", "17/26")).then(LegalHoldLifted("ada", "17/26"))
+    given(legal_hold, case).when(LegalHoldLifted("ada", "18/26")).then_nothing()
+
+
 def test_a_request_on_the_chain_is_signed_and_so_its_identity_is_verified() -> None:
     given(deletions).when(receive(block=9)).then(
         DeletionReceived("r1", "ada", Law.GDPR, START, DUE, source(9)),

@@ -127,6 +127,25 @@ async def test_a_legal_hold_forbids_the_erasure_until_it_is_lifted(compliance: R
         refused = await post(officer, f"{path}/start")
         assert (refused.status_code, refused.json()["type"]) == (409, "urn:annals:problem:legal-hold")
         assert "ada for litigation" in refused.json()["detail"]
-        lifted = await post(officer, "/legal-holds/ada/lift")
+        unnamed = await post(officer, "/legal-holds", {"subject": "ada", "reason": "other"})
+        assert (unnamed.status_code, "reference of its case" in unnamed.text) == (422, True)
+        told = await post(officer, "/legal-holds", {"subject": "ada", "reason": "tax", "reference": "Mr Ada Lovelace"})
+        assert told.status_code == 422, "no text that tells of somebody"
+        case = {"subject": "ada", "reason": "other", "reference": "17/26"}
+        placed = await post(officer, "/legal-holds", case)
+        listed = await get(officer, "/legal-holds", placed)
+        assert [(hold["reason"], hold["reference"]) for hold in listed["items"]] == [
+            ("litigation", None),
+            ("other", "17/26"),
+        ]
+        first = await get(officer, "/legal-holds", placed, limit=1)
+        second = await get(officer, "/legal-holds", placed, limit=1, cursor=first["next"])
+        assert [*first["items"], *second["items"]] == listed["items"]
+        assert (await post(officer, "/legal-holds/ada/lift")).status_code == 200
+        refused = await post(officer, f"{path}/start")
+        assert (refused.status_code, "ada for other (17/26)" in refused.text) == (409, True), (
+            "the other case is not over"
+        )
+        lifted = await post(officer, "/legal-holds/ada/lift", {"reference": "17/26"})
         assert (await get(officer, "/legal-holds", lifted))["items"] == []
         assert (await post(officer, f"{path}/start")).status_code == 200

@@ -312,7 +312,7 @@ def start_deletion(subject: str, command: domain.StartDeletion, metadata: Metada
 
     def decided(states: Mapping[str, Any]) -> Sequence[tuple[str, object]]:
         events = domain.deletions.decide(command, states[stream])
-        held = [f"{name.partition('/')[2]} for {states[name]}" for name in holds if states[name] is not None]
+        held = [f"{name.partition('/')[2]} for {domain.told_holds(states[name])}" for name in holds if states[name]]
         if events and held:
             raise domain.HeldByLaw(f"request {command.request_id}: {', '.join(held)}")
         return [(stream, event) for event in events]

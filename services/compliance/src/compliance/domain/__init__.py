@@ -89,7 +89,7 @@ from compliance.domain.kyc import (
     StartKyc,
     kyc,
 )
-from compliance.domain.legal_hold import HoldReason, LegalHoldLifted, LegalHoldPlaced, legal_hold
+from compliance.domain.legal_hold import HoldReason, LegalHoldLifted, LegalHoldPlaced, legal_hold, told_holds
 from compliance.domain.opt_out import Choice, OptedIn, OptedOut, Use, opt_outs
 from compliance.domain.rectification import (
     CompleteRectification,
@@ -334,5 +334,6 @@ __all__ = [
     "request_id",
     "request_of",
     "retention",
+    "told_holds",
     "wallet",
 ]

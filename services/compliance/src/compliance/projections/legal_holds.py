@@ -13,6 +13,7 @@ legal_holds = sa.Table(
     "legal_holds",
     metadata,
     sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("reference", sa.Text, primary_key=True),  # of the case; empty: the hold has none
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("placed_at", Time, nullable=False),
     sa.Column("placed_by", sa.Text),
@@ -31,6 +32,7 @@ class LegalHolds(Projection):
         rows.insert(
             legal_holds,
             subject=event.subject,
+            reference=event.reference or "",
             reason=event.reason.value,
             placed_at=recorded.occurred_at,
             placed_by=recorded.metadata.actor,
@@ -38,4 +40,4 @@ class LegalHolds(Projection):
 
     @on(LegalHoldLifted)
     def lifted(self, event: LegalHoldLifted, recorded: RecordedEvent, rows: Rows) -> None:
-        rows.delete(legal_holds, {"subject": event.subject})
+        rows.delete(legal_holds, {"subject": event.subject, "reference": event.reference or ""})
