@@ -63,6 +63,37 @@ async def test_earnings_off_the_chain_are_told_by_asset_and_source_less_what_was
     assert {one["track_id"] for one in shown["by_track"]} == {"7", None}
 
 
+async def test_earnings_are_told_of_an_asset_a_period_a_track_and_a_kind_and_of_all_together(ledger: Any) -> None:
+    await ledger.receive(busy_chain().messages)
+    await ledger.shown()
+    rows = [dict(row) for row in await ledger.pool.fetch("SELECT * FROM ledger_v1.artist_earnings")]
+    one = max(rows, key=lambda row: row["amount"])
+    who, month, track, kind = one["recipient"], f"{one['month']:%Y-%m}", str(one["track_id"]), one["kind"]
+
+    async def told(**wanted: str) -> dict[str, Any]:
+        shown: dict[str, Any] = await ledger.get(f"/artists/{who}/earnings", **wanted)
+        sums = {sum(int(line["amount"]) for line in shown[by]) for by in ("by_month", "by_track", "by_kind")}
+        assert len(sums) == 1, "each way of telling is of the same money"
+        return shown | {"sum": sums.pop()}
+
+    def expected(**wanted: object) -> int:
+        mine = [row for row in rows if row["recipient"] == who]
+        return sum(row["amount"] for row in mine if all(row[name] == value for name, value in wanted.items()))
+
+    assert (await told())["sum"] == expected()
+    assert (await told(period=month))["sum"] == expected(month=one["month"])
+    assert (await told(period=f"{one['month']:%Y}"))["sum"] == expected()
+    assert (await told(track_id=track))["sum"] == expected(track_id=one["track_id"])
+    assert (await told(kind=kind))["sum"] == expected(kind=kind)
+    cell = await told(asset="TRX", period=month, track_id=track, kind=kind)
+    assert cell["sum"] == one["amount"]
+    assert [len(cell[by]) for by in ("by_month", "by_track", "by_kind")] == [1, 1, 1]
+    assert cell["total"] == (await told())["total"]
+    assert (await told(asset="USD"))["by_month"] == []
+    for wrong in ("period=soon", "track_id=-1", "kind=%00"):
+        assert (await ledger.client.get(f"/artists/{who}/earnings?{wrong}")).status_code == 422
+
+
 async def test_a_balance_is_told_as_of_a_time_of_the_facts_and_as_of_what_was_known(ledger: Any) -> None:
     messages = sorted(busy_chain().messages, key=lambda keyed: keyed[0], reverse=True)  # payments first
     await ledger.receive(messages[:150])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -182,15 +183,29 @@ def trial_balance() -> Query:
     )
 
 
-def earnings(recipient: str) -> Query:
-    """What a collaborator has earned: in total, by month, by track and by kind, told apart by `dimension`."""
+@dataclass(frozen=True, slots=True)
+class EarningsFilter:
+    """Which earnings are asked for; None leaves a question open."""
+
+    asset: str | None = None
+    period: Period | None = None
+    track_id: int | None = None
+    kind: str | None = None
+
+
+def earnings(recipient: str, wanted: EarningsFilter) -> Query:
+    """What a collaborator has earned: by month, by track and by kind, told apart by `dimension`."""
     table = Ledger.live(artist_earnings)
     c = table.c
     sets = sa.func.grouping_sets(
-        sa.tuple_(c.asset), sa.tuple_(c.asset, c.month), sa.tuple_(c.asset, c.track_id), sa.tuple_(c.asset, c.kind)
+        sa.tuple_(c.asset, c.month), sa.tuple_(c.asset, c.track_id), sa.tuple_(c.asset, c.kind)
     )
     by = sa.func.grouping(c.month, c.track_id, c.kind)  # a bit for each column that is summed over
-    dimension = sa.case((by == 0b011, "month"), (by == 0b101, "track"), (by == 0b110, "kind"), else_="total")
+    dimension = sa.case((by == 0b011, "month"), (by == 0b101, "track"), else_="kind")
+    named = {c.asset: wanted.asset, c.track_id: wanted.track_id, c.kind: wanted.kind}
+    conditions = [column == value for column, value in named.items() if value is not None]
+    if wanted.period is not None:
+        conditions += [c.month >= wanted.period.since.date(), c.month < wanted.period.until.date()]
     return (
         sa.select(
             dimension.label("dimension"),
@@ -202,7 +217,7 @@ def earnings(recipient: str) -> Query:
             sa.cast(sa.func.sum(c.times), sa.BigInteger).label("times"),
             scale_of(c.asset),
         )
-        .where(c.recipient == recipient)
+        .where(c.recipient == recipient, *conditions)
         .group_by(sets)
         .order_by("dimension", c.asset, c.month, c.track_id, c.kind)
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Annotated
 
+from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 
 from contracts.sales import AssetName
@@ -48,19 +50,31 @@ class Owed(InAsset):
 
 class Earnings(BaseModel):
     address: SubjectId = Field(description="Of the chain; or the id of a collaborator off the chain.")
-    total: list[Owed]
+    total: list[Owed] = Field(description="Of all time, whatever is asked for.")
     by_month: list[Earned]
     by_track: list[Earned]
     by_kind: list[Earned]
+
+
+def _wanted(
+    asset: AssetName | None = None,
+    period: Annotated[str | None, Query(description="A month, a quarter or a year: 2026-01, 2026-Q1, 2026")] = None,
+    track_id: Uint256 | None = None,
+    kind: Annotated[str | None, Query(pattern=r"^[a-z]{1,20}$", description="As `by_kind` has it.")] = None,
+) -> queries.EarningsFilter:
+    return queries.EarningsFilter(asset, None if period is None else named(period), track_id, kind)
 
 
 def routes(reads: Queries) -> Router:
     router = Router(route_class=Tagged)
 
     @router.get("/artists/{address}/earnings", summary="What a collaborator has earned, and from what")
-    async def earnings(address: SubjectId, caller: Owner) -> Earnings:
+    async def earnings(
+        address: SubjectId, caller: Owner, wanted: Annotated[queries.EarningsFilter, Depends(_wanted)]
+    ) -> Earnings:
+        """By month, track and kind, of what is asked for: an asset, a period, a track, a kind, or all of these."""
         await may_see_named(caller, address, reads)
-        rows = await reads.all(queries.earnings(address))
+        rows = await reads.all(queries.earnings(address, wanted))
         by = {
             dimension: [_earned(row) for row in rows if row["dimension"] == dimension]
             for dimension in ("month", "track", "kind")
