@@ -83,6 +83,7 @@ def test_a_range_over_the_limit_is_refused(stage: Any) -> None:
 # A recording, and the same call here. ADDRESS stands for the contract; every error must be the very same.
 SAME = {
     "351": ("eth_getLogs", {"fromBlock": "0x2", "toBlock": "0x1"}),
+    "352": ("eth_getLogs", {"fromBlock": "finalized", "address": "4152fd7d3a354b4a3f8704637b5bc85504b71ba995"}),
     "353": ("eth_getLogs", {"address": "0x4152fd7d3a354b4a3f8704637b5bc85504b71ba995"}),
     "359": ("eth_getTransactionByHash", "0x" + "ab" * 32),
     "360": ("eth_getTransactionReceipt", "0x" + "ab" * 32),
@@ -184,3 +185,74 @@ def test_gas_is_estimated_as_energy_is(stage: Any) -> None:
     assert stage.node.rpc("eth_estimateGas", {**call, "data": "0x12345678"})["error"]["code"] == -32000
     slot = stage.node.rpc("eth_getStorageAt", "0x" + stage.hex[2:], "0x1", "latest")["result"]
     assert int(slot, 16) == 10**12
+
+
+# ---- filters --------------------------------------------------------------------------------------------------------
+
+
+def test_filters_tell_what_is_new_since_they_were_asked(stage: Any, recordings: dict[str, Any]) -> None:
+    rpc, address = stage.node.rpc, "0x" + stage.hex[2:]
+    logs = rpc("eth_newFilter", {"fromBlock": "latest", "address": address})["result"]
+    blocks = rpc("eth_newBlockFilter")["result"]
+    assert len(logs) == len(blocks) == len(theirs(recordings, "381")["result"])
+    assert rpc("eth_getFilterChanges", logs)["result"] == []
+    assert rpc("eth_getFilterChanges", blocks)["result"] == []
+    stage.call("note", 5, "five", b"")
+    found = rpc("eth_getFilterChanges", logs)
+    assert kinds(found) == kinds(theirs(recordings, "388"))
+    told = rpc("eth_getFilterChanges", blocks)
+    assert kinds(told) == kinds(theirs(recordings, "389"))
+    assert told["result"] == [found["result"][0]["blockHash"]]
+    assert rpc("eth_getFilterChanges", logs)["result"] == []
+    every = rpc("eth_getFilterLogs", logs)
+    assert kinds(every) == kinds(theirs(recordings, "390"))
+    assert every["result"][-1] == found["result"][-1]
+    assert rpc("eth_uninstallFilter", logs) == theirs(recordings, "391")
+    assert rpc("eth_getFilterChanges", logs) == theirs(recordings, "392")
+    for method in ("eth_getFilterLogs", "eth_uninstallFilter"):
+        assert rpc(method, logs)["error"] == theirs(recordings, "392")["error"]
+    assert rpc("eth_getFilterLogs", blocks)["error"] == theirs(recordings, "392")["error"]
+
+
+def test_a_filter_of_blocks_to_come_keeps_to_its_bounds_and_topics(stage: Any) -> None:
+    rpc, address = stage.node.rpc, "0x" + stage.hex[2:]
+    head = int(rpc("eth_blockNumber")["result"], 16)
+    upto = rpc("eth_newFilter", {"fromBlock": hex(head + 1), "toBlock": hex(head + 1), "address": address})["result"]
+    note = rpc("eth_newFilter", {"address": address, "topics": [None, WORD + "7"]})["result"]
+    stage.call("note", 7, "seven", b"")
+    stage.call("note", 8, "eight", b"")
+    found = rpc("eth_getFilterChanges", upto)["result"]
+    assert {log["blockNumber"] for log in found} == {hex(head + 1)}
+    assert rpc("eth_getFilterLogs", upto)["result"] == found
+    assert [log["topics"][1] for log in rpc("eth_getFilterChanges", note)["result"]] == [WORD + "7"]
+
+
+def test_a_filter_tells_logs_that_a_reorganisation_has_removed(stage: Any) -> None:
+    rpc, address = stage.node.rpc, "0x" + stage.hex[2:]
+    logs, blocks = rpc("eth_newFilter", {"address": address})["result"], rpc("eth_newBlockFilter")["result"]
+    stage.call("transfer", stage.node.address(1), 6)
+    (before,) = rpc("eth_getFilterChanges", logs)["result"]
+    rpc("eth_getFilterChanges", blocks)
+    stage.node.post("/devnet/reorg", depth=1, transactions="keep")
+    gone, again = rpc("eth_getFilterChanges", logs)["result"]
+    assert gone == {**before, "removed": True}
+    assert (again["removed"], again["transactionHash"]) == (False, before["transactionHash"])
+    assert again["blockHash"] in rpc("eth_getFilterChanges", blocks)["result"]
+
+
+def test_filters_that_cannot_be_are_refused(stage: Any, recordings: dict[str, Any]) -> None:
+    rpc = stage.node.rpc
+    assert rpc("eth_newFilter", {"blockHash": "0x" + "ab" * 32})["error"]["message"] == "not support blockHash"
+    assert rpc("eth_newFilter", {"fromBlock": "0x2", "toBlock": "0x1"})["error"] == theirs(recordings, "351")["error"]
+    assert rpc("eth_newFilter")["error"] == theirs(recordings, "377")["error"]
+    assert rpc("eth_getFilterChanges", ["0x"])["error"] == theirs(recordings, "392")["error"]
+
+
+def test_a_transaction_is_found_by_its_place(stage: Any, logs: list[dict[str, Any]]) -> None:
+    rpc, log = stage.node.rpc, logs[1]
+    expected = rpc("eth_getTransactionByHash", log["transactionHash"])
+    assert rpc("eth_getTransactionByBlockNumberAndIndex", log["blockNumber"], "0x0") == expected
+    assert rpc("eth_getTransactionByBlockHashAndIndex", log["blockHash"], "0x0") == expected
+    assert rpc("eth_getTransactionByBlockNumberAndIndex", log["blockNumber"], "0x1")["result"] is None
+    assert rpc("web3_sha3", "0x")["result"] == "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+    assert rpc("web3_sha3", "zz")["error"]["code"] == -32602

@@ -152,6 +152,7 @@ WALLET: dict[str, Ask] = {
     "016": wallet("getaccountresource", address="TPL66VK2gCXNCD7EJg9pgJRfqcRazjhUZY", visible=True),
     "017": wallet("getchainparameters"),
     "018": wallet("getnodeinfo"),
+    "024": wallet("getnextmaintenancetime"),
     "076": lambda stage, _: stage.node.wallet(
         "createtransaction",
         owner_address=stage.node.address(0), to_address=stage.node.address(1), amount=13, visible=True,

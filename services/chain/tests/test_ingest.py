@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from chain_lies import BLOCKS, LIES
 
 from chain import fetch
 from chain.fetch import Fetcher
@@ -25,8 +26,6 @@ from tron.providers import Nodes, Provider
 from tron.retry import Retry
 
 pytestmark = pytest.mark.timeout(120)
-INFOS = "walletsolidity/gettransactioninfobyblocknum"
-BLOCKS = "walletsolidity/getblockbylimitnext"
 NOW = "walletsolidity/getnowblock"
 
 
@@ -252,46 +251,6 @@ async def test_one_ingester_leads_and_the_other_takes_over(town: Any, log: Event
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "RETRY", Retry(attempts=2, first=0.01, longest=0.01, on=fetch.RETRY.on))
-
-
-def on(path: str, change: Callable[[Any, Any], Any]) -> Callable[[str, Any, Any], Any]:
-    """Bends the answers of one path."""
-    return lambda asked, body, answer: change(body, copy.deepcopy(answer)) if asked == path else answer
-
-
-def each_block(change: Callable[[Any], None]) -> Callable[[str, Any, Any], Any]:
-    def bend(body: Any, answer: Any) -> Any:
-        for block in answer["block"]:
-            if block.get("transactions"):
-                change(block)
-        return answer
-
-    return on(BLOCKS, bend)
-
-
-def left_out(path: str, body: Any, answer: Any) -> Any:
-    """The last transaction of each block is left out everywhere, so that block and receipts agree."""
-    if path == BLOCKS:
-        return each_block(lambda block: block["transactions"].pop())(path, body, answer)
-    return answer[:-1] if path == INFOS else answer
-
-
-LIES = {
-    "no receipts": on(INFOS, lambda body, answer: []),
-    "a receipt too few": on(INFOS, lambda body, answer: answer[:-1]),
-    "a receipt twice": on(INFOS, lambda body, answer: answer + answer[:1]),
-    "receipts of another block": on(INFOS, lambda body, answer: [{**info, "blockNumber": 7} for info in answer]),
-    "blocks without transactions": each_block(lambda block: block.pop("transactions")),
-    "a transaction left out everywhere": left_out,
-    "a block with another parent": each_block(
-        lambda block: block["block_header"]["raw_data"].update(parentHash="ab" * 32)
-    ),
-    "blocks of another height": on(BLOCKS, lambda body, answer: {"block": answer["block"][1:]}),
-    "no blocks": on(BLOCKS, lambda body, answer: {}),
-    "a server error": on(INFOS, lambda body, answer: (500, "<html>")),
-    "a rate limit as success": on(INFOS, lambda body, answer: {"Error": "exceed the user frequency limit"}),
-    "half an answer": on(BLOCKS, lambda body, answer: (200, '{"block": [{"blockID"')),
-}
 
 
 @asynccontextmanager

@@ -12,8 +12,10 @@ from typing import Any
 from devnet.blocks import Block
 from devnet.chain import Chain
 from devnet.executor import Refused
-from devnet.keys import PREFIX
+from devnet.filters import Filter, Filters, Match
+from devnet.keys import PREFIX, keccak
 from devnet.proto import Dict
+from devnet.rpc_values import RpcError, invalid, matches, read_bytes, read_data, read_quantity, read_topics
 from devnet.transactions import Transaction
 from devnet.wallet import estimate
 
@@ -29,51 +31,18 @@ _ABSENT = (
 )
 
 
-class RpcError(Exception):
-    """An error of a call; `data` is java-tron's, "{}" where it sends any."""
-
-    def __init__(self, code: int, message: str, data: str | None = "{}") -> None:
-        super().__init__(message)
-        self.code = code
-        self.data = data
-
-
-def _invalid(message: str) -> RpcError:
-    return RpcError(-32602, message)
-
-
-def _bytes(text: Any, size: int, name: str) -> bytes:
-    data = b""
-    if isinstance(text, str):
-        try:
-            data = bytes.fromhex(text.removeprefix("0x"))
-        except ValueError:
-            data = b""
-    if len(data) != size:
-        raise _invalid(f"invalid {name}: {text}")
-    return data
-
-
-def _quantity(text: Any, name: str) -> int:
-    if isinstance(text, str) and text.startswith("0x"):
-        try:
-            number = int(text, 16)
-        except ValueError:
-            number = 1 << 256
-        if number < 1 << 256:
-            return number
-    raise _invalid(f"invalid {name}")
-
-
 class JsonRpc:
     """The methods by name; `handle` takes one request or a batch."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
+        self._filters = Filters(chain)
         self._methods: dict[str, Callable[..., Any]] = {
             "web3_clientVersion": lambda: "TRON/v4.8.0/devnet",
             "net_version": lambda: hex(chain.chain_id),
             "net_listening": lambda: True,
+            "net_peerCount": lambda: "0x0",
+            "web3_sha3": lambda data: "0x" + keccak(read_data(data)).hex(),
             "eth_chainId": lambda: hex(chain.chain_id),
             "eth_protocolVersion": lambda: "0x20",
             "eth_syncing": lambda: False,
@@ -86,8 +55,15 @@ class JsonRpc:
             "eth_getBlockTransactionCountByHash": lambda value: self._transaction_count(self._by_hash(value)),
             "eth_getBlockReceipts": self._block_receipts,
             "eth_getTransactionByHash": self._transaction_by_hash,
+            "eth_getTransactionByBlockNumberAndIndex": lambda number, at: self._nth(self._at(number), at),
+            "eth_getTransactionByBlockHashAndIndex": lambda value, at: self._nth(self._by_hash(value), at),
             "eth_getTransactionReceipt": self._transaction_receipt,
             "eth_getLogs": self._logs,
+            "eth_newFilter": self._new_filter,
+            "eth_newBlockFilter": lambda: self._filters.add(None, list),
+            "eth_getFilterChanges": lambda name: self._filters.changes(self._filter(name)),
+            "eth_getFilterLogs": self._filter_logs,
+            "eth_uninstallFilter": self._uninstall,
             "eth_getBalance": self._balance,
             "eth_getCode": self._code,
             "eth_getStorageAt": self._storage,
@@ -128,19 +104,19 @@ class JsonRpc:
 
     def _number(self, value: Any) -> int:
         if not isinstance(value, str):
-            raise _invalid("invalid block number")
+            raise invalid("invalid block number")
         if value in ("pending", "safe"):
-            raise _invalid(f"TAG {value} not supported")
+            raise invalid(f"TAG {value} not supported")
         tags = {"latest": self.chain.head.number, "finalized": self.chain.solid_number, "earliest": 0}
         if value in tags:
             return tags[value]
-        return _quantity(value, "block number")
+        return read_quantity(value, "block number")
 
     def _at(self, value: Any) -> Block | None:
         return self.chain.block(self._number(value))
 
     def _by_hash(self, value: Any) -> Block | None:
-        return self.chain.block_by_id(_bytes(value, 32, "hash value"))
+        return self.chain.block_by_id(read_bytes(value, 32, "hash value"))
 
     def _block(self, block: Block | None, full: bool) -> Dict | None:
         if block is None:
@@ -177,13 +153,19 @@ class JsonRpc:
         return hex(len(block.transactions)) if block is not None else None
 
     def _found(self, value: Any) -> tuple[Transaction, Block] | None:
-        transaction = self.chain.transaction(_bytes(value, 32, "hash value"))
+        transaction = self.chain.transaction(read_bytes(value, 32, "hash value"))
         block = self.chain.block(transaction.block) if transaction is not None else None
         return (transaction, block) if transaction is not None and block is not None else None
 
     def _transaction_by_hash(self, value: Any) -> Dict | None:
         found = self._found(value)
         return self._transaction(*found) if found else None
+
+    def _nth(self, block: Block | None, index: Any) -> Dict | None:
+        at = read_quantity(index, "index")
+        if block is None or at >= len(block.transactions):
+            return None
+        return self._transaction(block.transactions[at], block)
 
     def _transaction_receipt(self, value: Any) -> Dict | None:
         found = self._found(value)
@@ -252,29 +234,41 @@ class JsonRpc:
     def _logs(self, query: Any) -> list[Dict]:
         if not isinstance(query, dict):
             raise RpcError(-32602, "method parameters invalid", None)
-        addresses = self._addresses(query.get("address"))
-        topics = _topics(query.get("topics"))
+        match = self._match(query)
         most = self.chain.settings.max_logs
         found: list[Dict] = []
         for block in self._range(query):
-            found += [
-                log
-                for log in block.logs
-                if (addresses is None or log["address"] in addresses) and _matches(log["topics"], topics)
-            ]
+            found += match(block)
             if len(found) > most:
                 raise RpcError(-32005, f"query returned more than {most} results")
         return found
 
+    def _match(self, query: Dict) -> Match:
+        addresses, topics = self._addresses(query.get("address")), read_topics(query.get("topics"))
+        return lambda block: [
+            log
+            for log in block.logs
+            if (addresses is None or log["address"] in addresses) and matches(log["topics"], topics)
+        ]
+
     def _range(self, query: Dict) -> Iterator[Block]:
-        head = self.chain.head.number
         if query.get("blockHash") is not None:
             if query.get("fromBlock") is not None or query.get("toBlock") is not None:
-                raise _invalid("cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other")
+                raise invalid("cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other")
             block = self._by_hash(query["blockHash"])
             if block is None:
-                raise _invalid("invalid blockHash")
+                raise invalid("invalid blockHash")
             return iter([block])
+        first, last = self._bounds(query)
+        head = self.chain.head.number
+        if min(last, head) - first > self.chain.settings.max_log_blocks:
+            raise invalid(f"exceed max block range: {self.chain.settings.max_log_blocks}")
+        numbers = range(first, min(last, head) + 1)
+        return (block for number in numbers if (block := self.chain.block(number)) is not None)
+
+    def _bounds(self, query: Dict) -> tuple[int, int]:
+        """The first and the last block of a query, both included; the last may be one of the future."""
+        head = self.chain.head.number
         first = self._number(query["fromBlock"]) if query.get("fromBlock") is not None else None
         last = self._number(query["toBlock"]) if query.get("toBlock") is not None else None
         if first is None:
@@ -282,19 +276,46 @@ class JsonRpc:
         if last is None:
             last = max(first, head)
         if first > last:
-            raise _invalid("please verify: fromBlock <= toBlock")
-        if min(last, head) - first > self.chain.settings.max_log_blocks:
-            raise _invalid(f"exceed max block range: {self.chain.settings.max_log_blocks}")
-        numbers = range(first, min(last, head) + 1)
-        return (block for number in numbers if (block := self.chain.block(number)) is not None)
+            raise invalid("please verify: fromBlock <= toBlock")
+        return first, last
+
+    def _new_filter(self, query: Any) -> str:
+        if not isinstance(query, dict):
+            raise RpcError(-32602, "method parameters invalid", None)
+        if query.get("blockHash") is not None:
+            raise invalid("not support blockHash")
+        first, last = self._bounds(query)
+        if query.get("toBlock") in (None, "latest"):
+            last = 2**63 - 1  # it goes on
+        found = self._match(query)
+        asked = {**query, "fromBlock": hex(first), "toBlock": hex(last)}
+        return self._filters.add(
+            lambda block: found(block) if first <= block.number <= last else (), lambda: self._logs(asked)
+        )
+
+    def _filter(self, name: Any) -> Filter:
+        found = self._filters.find(name)
+        if found is None:
+            raise RpcError(-32000, "filter not found")
+        return found
+
+    def _filter_logs(self, name: Any) -> list[Dict]:
+        found = self._filter(name)
+        if found.match is None:
+            raise RpcError(-32000, "filter not found")
+        return found.logs()
+
+    def _uninstall(self, name: Any) -> bool:
+        self._filter(name)
+        return self._filters.remove(name)
 
     def _addresses(self, value: Any) -> set[str] | None:
         if value is None:
             return None
         wanted = value if isinstance(value, list) else [value]
         if len(wanted) > self.chain.settings.max_log_addresses:
-            raise _invalid(f"exceed max addresses: {self.chain.settings.max_log_addresses}")
-        return {"0x" + _bytes(item, 20, "address").hex() for item in wanted}
+            raise invalid(f"exceed max addresses: {self.chain.settings.max_log_addresses}")
+        return {"0x" + read_bytes(item, 20, "address").hex() for item in wanted}
 
     # ── state ───────────────────────────────────────────────────────────────
 
@@ -302,36 +323,35 @@ class JsonRpc:
         if tag == "latest":
             return
         if tag in ("earliest", "pending", "finalized", "safe"):
-            raise _invalid(f"TAG {tag} not supported, just support TAG as latest")
-        raise _invalid("QUANTITY not supported, just support TAG as latest")
+            raise invalid(f"TAG {tag} not supported, just support TAG as latest")
+        raise invalid("QUANTITY not supported, just support TAG as latest")
 
     def _balance(self, address: Any, tag: Any) -> str:
         self._latest(tag)
-        account = self.chain.account(PREFIX + _bytes(address, 20, "address"))
+        account = self.chain.account(PREFIX + read_bytes(address, 20, "address"))
         return hex(account.balance if account else 0)
 
     def _code(self, address: Any, tag: Any) -> str:
         self._latest(tag)
-        return "0x" + self.chain.vm.code(PREFIX + _bytes(address, 20, "address")).hex()
+        return "0x" + self.chain.vm.code(PREFIX + read_bytes(address, 20, "address")).hex()
 
     def _storage(self, address: Any, slot: Any, tag: Any) -> str:
         self._latest(tag)
-        return (
-            f"0x{self.chain.vm.storage(PREFIX + _bytes(address, 20, 'address'), _quantity(slot, 'storage index')):064x}"
-        )
+        owner, at = PREFIX + read_bytes(address, 20, "address"), read_quantity(slot, "storage index")
+        return f"0x{self.chain.vm.storage(owner, at):064x}"
 
     def _simulate(self, call: Any) -> Any:
         if not isinstance(call, dict):
             raise RpcError(-32602, "method parameters invalid", None)
-        caller = PREFIX + _bytes(call.get("from") or "0x" + "0" * 40, 20, "address")
-        target = PREFIX + _bytes(call.get("to"), 20, "address")
+        caller = PREFIX + read_bytes(call.get("from") or "0x" + "0" * 40, 20, "address")
+        target = PREFIX + read_bytes(call.get("to"), 20, "address")
         try:
             data = bytes.fromhex(str(call.get("data") or call.get("input") or "0x").removeprefix("0x"))
-            outcome = self.chain.simulate(caller, target, data, _quantity(call.get("value") or "0x0", "value"))
+            outcome = self.chain.simulate(caller, target, data, read_quantity(call.get("value") or "0x0", "value"))
         except Refused as error:
             raise RpcError(-32000, str(error)) from error
         except ValueError as error:
-            raise _invalid(f"invalid call: {error}") from error
+            raise invalid(f"invalid call: {error}") from error
         if not outcome.ok:
             raise RpcError(-32000, outcome.message)
         return outcome
@@ -366,24 +386,3 @@ def _recipient(transaction: Transaction) -> str | None:
             address: bytes = transaction.value[name]
             return "0x" + address[1:].hex()
     return None
-
-
-def _topics(value: Any) -> list[set[str] | None]:
-    if value is None:
-        return []
-    if not isinstance(value, list) or len(value) > 4:
-        raise _invalid("topics size should be <= 4")
-    wanted: list[set[str] | None] = []
-    for item in value:
-        options = item if isinstance(item, list) else [item]
-        if item is None or None in options or not options:
-            wanted.append(None)
-        else:
-            wanted.append({"0x" + _bytes(option, 32, "topic").hex() for option in options})
-    return wanted
-
-
-def _matches(topics: list[str], wanted: list[set[str] | None]) -> bool:
-    if len(topics) < len(wanted):
-        return False
-    return all(options is None or topic in options for topic, options in zip(topics, wanted, strict=False))

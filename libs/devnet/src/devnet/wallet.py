@@ -33,6 +33,7 @@ from devnet.transactions import (
 
 _DEFAULT_OWNER = b"\x41" + bytes(20)
 _EXPIRATION_MS = 60_000
+_MAINTENANCE_MS = 60_000
 _ESTIMATE_PRECISION = 10_000  # energy; found from the recorded estimates
 
 
@@ -115,6 +116,9 @@ class Wallet:
             "getcontract": self._contract,
             "getcontractinfo": self._contract_info,
             "getchainparameters": lambda _: {"chainParameter": self.chain.settings.chain_parameters()},
+            "getnextmaintenancetime": lambda _: {"num": self._next_maintenance()},
+            "getassetissuebyid": lambda _: {},  # there is no TRC-10
+            "getassetissuelist": lambda _: {},
             "getmemofee": lambda _: {"prices": f"0:{self.chain.settings.memo_fee_sun}"},
             "getpendingsize": lambda _: {"pendingSize": len(self.chain.pending)},
             "gettransactionlistfrompending": self._pending,
@@ -188,6 +192,10 @@ class Wallet:
     def _count(self, request: Request) -> Any:
         block = self.chain.block(request.number("num"), request.solid)
         return {"count": len(block.transactions) if block is not None else 0}
+
+    def _next_maintenance(self) -> int:
+        """When the producers' turns would be counted anew, in milliseconds."""
+        return (self.chain.head.timestamp // _MAINTENANCE_MS + 1) * _MAINTENANCE_MS
 
     def _pending(self, _: Request) -> Any:
         ids = [identity.hex() for identity in self.chain.pending]
