@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -304,6 +304,18 @@ async def proxy(town: Town) -> AsyncIterator[Proxy]:
         proxy = Proxy(town.url, client)
         async with listening(proxy) as proxy.url:
             yield proxy
+
+
+@pytest.fixture
+async def faces(town: Town) -> AsyncIterator[Callable[[str, dict[str, Any]], Awaitable[None]]]:
+    """Gives a face of the devnet, or all with `*`, a fault; cleared at the end."""
+    async with httpx.AsyncClient(base_url=town.url, timeout=30) as client:
+
+        async def fail(face: str, fault: dict[str, Any]) -> None:
+            (await client.post("/devnet/faults", json={**fault, "face": face})).raise_for_status()
+
+        yield fail
+        (await client.delete("/devnet/faults")).raise_for_status()
 
 
 @pytest.fixture(scope="session")

@@ -77,18 +77,6 @@ A_LOG_LESS = {"kind": "lie", "form": "a-log-less", "paths": [INFOS]}
 Fail = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
-@pytest.fixture
-async def faces(town: Any) -> AsyncIterator[Fail]:
-    """Gives a face of the devnet, or all with `*`, a fault; cleared at the end."""
-    async with httpx.AsyncClient(base_url=town.url, timeout=30) as client:
-
-        async def fail(face: str, fault: dict[str, Any]) -> None:
-            (await client.post("/devnet/faults", json={**fault, "face": face})).raise_for_status()
-
-        yield fail
-        (await client.delete("/devnet/faults")).raise_for_status()
-
-
 async def recorded(log: EventLog) -> int:
     sql = "SELECT count(*) FROM events WHERE type IN ('ContractEvent', 'UndecodedLog')"
     return int(await log.pool.fetchval(sql))

@@ -215,6 +215,15 @@ class Nodes:
         others = [error for error in failures if not isinstance(error, NodeDisagrees | BudgetSpent)]
         raise (others or failures)[0]
 
+    async def ask_all(self, question: Question[T]) -> list[tuple[Node, T | NodeError]]:
+        """Return what each node answers, or its error, whatever is proven: for a vote among them.
+
+        Those that rest are left out while the others are a majority: they may take as long as their time-out.
+        """
+        awake = [node for node in self.all if not node.rests]
+        asked = awake if 2 * len(awake) > len(self.all) else self.all
+        return list(zip(asked, await asyncio.gather(*(self._says(node, question) for node in asked)), strict=True))
+
     async def heights(self, *, patience: float | None = None) -> tuple[int, int]:
         """Return the numbers of the newest and of the newest solidified block; a node below what is proven is left."""
 
@@ -264,6 +273,15 @@ class Nodes:
         self.answered_at = monotonic()
         self._observe(node.provider.name, None)
         return answer
+
+    async def _says(self, node: Node, question: Question[T]) -> T | NodeError:
+        try:
+            return await question(node.client)
+        except (IncompleteAnswer, TooMuch) as error:
+            return error  # it may be a block behind; the question's fault
+        except NodeError as error:
+            self._failed(node, error)
+            return error
 
     def _failed(self, node: Node, error: NodeError) -> None:
         node.failed(error)

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 
-from chain.fetch import MOST_BLOCKS, RETRY, Fetcher, Index, Receipts, first_difference, together
+from chain.fetch import MOST_BLOCKS, RETRY, Fetcher, Index, Receipts, first_difference, logs_told
+from chain.majority import MajorityFetcher
 from chain.past.progress import Watching
 from chain.settings import ChainSettings
 from eventlog import EventLog
 from tron.client import NodeClient
-from tron.errors import NodeError, NodeLied, NodeUnavailable, TooMuch
+from tron.errors import NodeError, NodeLied, NodeUnavailable
 from tron.model import Block, BlockLog, logs_of
 from tron.providers import Nodes
 
@@ -58,7 +59,7 @@ class ConfirmedFetcher(Fetcher):
         told = [one for block, receipts, _ in held for one in logs_of(block, receipts, addresses)]
 
         async def logs(node: NodeClient) -> tuple[NodeClient, list[BlockLog]]:
-            return node, await _logs(node, first, last, addresses)
+            return node, await logs_told(node, first, last, addresses)
 
         one, found = await self._ask(logs)
         try:
@@ -76,15 +77,6 @@ class ConfirmedFetcher(Fetcher):
         raise lied
 
 
-async def _logs(node: NodeClient, first: int, last: int, addresses: Collection[str]) -> list[BlockLog]:
-    """What a node's index tells; its receipts, where that is more than an index lists."""
-    try:
-        return await node.rpc.logs(first, last, sorted(addresses))
-    except TooMuch:
-        found = await together([node.block_with_infos(number) for number in range(first, last + 1)])
-        return [one for block, receipts in found for one in logs_of(block, receipts, addresses)]
-
-
 def fetcher(settings: ChainSettings, nodes: Nodes, log: EventLog, *, past: bool = False) -> Fetcher:
     """The fetcher that the settings ask for."""
     if settings.confirm == "audit":
@@ -96,4 +88,5 @@ def fetcher(settings: ChainSettings, nodes: Nodes, log: EventLog, *, past: bool 
             *settings.watched.values()
         }
 
-    return ConfirmedFetcher(nodes, watched, settings.index, past=past)
+    kind = MajorityFetcher if settings.confirm == "majority" else ConfirmedFetcher
+    return kind(nodes, watched, settings.index, past=past)

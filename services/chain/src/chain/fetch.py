@@ -60,7 +60,7 @@ log = get_logger("chain.fetch")
 
 
 @dataclass(frozen=True, slots=True)
-class _Range:
+class Range:
     """What was read of the blocks `first` to `last`, and whose blocks they are."""
 
     first: int
@@ -115,7 +115,7 @@ class Fetcher:
         are read ahead, concurrently. Raises NodeError once a range could not be had after several attempts; what came
         before it was handed out.
         """
-        ahead: deque[asyncio.Task[_Range]] = deque()
+        ahead: deque[asyncio.Task[Range]] = deque()
         upto, before = first - 1, after or self.nodes.genesis
         try:
             with fewer_collections():  # the blocks in memory are a million objects, which all live until they are used
@@ -136,7 +136,7 @@ class Fetcher:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)  # cancelled on purpose, or failed after another
 
-    async def _following(self, before: tuple[int, str] | None, read: _Range, logged: Collection[str] | None) -> _Range:
+    async def _following(self, before: tuple[int, str] | None, read: Range, logged: Collection[str] | None) -> Range:
         """The range, read again from another node where it does not follow what came before it."""
         for attempt in range(1, RETRY.attempts + 1):
             problem = _gap(before, read)
@@ -152,8 +152,8 @@ class Fetcher:
 
     # ---- one range --------------------------------------------------------------------------------------------------
 
-    async def _range(self, first: int, last: int, logged: Collection[str] | None) -> _Range:
-        read: _Range | None = None
+    async def _range(self, first: int, last: int, logged: Collection[str] | None) -> Range:
+        read: Range | None = None
         if logged is not None and self._index != "never" and monotonic() >= self._index_from:
             read = await self._by_index(first, last, logged)
         most = MOST_BLOCKS if read is None else MOST_BLOCKS_BY_INDEX
@@ -167,7 +167,7 @@ class Fetcher:
         self._blocks_per_range = max(1, min(fitting, self._blocks_per_range * 2, most))
         return read
 
-    async def _every(self, first: int, last: int) -> _Range:
+    async def _every(self, first: int, last: int) -> Range:
         """The plain way: all blocks of the range, in hundreds."""
         found: list[tuple[Block, Receipts]] = []
         node: NodeClient | None = None
@@ -175,7 +175,7 @@ class Fetcher:
             node, blocks = await self._blocks(start, min(start + MOST_BLOCKS - 1, last))
             found += zip(blocks, await together([self._receipts(block) for block in blocks]), strict=True)
         assert node is not None, f"blocks {first} to {last}: expected at least one"
-        return _Range(first, last, node, found)
+        return Range(first, last, node, found)
 
     async def _blocks(self, first: int, last: int) -> tuple[NodeClient, list[Block]]:
         async def read(client: NodeClient) -> tuple[NodeClient, list[Block]]:
@@ -198,14 +198,14 @@ class Fetcher:
 
     # ---- by the index -----------------------------------------------------------------------------------------------
 
-    async def _by_index(self, first: int, last: int, logged: Collection[str]) -> _Range | None:
+    async def _by_index(self, first: int, last: int, logged: Collection[str]) -> Range | None:
         """The blocks of the range in which the contracts logged, and the last one; None where nothing proves the index.
 
         Each is read the plain way too, and both must tell the same logs; so must the index of a second node.
         """
         wanted = list(logged)
 
-        async def read(node: NodeClient) -> _Range | None:
+        async def read(node: NodeClient) -> Range | None:
             logs = await node.rpc.logs(first, last, wanted)
             if not await index_proven(node, first, last):
                 return None
@@ -220,7 +220,7 @@ class Fetcher:
             if logs != plain:
                 problem = f"blocks {first} to {last}: the index knows {len(logs)} logs, the receipts {len(plain)}"
                 raise NodeLied(node.url, "jsonrpc", f"{problem}: {first_difference(logs, plain)}")
-            return _Range(first, last, node, [(block, infos) for block, infos in found])
+            return Range(first, last, node, [(block, infos) for block, infos in found])
 
         try:
             return await INDEX_RETRY(lambda: self.nodes.ask(read))
@@ -266,7 +266,7 @@ async def index_proven(node: NodeClient, first: int, last: int) -> bool:
     return False
 
 
-def _gap(before: tuple[int, str] | None, read: _Range) -> str | None:
+def _gap(before: tuple[int, str] | None, read: Range) -> str | None:
     """What is wrong between a block and the one before it, or None; blocks left out in between tell nothing."""
     for block, _ in read.found:
         if before is not None and block.number == before[0] + 1 and block.parent_hash != before[1]:
@@ -285,6 +285,15 @@ def first_difference(one: Sequence[BlockLog], other: Sequence[BlockLog]) -> str:
 
 def _place(found: BlockLog | None) -> str:
     return "the end" if found is None else f"log {found.log.index_in_block} of block {found.block_number}"
+
+
+async def logs_told(node: NodeClient, first: int, last: int, addresses: Collection[str]) -> list[BlockLog]:
+    """What a node's index tells of some contracts; its receipts, where that is more than an index lists."""
+    try:
+        return await node.rpc.logs(first, last, sorted(addresses))
+    except TooMuch:
+        found = await together([node.block_with_infos(number) for number in range(first, last + 1)])
+        return [one for block, receipts in found for one in logs_of(block, receipts, addresses)]
 
 
 class Heights:

@@ -98,10 +98,11 @@ class ChainSettings(ServiceSettings):
         description="When blocks without logs need not be read (transactions=logged): where the JSON-RPC of two nodes "
         "tells the same logs, also where one `alone` tells them (audit it), or `never`.",
     )
-    confirm: Literal["audit", "second"] = Field(
+    confirm: Literal["audit", "majority", "second"] = Field(
         "audit",
         description="Who finds what a node leaves out of receipts, which nothing proves: an `audit` afterwards, or a "
-        "`second` provider before anything is recorded: the JSON-RPC of two must tell the same logs as the receipts.",
+        "`second` provider before anything is recorded: the JSON-RPC of two must tell the same logs as the receipts. "
+        "With `majority` more than half of at least three providers must tell the same blocks and logs.",
     )
     start_block: int = Field(0, ge=0, description="First block of an empty log. TRX balances are exact from 0 only.")
     poll_seconds: float = Field(0.5, gt=0, le=60, description="Pause between looks at the node when all is read.")
@@ -153,6 +154,8 @@ class ChainSettings(ServiceSettings):
     def _confirming(self) -> Self:
         if self.confirm == "second" and len(self.providers) < 2:
             raise ValueError("confirm: expected several nodes for a second to confirm what one tells")
+        if self.confirm == "majority" and len(self.providers) < 3:
+            raise ValueError(f"confirm: expected at least three nodes for a majority, got {len(self.providers)}")
         return self
 
     @model_validator(mode="after")
