@@ -271,3 +271,11 @@ def test_raw_receipts_show_failures_in_hex(stage: Any, scene: dict[str, str]) ->
     assert raw["contract_address"] == stage.hex
     (log,) = stage.node.info(scene["call"], visible=False)["log"]
     assert log["address"] == stage.hex[2:]
+
+
+def test_what_wallets_ask_of_votes_and_tokens_that_are_not_there_is_answered_as_by_a_node(stage: Any) -> None:
+    for origin in ("wallet", "walletsolidity"):
+        for name, expected in (("getReward", {"reward": 0}), ("getBrokerage", {"brokerage": 20})):
+            assert stage.node.post(f"/{origin}/{name}", address=stage.node.address(0), visible=True) == expected
+    assert stage.node.wallet("getassetissuelist") == {}
+    assert stage.node.wallet("getassetissuebyid", value=1_000_001) == {}

@@ -27,10 +27,10 @@ from tron.signers import LocalSigner
 class DoomedNode(NodeClient):
     doom: Doom
 
-    async def request(self, path: str, body: Any) -> Any:
+    async def request(self, path: str, body: Any, **options: Any) -> Any:
         step = "broadcast" if path == "wallet/broadcasthex" else "another request"
         self.doom.at(f"before {step}")
-        answer = await super().request(path, body)
+        answer = await super().request(path, body, **options)
         self.doom.at(f"after {step}")
         return answer
 

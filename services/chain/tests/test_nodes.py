@@ -18,7 +18,8 @@ from chain.ingest import Ingester
 from chain.settings import ChainSettings
 from eventlog import EventLog
 from messaging.testing import eventually, running
-from tron import providers
+from tron import providers, wire
+from tron.client import NodeClient
 from tron.errors import NodeDisagrees, NodeError
 from tron.providers import Nodes, Provider
 
@@ -118,6 +119,49 @@ async def test_while_a_node_answers_health_costs_no_request(town: Any, proxy: An
         asked = len(proxy.asked)
         assert await check.probe() == "1 of 1 nodes are well"
         assert len(proxy.asked) == asked
+
+
+# ---- answers without end ----------------------------------------------------------------------------------------
+
+
+async def test_a_node_whose_answers_have_no_end_is_left_for_the_next(
+    town: Any, proxy: Any, node: NodeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where less cannot be asked for, too much is the node's fault."""
+    monkeypatch.setattr(wire, "MOST_BYTES", 2_000_000)
+    expected = await node.blocks(0, 12)
+    proxy.bend = lambda path, body, answer: {"block": "x" * 3_000_000} if path == BLOCKS else answer
+    both = [Provider("endless", proxy.url), Provider("honest", town.url, priority=2)]
+    async with Nodes(both) as nodes:
+        assert [block async for block, _, _ in Fetcher(nodes).blocks(0, 12)] == expected
+        endless, honest = nodes.states()
+        assert "more than 2,000,000 bytes" in (endless.why or "")
+        assert honest.why is None
+
+
+async def test_a_solidified_height_above_the_head_leads_nowhere(
+    town: Any, proxy: Any, node: NodeClient, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a node calls solidified it must hold solidified."""
+    monkeypatch.setattr(fetch, "RETRY", replace(fetch.RETRY, attempts=2, first=0.01))
+    head = await node.request("wallet/getnowblock", {})
+    solid = (await node.solid_head()).number
+    proxy.bend = lambda path, body, answer: head if path == NOW else answer
+    async with Nodes([Provider("hasty", proxy.url)]) as nodes:
+        subject = Ingester(log, Fetcher(nodes), town.contracts, poll_seconds=0.05)
+        async with running(subject):
+
+            async def stalls() -> bool:
+                return subject.stalled_seconds() > 0
+
+            await eventually(stalls, within=60)
+            assert (await subject.cursor()).next <= solid + 1
+            proxy.bend = lambda path, body, answer: answer
+            await eventually(lambda: reaches(subject, solid), within=60)
+
+
+async def reaches(subject: Ingester, block: int) -> bool:
+    return (await subject.cursor()).next > block
 
 
 # ---- blocks that do not follow ------------------------------------------------------------------------------------

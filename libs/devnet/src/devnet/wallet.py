@@ -105,6 +105,8 @@ class Wallet:
             "triggerconstantcontract": self._constant,
             "estimateenergy": self._estimate,
             "getnodeinfo": lambda _: views.node_info(self.chain),
+            "getReward": lambda _: {"reward": 0},  # nobody votes
+            "getBrokerage": lambda _: {"brokerage": 20},
             "listwitnesses": lambda _: views.witnesses(self.chain),
             "getenergyprices": lambda _: {"prices": f"0:{self.chain.settings.energy_price_sun}"},
             "getbandwidthprices": lambda _: {"prices": f"0:{self.chain.settings.bandwidth_price_sun}"},
