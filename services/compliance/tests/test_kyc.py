@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from compliance import projections, queries
 from compliance.api.webhooks import TOLERANCE_SECONDS
@@ -31,6 +32,8 @@ from compliance.domain import (
 )
 from compliance.domain.kyc import VALID
 from compliance.domain.risk import HIGHEST, RULES, assess
+from compliance.overdue import Overdue
+from compliance.settings import ComplianceSettings
 from contracts.testing import EPOCH, hash_of
 from eventlog.testing import given
 from messaging.testing import eventually, read_all
@@ -155,6 +158,10 @@ async def test_a_subject_is_screened_reviewed_and_approved(compliance: Running, 
         with seeing_all():
             assert [row["subject"] for row in await reads.all(queries.screenings_due(due, None, 9))] == ["ada"]
             assert await reads.all(queries.screenings_due(due, (due, "ada"), 9)) == []
+        watch = Overdue(reads, [], silent_seconds=60)
+        for now, count in ((due - timedelta(seconds=1), 0), (due, 1)):
+            await watch.look(now)
+            assert REGISTRY.get_sample_value("annals_kyc_screenings_due") == count
 
     async def told() -> bool:
         records = await read_all(kafka, "compliance.events")
@@ -174,6 +181,11 @@ async def test_only_a_recent_report_signed_by_the_provider_is_taken_and_once(com
         assert (await ada.post("/kyc-screenings", json=body)).status_code == 403
         assert (await report(compliance, body)).json()["events"] == 1
         assert (await report(compliance, body, age=10)).json() == {"events": 0, "token": None}
+        settings = compliance.service.settings
+        assert isinstance(settings, ComplianceSettings)
+        assert settings.kyc_secret_before is not None
+        before = settings.kyc_secret_before.get_secret_value()
+        assert (await report(compliance, screening("ada", 4), secret=before)).json()["events"] == 1
         assert (await report(compliance, screening("bob", 3))).status_code == 409
         assert (await report(compliance, {**screening("ada"), "findings": ["spam"]})).status_code == 422
 

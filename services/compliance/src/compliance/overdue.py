@@ -1,4 +1,4 @@
-"""Watches what the law wants by a date: requests that are overdue, and services that don't answer."""
+"""Watches what the law wants by a date: requests that are overdue, services that don't answer, screenings due."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ class Overdue:
         """Measures as of `now`."""
         with seeing_all():
             late = await self._reads.first(queries.overdue(now))
+            screenings = await self._reads.first(queries.count_due(now))
             since = {row["service"]: row["ordered_at"] for row in await self._reads.all(queries.unanswered())}
         waited = {name: (now - at).total_seconds() for name, at in since.items()}
         overdue_seconds = (now - late["due_at"]).total_seconds() if late["requests"] else 0.0
+        metrics.SCREENINGS_DUE.set(screenings["due"])
         metrics.OVERDUE.set(late["requests"])
         metrics.OVERDUE_SECONDS.set(overdue_seconds)
         for service in {*self._services, *waited}:

@@ -54,6 +54,9 @@ class ComplianceSettings(ServiceSettings):
         min_length=32,
         description="Secret with which the provider of screenings signs its reports; without it all are refused.",
     )
+    kyc_secret_before: SecretStr | None = Field(
+        None, min_length=32, description="The secret before: good, too, until the provider signs with the new one."
+    )
 
     @property
     def erasing(self) -> tuple[str, ...]:

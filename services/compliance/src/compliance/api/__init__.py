@@ -46,7 +46,7 @@ def routes(
         opt_outs.routes(commands),
         retention.routes(commands, reads),
         wallets.routes(commands, reads, settings.site),
-        kyc.routes(commands, reads, personal.vault, signed_by(settings.kyc_secret)),
+        kyc.routes(commands, reads, personal.vault, signed_by(settings.kyc_secret, settings.kyc_secret_before)),
         trail.routes(commands, reads),
     ):
         router.include(part)

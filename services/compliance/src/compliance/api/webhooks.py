@@ -28,18 +28,19 @@ def sign(secret: bytes, seconds: int, body: bytes) -> str:
     return f"t={seconds},v1={digest}"
 
 
-def signed_by(secret: SecretStr | None) -> Callable[..., Awaitable[None]]:
-    """Dependency: goes on if the request is signed with the secret; else 400, and always without a secret."""
+def signed_by(*secrets: SecretStr | None) -> Callable[..., Awaitable[None]]:
+    """Dependency: goes on if the request is signed with one of the secrets; else 400, and always without any."""
+    keys = [secret.get_secret_value().encode() for secret in secrets if secret is not None]
 
     async def signed(
         request: Request, caller: Provider, annals_signature: Annotated[str, Header(description="t=…,v1=…")] = ""
     ) -> None:
         body, now = await request.body(), datetime.now(UTC)
         found = _SIGNATURE.fullmatch(annals_signature)
-        if found is None or secret is None:
+        if found is None or not keys:
             raise _refused("Expected the header Annals-Signature: t=<seconds>,v1=<HMAC-SHA256 in hex>.")
-        seconds, expected = int(found[1]), sign(secret.get_secret_value().encode(), int(found[1]), body)
-        if not hmac.compare_digest(expected, annals_signature):
+        seconds = int(found[1])
+        if not any([hmac.compare_digest(sign(key, seconds, body), annals_signature) for key in keys]):
             raise _refused("The signature is not that of this body and time.")
         if abs(now.timestamp() - seconds) > TOLERANCE_SECONDS:
             raise _refused(f"Expected a time at most {TOLERANCE_SECONDS} s from now.")

@@ -4,7 +4,7 @@ from compliance.queries.acceptances import acceptances, discrepancies, has_accep
 from compliance.queries.common import Query
 from compliance.queries.contacts import contact
 from compliance.queries.documents import current_documents, versions
-from compliance.queries.kyc import kyc_in, kyc_of, screenings_due
+from compliance.queries.kyc import count_due, kyc_in, kyc_of, screenings_due
 from compliance.queries.legal_holds import holds
 from compliance.queries.requests import (
     ACCESS,
@@ -35,6 +35,7 @@ __all__ = [
     "administration",
     "audit_trail",
     "contact",
+    "count_due",
     "current_documents",
     "discrepancies",
     "has_accepted",

@@ -33,6 +33,13 @@ def screenings_due(now: datetime, after: tuple[datetime, str] | None, limit: int
     return query if after is None else query.where(due > sa.tuple_(*after))
 
 
+def count_due(now: datetime) -> Query:
+    """How many subjects are to be screened again; always one row."""
+    query, table, found = _cases(now)
+    rows = query.where(found == KycState.APPROVED.value, table.c.screen_again_at <= now).subquery()
+    return sa.select(sa.func.count().label("due")).select_from(rows)
+
+
 def _cases(now: datetime) -> tuple[Query, sa.Table, sa.ColumnElement[str]]:
     """As the domain's `Kyc.state_at`: an approval ends by itself."""
     table = KycCases.live(kyc_cases)
