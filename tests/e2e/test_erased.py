@@ -99,7 +99,7 @@ async def is_known_to_others(theatre: Theatre) -> None:
         for subject, karma, reason in (("ada", *HER_FACTS), ("bob", *HIS_FACTS)):
             standing = {"user": subject, "signed_up_at": "2026-01-01T00:00:00Z", "karma": karma, "followers": 1}
             for api, path, body in ((rewards, "/standings", standing), (royalties, f"/holds/{subject}", reason)):
-                known = body if isinstance(body, dict) else {"reason": body}
+                known = body if isinstance(body, dict) else {"reason": "investigation", "reference": body}
                 answer = await api.post(path, json=known, headers={"idempotency-key": str(uuid4())})
                 assert answer.status_code == 200, answer.text
 

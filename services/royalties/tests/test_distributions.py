@@ -84,9 +84,17 @@ async def test_what_holders_at_a_block_get_is_previewed_approved_by_two_paid_and
         assert await refused(olga, f"/parties/{ADA}/tax-form", **named) == (422, "invalid-request"), "no name"
         await post(olga, f"/parties/{ADA}/tax-form", reference="drawer/3", sha256=hash_of("form"))
         await post(olga, f"/parties/{BOB}/tax-form", reference="drawer/3", sha256=hash_of("form"))
-        await post(olga, f"/holds/{BOB}", reason="sanctions list")
+        for told in (
+            {"reason": "Bob is on a list"},
+            {"reason": "sanctions", "reference": "Bob Ross"},
+            {"reason": "other"},
+        ):
+            assert (await refused(olga, f"/holds/{BOB}", **told))[0] == 422, "a reason of the list, and no name"
+        await post(olga, f"/holds/{BOB}", reason="sanctions", reference="list-3/17")
         await royalties.shown()
-        assert [one["party"] for one in (await get(olga, "/holds"))["items"]] == [BOB]
+        assert [(one["party"], one["held_for"]) for one in (await get(olga, "/holds"))["items"]] == [
+            (BOB, "sanctions (list-3/17)")
+        ]
 
         opened = await post(olga, "/distributions", **wish(1_003, tax_form_needed=True))
         run = opened["distribution_id"]
@@ -145,7 +153,7 @@ async def test_what_holders_at_a_block_get_is_previewed_approved_by_two_paid_and
 
         # The next quarter brings along what had to wait.
         await funded(olga, 500, "fund-2")
-        await post(olga, f"/holds/{BOB}/release", "r", reason="another person")
+        await post(olga, f"/holds/{BOB}/release", "r", reason="mistaken")
         later = await post(olga, "/distributions", "next", **wish(500, period="2026-Q4"))
         await eventually(has_come_to(olga, later["distribution_id"], status="previewed"))
         await royalties.shown()

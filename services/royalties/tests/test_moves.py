@@ -167,7 +167,7 @@ async def test_what_a_contract_holds_is_not_paid_out_by_the_platform_too(ledger:
 
 async def test_nothing_is_reserved_for_a_party_that_is_held(ledger: Any, olga: dict[str, str]) -> None:
     await owed_100(ledger)
-    await post(ledger.client, "/holds/ada", {"reason": "disputed"}, **olga)
+    await post(ledger.client, "/holds/ada", {"reason": "dispute"}, **olga)
     assert (await post(ledger.client, "/parties/ada/moves", wish("m-1", 1), status=409))["type"].endswith(":held")
     await post(ledger.client, "/holds/ada/release", {"reason": "settled"}, **olga)
     await post(ledger.client, "/parties/ada/moves", wish("m-1", 1))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 from fastapi import Path
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from contracts.values import Address, Amount, Hash, SubjectId
 from royalties import projections
@@ -39,6 +39,28 @@ from service import (
 PaymentId = Annotated[str, Path(pattern=r"^[0-9a-f]{30}$")]
 
 
+Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$", examples=["17/26"])]
+"""Of a case, such as its file number: an opaque token. What is said of a party stays in the log, so it is no text."""
+
+
+class Hold(Strict):
+    """`other` has to name a case."""
+
+    reason: Literal["dispute", "investigation", "litigation", "regulator", "sanctions", "tax", "other"]
+    reference: Reference | None = Field(None, description="of the case")
+
+    @model_validator(mode="after")
+    def _names_its_case(self) -> Self:
+        if self.reason == "other" and self.reference is None:
+            raise ValueError("a hold for another reason: expected the reference of its case")
+        return self
+
+
+class Release(Strict):
+    reason: Literal["mistaken", "ordered", "settled"]
+    reference: Reference | None = Field(None, description="of the case")
+
+
 class Because(Strict):
     reason: Reason
 
@@ -52,7 +74,7 @@ class TaxForm(Strict):
 
 class Payee(BaseModel):
     party: str
-    held_for: str | None = Field(None, description="Why nothing is paid to the party.")
+    held_for: str | None = Field(None, description="Why nothing is paid to the party: a reason, and (its case).")
     held_by: str | None = None
     held_since: datetime | None = None
     tax_form: str | None = Field(None, description="Where it is filed.")
@@ -84,12 +106,12 @@ def routes(commands: Commands, reads: Queries) -> Router:
             return await commands.execute([intents.note(command, datetime.now(UTC), metadata_of(caller, key))])
 
     @router.post("/holds/{party}", summary="Pay nothing to a party until it is released")
-    async def hold(party: SubjectId, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
-        return await noted(HoldPlaced(party, body.reason, caller.subject), caller, key)
+    async def hold(party: SubjectId, body: Hold, caller: Officer, key: IdempotencyKey) -> Recorded:
+        return await noted(HoldPlaced(party, _told(body), caller.subject), caller, key)
 
     @router.post("/holds/{party}/release", summary="Pay a party again: what waits comes with the next distribution")
-    async def release(party: SubjectId, body: Because, caller: Officer, key: IdempotencyKey) -> Recorded:
-        return await noted(HoldReleased(party, body.reason, caller.subject), caller, key)
+    async def release(party: SubjectId, body: Release, caller: Officer, key: IdempotencyKey) -> Recorded:
+        return await noted(HoldReleased(party, _told(body), caller.subject), caller, key)
 
     @router.get("/holds", summary="Parties that are held, the longest first")
     async def holds(caller: Reviewer, paging: Paging, after: After) -> Page[Payee]:
@@ -131,6 +153,10 @@ def routes(commands: Commands, reads: Queries) -> Router:
             return await commands.execute([decision])
 
     return router
+
+
+def _told(why: Hold | Release) -> str:
+    return why.reason if why.reference is None else f"{why.reason} ({why.reference})"
 
 
 async def _party(commands: Commands, payment_id: str) -> str:
