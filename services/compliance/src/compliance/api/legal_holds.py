@@ -55,7 +55,7 @@ def routes(commands: Commands, reads: Queries) -> Router:
     async def lift(subject: SubjectId, caller: Officer, key: IdempotencyKey, body: Lift | None = None) -> Recorded:
         """The others that are placed on the subject stay."""
         async with asking(commands, "lift-legal-hold", subject, caller, key) as ask:
-            lifted = domain.LegalHoldLifted(subject, body and body.reference)
+            lifted = domain.LegalHoldLifted(subject, None if body is None else body.reference)
             return await commands.execute([handlers.hold(lifted, ask.at, ask.metadata)])
 
     @router.get("/legal-holds", summary="Legal holds in force")

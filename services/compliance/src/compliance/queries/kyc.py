@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -37,7 +38,8 @@ def count_due(now: datetime) -> Query:
     """How many subjects are to be screened again; always one row."""
     query, table, found = _cases(now)
     rows = query.where(found == KycState.APPROVED.value, table.c.screen_again_at <= now).subquery()
-    return sa.select(sa.func.count().label("due")).select_from(rows)
+    columns: list[sa.ColumnElement[Any]] = [sa.func.count().label("due")]
+    return sa.select(*columns).select_from(rows)
 
 
 def _cases(now: datetime) -> tuple[Query, sa.Table, sa.ColumnElement[str]]:

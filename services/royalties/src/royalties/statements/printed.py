@@ -31,8 +31,8 @@ async def as_pdf(
     """
     paper = _Paper(head)
     yield paper.pdf.begin()
-    for line in _beginning(head, row, closed):
-        paper.rows += _wrapped(line)
+    for told in _beginning(head, row, closed):
+        paper.rows += _wrapped(told)
     paper.rows += ["", paper.columns]
     digest = sha256()
     async for lines in document.hashed(reads, scope, head, digest):
