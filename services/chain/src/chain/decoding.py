@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -152,34 +152,50 @@ class LogReader:
 
 def typed_message(event: ContractEvent) -> Message | None:
     """The message of an event of the five contracts; None for those that have none. Raises ValidationError."""
-    cls = message_class(f"chain.{event.contract}.{event.name}.v1") if event.contract in ARTIFACTS else None
+    cls = _message_class(event.contract, event.name)
     if cls is None:
         return None
     fields = {RENAMED.get(name, name): value for name, value in event.args.items()}
     return cls.model_validate({**fields, "source": event.source})
 
 
-def encoded_message(contract: str, name: str, args: Args, source: Mapping[str, Any]) -> Encoded | None:
+def encoded_message(contract: str, name: str, args: Args, source: Source | Mapping[str, Any]) -> Encoded | None:
     """As `typed_message`, of an event that this has checked: its own values as JSON, under the names of the message.
 
     None also where they are not all of the message, or more.
     """
-    cls = message_class(f"chain.{contract}.{name}.v1") if contract in ARTIFACTS else None
-    if cls is None:
+    form = _form(contract, name)
+    if form is None:
         return None
-    fields = {RENAMED.get(name, name): value for name, value in args.items()} | {"source": source}
-    if fields.keys() != cls.model_fields.keys():
+    fields = {RENAMED.get(name, name): value for name, value in args.items()}
+    fields["source"] = source
+    if fields.keys() != form.fields:
         return None
-    for number in _numbers(cls):
+    for number in form.numbers:
         fields[number] = int(fields[number])
-    return Encoded(cls.type, orjson.dumps(fields, option=orjson.OPT_UTC_Z).decode())
+    return Encoded(form.type, orjson.dumps(fields, option=orjson.OPT_UTC_Z).decode())
+
+
+class _Form(NamedTuple):
+    """What a message consists of. `numbers` are its JSON numbers; where the contract has them in more bits than they
+    need, the log has digits."""
+
+    type: str
+    fields: frozenset[str]
+    numbers: Sequence[str]
 
 
 @cache
-def _numbers(cls: type[Message]) -> list[str]:
-    """The fields that are JSON numbers. Where the contract has them in more bits than they need, the log has digits."""
-    schema = cls.model_json_schema(mode="serialization")
-    return [name for name, field in schema["properties"].items() if field.get("type") == "integer"]
+def _form(contract: str, name: str) -> _Form | None:
+    cls = _message_class(contract, name)
+    if cls is None:
+        return None
+    fields = cls.model_json_schema(mode="serialization")["properties"]
+    return _Form(cls.type, frozenset(fields), [name for name, of in fields.items() if of.get("type") == "integer"])
+
+
+def _message_class(contract: str, name: str) -> type[Message] | None:
+    return message_class(f"chain.{contract}.{name}.v1") if contract in ARTIFACTS else None
 
 
 def public_message(event: ContractEvent | LogDecoded) -> Message | None:
