@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -60,7 +61,7 @@ def accepted(who: int, version: int = 1, document_type: DocumentType = TERMS, co
 def requested(number: int, who: int, at: datetime | None = None, law: Law = Law.GDPR) -> Keyed:
     place = source(5000 + number)
     if at is not None:
-        place = place.model_copy(update={"block_time": at})
+        place = replace(place, block_time=at)
     name = hash_of("request", number)
     message = chain.DeletionRequested(request_id=name, account=address(who), law=law, source=place)
     return f"compliance-registry/request/{name}", message

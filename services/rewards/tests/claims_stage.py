@@ -77,7 +77,7 @@ def told_paid(claim_id: str, amount: int, to: int = 1, at: datetime | None = Non
         claimant=address(to),
         amount=amount,
         day=(when - datetime(1970, 1, 1, tzinfo=UTC)).days,
-        source=source(500).model_copy(update={"block_time": when}),
+        source=replace(source(500), block_time=when),
     )
     return f"reward-vault/claim/{claim_id}", message
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from contracts import Message, chain
@@ -238,7 +238,7 @@ class Chain:
     def _next(self, contract: str) -> Source:
         self._log += 1
         made = source(self._block, self._log - 1, tx=hash_of("tx", self._block))
-        return made.model_copy(update={"contract": contract})
+        return replace(made, contract=contract)
 
     def _say(self, key: str, message: Message) -> None:
         self.messages.append((key, message))

@@ -6,12 +6,13 @@ Solidity events in `contracts/solidity`; identifiers and amounts of 256 bits tra
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from contracts.envelope import Message
 from contracts.values import Address, Amount, Hash, Time, Uint256
@@ -61,17 +62,18 @@ class PaymentKind(IntEnum):
     DIRECT = 2
 
 
-class Source(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Source:
     """Where on the chain a fact stands: enough to look it up at any node."""
 
-    model_config = ConfigDict(frozen=True)
-
+    # No model: every fact has one, and a dataclass takes half the time to read and a quarter to make. It is checked as
+    # a part of a message or event that is read, not where it is made.
     contract: Address
-    block_number: int = Field(ge=0)
+    block_number: Annotated[int, Field(ge=0)]
     block_hash: Hash
     block_time: Time
     tx_id: Hash
-    log_index: int = Field(ge=0, description="position among the logs of the block")
+    log_index: Annotated[int, Field(ge=0, description="position among the logs of the block")]
 
     def __str__(self) -> str:
         return f"block {self.block_number}, transaction {self.tx_id}, log {self.log_index}"

@@ -21,6 +21,8 @@ def _uint256(value: Any) -> int:
     if isinstance(value, str):
         if not _DIGITS.fullmatch(value):
             raise ValueError(f"expected 1 to 78 decimal digits without leading zeros, got {value[:80]!r}")
+        if len(value) < 78:  # as most are
+            return int(value)
     elif isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"expected a whole number or a string of decimal digits, got {type(value).__name__}")
     number = int(value)

@@ -74,7 +74,7 @@ class Translator:
 
     def log(self, found: BlockLog) -> Recorded:
         """The event of one log of a watched contract, and its stream; the block's time is not known here."""
-        source = Source.model_construct(
+        source = Source(
             contract=found.log.address,
             block_number=found.block_number,
             block_hash=found.block_hash,
@@ -195,7 +195,7 @@ def time_of(block: Block) -> datetime:
 
 def _source(block: Block, time: datetime, transaction: Transaction, log: Log) -> Source:
     # Every part was checked when it was read from the node: the address by its checksum, the hashes by their form.
-    return Source.model_construct(
+    return Source(
         contract=log.address,
         block_number=block.number,
         block_hash=block.hash,

@@ -296,7 +296,7 @@ def additions(block: Block, logs: Iterable[Recorded], solidified: int) -> Iterat
 
 def _provisional(stream: str, event: ContractEvent) -> str | None:
     """A `ProvisionalEvent` as JSON, encoded once; making objects of it first costs four times that. None: not told."""
-    encoded = encoded_message(event.contract, event.name, event.args, vars(event.source))
+    encoded = encoded_message(event.contract, event.name, event.args, event.source)
     if encoded is None and (message := public_message(event)) is not None:
         encoded = Encoded(message.type, message.model_dump_json())
     if encoded is None:
