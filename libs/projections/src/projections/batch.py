@@ -12,7 +12,7 @@ import asyncpg
 import sqlalchemy as sa
 
 from eventlog import RecordedEvent, dead_letters_stream, decode_all
-from projections.bulk import BulkRows
+from projections.bulk import BULK_FROM, BulkRows
 from projections.errors import EventFailed, Fenced, InvalidChange, blames_event
 from projections.generation import Generation
 from projections.rows import Key, Rows
@@ -79,8 +79,9 @@ async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncp
         places = batch.places(generation.handlers)
         for start in range(0, len(places), _AT_ONCE):
             _handle(generation, prepared, places[start : start + _AT_ONCE])
-            prepared.rows.combine()
+            prepared.rows.combine(at_least=BULK_FROM)
             await asyncio.sleep(0)
+        prepared.rows.combine()
     except EventFailed as failure:
         prepared.failure = failure
     return prepared

@@ -190,19 +190,20 @@ class BulkRows(Rows):
         noted.keys.extend(keys)
         noted.amounts.extend(given)
 
-    def combine(self) -> None:
-        """Combine what was noted: now and then, so that it is still at hand for the processor, and at the end.
+    def combine(self, at_least: int = 1) -> None:
+        """Combine what was noted, of each table where that is so much: now and then what is worth it, so that it is
+        still at hand for the processor, and at the end all.
 
         Raises EventFailed for the event whose change does not fit.
         """
         for table, inserts in list(self._inserts.items()):
-            if inserts.noted and not inserts.combine(self._specs[table]):
+            if len(inserts.noted) >= at_least and not inserts.combine(self._specs[table]):
                 self._settle_inserts(table)
         for table, sums in self._sums.items():
-            for names in sums.noted:
+            for names in [names for names, noted in sums.noted.items() if len(noted.keys) >= at_least]:
                 if not sums.combine(self._specs[table], names):
                     self._settle_increments(table, names)
-            sums.noted.clear()
+                del sums.noted[names]
 
     def _owned(self, table: sa.Table, operation: str) -> TableSpec:
         if table in self._inserts:

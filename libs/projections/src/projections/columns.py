@@ -14,6 +14,7 @@ from decimal import Context, Decimal, Inexact
 from typing import Any
 from uuid import UUID
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
@@ -22,7 +23,8 @@ from projections.errors import InvalidChange, InvalidProjection
 from projections.texts import array_text, hex_text
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
-_json_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_any_json_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 EXACT = Context(prec=2000, traps=[Inexact])
 """Arithmetic on amounts: `decimal`'s default context rounds silently at 28 digits."""
 
@@ -378,6 +380,15 @@ def _date(where: str) -> Callable[[Value], Value]:
 
 def _uuid(value: Value) -> UUID:
     return UUID(int=value.int)  # asyncpg returns a subclass
+
+
+def _json_text(value: Value) -> str:
+    """The JSON of a value. Raises TypeError or ValueError if it is none."""
+    try:
+        text = orjson.dumps(value, option=_ONLY_JSON).decode()
+    except TypeError:  # it takes no large integers
+        return _any_json_text(value)
+    return _any_json_text(value) if "null" in text else text  # which it makes of NaN, too
 
 
 def _json(where: str) -> Callable[[Value], Value]:
