@@ -90,10 +90,9 @@ class BlockchainEvents(Projection):
 
     def _show(self, event: ContractEvent | LogDecoded, recorded: RecordedEvent, rows: Rows) -> None:
         rows.insert(blockchain_events, **_where(event), name=event.name, stream=recorded.stream, args=event.args)
-        source = event.source
-        for address in accounts_in(event.args.values()):
-            place = {"block_number": source.block_number, "log_index": source.log_index}
-            rows.insert(account_events, address=address, name=event.name, **place)
+        block, index = event.source.block_number, event.source.log_index
+        named = [(address, block, index, event.name) for address in accounts_in(event.args.values())]
+        rows.insert_all(account_events, ("address", "block_number", "log_index", "name"), named)
 
 
 class UndecodedLogs(Projection):
