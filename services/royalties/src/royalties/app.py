@@ -42,7 +42,7 @@ def create(settings: RoyaltiesSettings) -> Service:
     runner = Runner(pool, log, watermark, projections.ALL)
     sealer = Sealer(pool, watermark, seconds=settings.seal_seconds)
     topics = (*publish.TOPICS, publish.COMMANDS, handlers.COMMANDS, *orders.TOPICS, wallets.TOPIC)
-    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics)
+    relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics, as_stored=publish.UNTOLD)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     handle = handlers.handle_messages(executor, recorder)
     consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters)

@@ -37,6 +37,8 @@ TOPIC = "royalties.events"
 TOPICS = (TopicSpec(TOPIC),)
 KEPT = {"sales, postings and statements": "money-records", **orders.kept_of_commands("royalties")}
 """What an erasure leaves, and on which ground."""
+UNTOLD = frozenset({"PaymentPosted"})
+"""Of what nobody is told there is the most of this; to know that, no objects need to be made of it."""
 COMMANDS = TopicSpec("chain.commands")
 """The chain service's: what we ask it to do."""
 SENDER = "royalties"
@@ -47,6 +49,8 @@ STATEMENTS = hashlib.sha256(b"annals royalties statements").hexdigest()
 
 def publish(recorded: RecordedEvent) -> Publication | None:
     """The public message of an event of ours, None for those that stay private."""
+    if recorded.type in UNTOLD:
+        return None
     message = _message(recorded)
     if message is None:
         return orders.answered(recorded, "royalties", KEPT)

@@ -6,7 +6,6 @@ paid out, per asset, at any time. Amounts are in the asset's smallest unit; for 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -157,23 +156,23 @@ class Posting(NamedTuple):  # half as long as an object in JSON, and a quarter o
 
 
 def debit(account: str, amount: int, asset: str = TRX) -> Posting:
-    return Posting(account, asset, Side.DEBIT, amount)
+    return Posting(account, asset, _DEBIT, amount)
 
 
 def credit(account: str, amount: int, asset: str = TRX) -> Posting:
-    return Posting(account, asset, Side.CREDIT, amount)
+    return Posting(account, asset, _CREDIT, amount)
 
 
 def entry(*postings: Posting) -> tuple[Posting, ...]:
     """The postings of one event without those of nothing; raises ValueError unless they balance for each asset."""
-    sums: Counter[str] = Counter()
-    for posting in postings:
-        if posting.amount < 0:
-            raise ValueError(f"posting to {posting.account}: expected an amount of at least 0, got {posting.amount}")
-        sums[posting.asset] += posting.amount if posting.side is Side.DEBIT else -posting.amount
+    sums: dict[str, int] = {}
+    for account, asset, side, amount in postings:
+        if amount < 0:
+            raise ValueError(f"posting to {account}: expected an amount of at least 0, got {amount}")
+        sums[asset] = sums.get(asset, 0) + (amount if side is _DEBIT else -amount)
     if unbalanced := {asset: difference for asset, difference in sums.items() if difference}:
         raise ValueError(f"postings do not balance: debits exceed credits by {unbalanced}")
-    return tuple(posting for posting in postings if posting.amount)
+    return tuple([posting for posting in postings if posting.amount])
 
 
 def transfer(debited: str, credited: str, amount: int, asset: str = TRX) -> tuple[Posting, ...]:

@@ -38,4 +38,5 @@ def source(source: Source) -> dict[str, Any]:
 
 def month_of(at: datetime) -> date:
     """The first day of the month, in UTC."""
-    return at.astimezone(UTC).date().replace(day=1)
+    here = at.astimezone(UTC)
+    return date(here.year, here.month, 1)
