@@ -41,7 +41,7 @@ class Decider(Generic[Command, State, Event]):
         return state
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as NewEvent
 class Intent:
     """A command on its way to one stream.
 

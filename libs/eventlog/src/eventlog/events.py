@@ -36,7 +36,7 @@ class Metadata:
 _NOTHING = Metadata()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as RecordedEvent
 class NewEvent:
     """An event to be appended. `occurred_at` is when the fact happened, timezone-aware."""
 

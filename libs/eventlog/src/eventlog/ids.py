@@ -8,6 +8,8 @@ import time
 from datetime import datetime
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 
 def uuid7() -> UUID:
     """A new id: 48 bits of Unix milliseconds, then 74 random bits."""
@@ -26,4 +28,5 @@ def _layout(milliseconds: int, rest: bytes) -> UUID:
     number = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(rest, "big")
     number = number & ~(0xF << 76) | 0x7 << 76  # version
     number = number & ~(0x3 << 62) | 0x2 << 62  # variant
-    return UUID(int=number)
+    made: UUID = pgproto.UUID(number.to_bytes(16, "big"))  # as those that are read: in C, in a tenth of the time
+    return made
