@@ -14,17 +14,14 @@ from decimal import Context, Decimal, Inexact
 from typing import Any
 from uuid import UUID
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from eventlog import has_nul
 from projections.errors import InvalidChange, InvalidProjection
-from projections.texts import array_text, hex_text
+from projections.texts import array_text, hex_text, json_text
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
-_any_json_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 EXACT = Context(prec=2000, traps=[Inexact])
 """Arithmetic on amounts: `decimal`'s default context rounds silently at 28 digits."""
 
@@ -382,21 +379,12 @@ def _uuid(value: Value) -> UUID:
     return UUID(int=value.int)  # asyncpg returns a subclass
 
 
-def _json_text(value: Value) -> str:
-    """The JSON of a value. Raises TypeError or ValueError if it is none."""
-    try:
-        text = orjson.dumps(value, option=_ONLY_JSON).decode()
-    except TypeError:  # it takes no large integers
-        return _any_json_text(value)
-    return _any_json_text(value) if "null" in text else text  # which it makes of NaN, too
-
-
 def _json(where: str) -> Callable[[Value], Value]:
     def admit(value: Value) -> str:
         if type(value) is Json:
             return value
         try:
-            text = _json_text(value)
+            text = json_text(value)
         except (TypeError, ValueError) as error:
             raise InvalidChange(f"{where}: not JSON: {error}") from error
         if has_nul(text):

@@ -5,14 +5,19 @@ Joining texts takes a fifth of the time in which asyncpg makes binary values one
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, TypeGuard
+
+import orjson
 
 _NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _QUOTED = re.compile(r'["\\]')
+_any_json_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 def copy_texts(texts: Sequence[str | None], *, escape: bool) -> Sequence[str]:
@@ -34,6 +39,15 @@ def array_literal(texts: Sequence[str | None]) -> str:
 def array_text(values: Sequence[Any]) -> str:
     """An array of the texts of these values."""
     return array_literal([None if value is None else str(value) for value in values])
+
+
+def json_text(value: Any) -> str:
+    """The JSON of a value. Raises TypeError or ValueError if it is none."""
+    try:
+        text = orjson.dumps(value, option=_ONLY_JSON).decode()
+    except TypeError:  # it takes no large integers
+        return _any_json_text(value)
+    return _any_json_text(value) if "null" in text else text  # which it makes of NaN, too
 
 
 def hex_text(value: bytes) -> str:
