@@ -54,7 +54,7 @@ class MajorityFetcher(Fetcher):
         said = await self.nodes.ask_all(_heights)
         reached = sorted((solid for _, (_, solid) in _answers(said)), reverse=True)
         if len(reached) < self._most:
-            raise _undecided("walletsolidity/getnowblock", "the solidified height", said, str)
+            raise self._undecided("walletsolidity/getnowblock", "the solidified height", said, str)
         solid = reached[self._most - 1]
         for node, (_, own) in _answers(said):
             if own < solid - BEHIND_BLOCKS:
@@ -98,7 +98,7 @@ class MajorityFetcher(Fetcher):
         votes = Counter(vote for _, vote in _answers(said))
         won, count = votes.most_common(1)[0] if votes else (None, 0)
         if won is None or count < self._most:
-            raise _undecided("", of, said, _shown)
+            raise self._undecided("", of, said, _shown)
         for node, vote in _answers(said):
             if vote != won:
                 self._outvoted(node.client, of, differs(vote, won))
@@ -110,6 +110,13 @@ class MajorityFetcher(Fetcher):
         error = NodeLied(node.solid_url, "walletsolidity/getblockbylimitnext", problem)
         self.nodes.reject(node, error)
         return error
+
+    def _undecided(
+        self, path: str, of: str, said: list[tuple[Node, V | NodeError]], shown: Callable[[V], str]
+    ) -> NodeError:
+        told = {id(node): answer.problem if isinstance(answer, NodeError) else shown(answer) for node, answer in said}
+        each = (f"{node.provider.name}: {told.get(id(node), f'rests, {node.why}')}" for node in self.nodes.all)
+        return NodeUnavailable("all providers", path, f"no majority agrees on {of}: {'; '.join(each)}")
 
 
 async def _heights(node: NodeClient) -> tuple[int, int]:
@@ -124,14 +131,6 @@ async def _genesis_hash(node: NodeClient) -> str:
 
 def _answers(said: list[tuple[Node, V | NodeError]]) -> list[tuple[Node, V]]:
     return [(node, answer) for node, answer in said if not isinstance(answer, NodeError)]
-
-
-def _undecided(path: str, of: str, said: list[tuple[Node, V | NodeError]], shown: Callable[[V], str]) -> NodeError:
-    each = "; ".join(
-        f"{node.provider.name}: {answer.problem if isinstance(answer, NodeError) else shown(answer)}"
-        for node, answer in said
-    )
-    return NodeUnavailable("all providers", path, f"no majority agrees on {of}: {each}")
 
 
 def _shown(vote: Hashable) -> str:
