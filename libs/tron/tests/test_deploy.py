@@ -299,8 +299,8 @@ async def test_a_registrar_that_was_not_granted_and_a_verifier_that_was_not_set_
 ) -> None:
     request = client.request
 
-    async def denying(path: str, body: Any) -> Any:
-        answer = await request(path, body)
+    async def denying(path: str, body: Any, **how: Any) -> Any:
+        answer = await request(path, body, **how)
         return {**answer, "constant_result": ["0" * 64]} if path == "wallet/triggerconstantcontract" else answer
 
     monkeypatch.setattr(client, "request", denying)
@@ -364,9 +364,9 @@ async def test_an_administrator_that_one_key_can_act_for_is_warned_of(
     plan = Plan(pools=ONE_POOL.pools, administrator=council["address"], verifier=admin.address)
     request = client.request
 
-    async def knowing(path: str, body: Any) -> Any:
+    async def knowing(path: str, body: Any, **how: Any) -> Any:
         asked = path == "wallet/getaccount" and body["address"] == council["address"]
-        return council if asked else await request(path, body)
+        return council if asked else await request(path, body, **how)
 
     monkeypatch.setattr(client, "request", knowing)
     price = await cost(client, admin.address, plan, await resumed(client, admin.address, plan, Journal()))
