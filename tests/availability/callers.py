@@ -21,7 +21,7 @@ from local_stack.nginx import certificate
 from local_stack.paths import local
 from service.tokens import mint
 
-GIVE_UP_SECONDS = 60
+GIVE_UP_SECONDS = 120
 READS = (
     "/api/blockchain/status",
     "/api/rewards/pools",

@@ -21,7 +21,7 @@ from local_stack.stack import remove_dead_tests, remove_if_stopped
 from service import find_migrations
 from service.migrations import Release
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PER_SECOND = 10
 

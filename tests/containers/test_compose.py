@@ -72,7 +72,7 @@ async def test_the_demo_passes(theatre: Theatre) -> None:
 
 async def test_the_console_shows_what_runs(theatre: Theatre) -> None:
     fields = {"token": mint(theatre.directory.private_key, "ada", ["admin"]), "purpose": "review"}
-    async with httpx.AsyncClient(base_url=theatre.directory.urls["console"], timeout=60) as visitor:
+    async with httpx.AsyncClient(base_url=theatre.directory.urls["console"], timeout=120) as visitor:
         await visitor.post("/login", data=fields)
 
         async def nothing_is_wrong() -> bool:  # what the demo has just done may not be read everywhere yet
@@ -115,6 +115,6 @@ async def test_what_was_committed_is_in_a_backup_seconds_later_and_the_servers_o
 async def backed_up_since(theatre: Theatre, moment: float) -> bool:
     """Whether there is a base backup, and everything in the store that was committed before. Prometheus knows."""
     query = f"annals_backup_covered_timestamp_seconds > {moment} and annals_backup_base_timestamp_seconds > 0"
-    async with httpx.AsyncClient(base_url=theatre.directory.urls["prometheus"], timeout=60) as prometheus:
+    async with httpx.AsyncClient(base_url=theatre.directory.urls["prometheus"], timeout=120) as prometheus:
         answer = await prometheus.get("/api/v1/query", params={"query": query})
     return bool(answer.raise_for_status().json()["data"]["result"])

@@ -13,7 +13,7 @@ from readers import Reader, reader
 from annals.demo import acts
 from annals.testing import scratch_theatre
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]  # the first waits for the town
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

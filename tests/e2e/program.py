@@ -6,7 +6,7 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE
 
-COMMAND_SECONDS = 180.0
+COMMAND_SECONDS = 600.0
 
 
 async def annals(*arguments: str, stdin: str = "") -> tuple[int, str]:

@@ -103,7 +103,7 @@ async def place(devnet: Devnet, postgres: PostgresServer, database: str, kafka: 
 
 
 async def _get(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         return (await client.get(url)).raise_for_status()
 
 

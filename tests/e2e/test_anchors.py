@@ -35,7 +35,6 @@ async def annals(*arguments: str) -> tuple[bool, Any]:
     return result.exit_code == 0, json.loads(result.stdout)
 
 
-@pytest.mark.timeout(180)
 async def test_a_log_that_was_forged_and_sealed_anew_differs_from_its_anchor(
     chain_of_claims: Place, database: str, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

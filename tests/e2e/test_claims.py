@@ -13,7 +13,7 @@ from service.testing import serving
 from tron.deploy import TOKEN
 from tron.keys import Key
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.devnet("--block-time", "0.1", "--solid-distance", "12")]
+pytestmark = pytest.mark.devnet("--block-time", "0.1", "--solid-distance", "12")
 
 
 async def claims(client: httpx.AsyncClient, wallet: str, name: str) -> str:

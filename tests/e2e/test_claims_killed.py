@@ -20,7 +20,6 @@ from service.tokens import generate_keys, mint
 from tron.keys import Key
 
 pytestmark = [
-    pytest.mark.timeout(240),
     pytest.mark.endurance,
     pytest.mark.devnet("--block-time", "0.1", "--solid-distance", "12"),
 ]
@@ -74,7 +73,7 @@ async def test_a_claim_is_paid_once_by_the_vault_whatever_step_the_service_is_ki
     headers = {"authorization": f"Bearer {mint(private, 'ada', ['user'])}"}
     async with (
         nursery(WORKER, {"settings": {**settings, **town.rewards_settings, "claims_look_seconds": 0.2}}) as services,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120) as client,
     ):
         ada, first = Ada(client, wallet), await services.start()
         await ada.has_listened()

@@ -19,7 +19,7 @@ from local_stack.chromium import find_chromium
 from local_stack.paths import local
 from service.tokens import mint
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]  # the first waits for the town
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 PATIENCE_MS = 90_000

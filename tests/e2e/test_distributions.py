@@ -25,7 +25,7 @@ from tron.keys import Key
 from tron.sender import Sender
 from tron.transaction import Transfer
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.devnet("--block-time", "0.1", "--solid-distance", "12")]
+pytestmark = pytest.mark.devnet("--block-time", "0.1", "--solid-distance", "12")
 
 
 async def post(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:

@@ -22,7 +22,6 @@ async def annals(*arguments: str) -> str:
     return result.stdout
 
 
-@pytest.mark.timeout(120)
 async def test_the_queue_shows_what_is_due_and_until_when(
     database: str, kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

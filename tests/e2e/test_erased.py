@@ -36,7 +36,7 @@ sys.path.append(str(Path(__file__).parent))  # for what the tests here share
 
 from byte_search import ByteSearch, Found, connected, databases, flush
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600), pytest.mark.endurance]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.endurance]
 
 ADA = {"name": "Augusta Ada Byron-Lovelace", "email": "ada.lovelace@analytical.example", "country": "GB"}
 BOB = {"name": "Robert Allen Zimmermann", "email": "bob.zimmermann@hibbing.example", "country": "US"}
@@ -44,7 +44,7 @@ HERS = ByteSearch({name: ADA[name] for name in ("name", "email")})
 HER_FACTS, HIS_FACTS = (431_577, "ada-is-held-for-review"), (867_539, "bob-is-held-for-review")
 SERVICES = ["chain", "compliance", "rewards", "royalties"]
 COMMANDS = "rewards.commands"
-ERASED_SECONDS = 180.0
+ERASED_SECONDS = 600.0
 TYPES = EventTypes(EVENTS)
 
 

@@ -30,7 +30,7 @@ from tron.sender import Sender
 from zk import Claim, Commitment, Proof, Prover, Record, Secret
 from zk.claims import FIELD
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.devnet("--block-time", "0.1", "--solid-distance", "12")]
+pytestmark = pytest.mark.devnet("--block-time", "0.1", "--solid-distance", "12")
 
 NOW = datetime.now(UTC)
 THEN = NOW.replace(hour=12) - timedelta(days=NOW.weekday() + 12)  # in the middle of the week before the last one

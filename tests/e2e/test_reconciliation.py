@@ -39,7 +39,6 @@ from market import Market
 
 SOLID_DISTANCE, PEOPLE, ARTISTS = 4, 40, 8
 pytestmark = [
-    pytest.mark.timeout(300),
     pytest.mark.devnet("--block-time", "0.05", "--solid-distance", str(SOLID_DISTANCE), "--accounts", str(PEOPLE + 1)),
 ]
 HOSTILE = Path(__file__).resolve().parents[2] / "contracts/solidity/test/artifacts/EmbezzlingDistributor.json"

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from contracts import chain
 from contracts.chain import Pool
 from contracts.testing import address, hash_of, source
@@ -58,7 +56,6 @@ async def annals(database: str, kafka: str, home: Path, *arguments: str) -> Any:
     return json.loads(printed)
 
 
-@pytest.mark.timeout(240)
 async def test_a_service_restored_from_a_backup_gets_back_all_that_it_ever_published(
     database: str, backup: Backup, kafka: str, tmp_path: Path
 ) -> None:

@@ -35,10 +35,10 @@ sys.path.append(str(Path(__file__).parent))
 from program import annals
 from sixth import abi_of_its_own, deployed
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TRACK = 1  # with a split
-WITHIN_SECONDS = 60.0
+WITHIN_SECONDS = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Sent:
 
 async def send(theatre: Theatre, key: Key, contract: Contract, function: str, *args: Any, value_sun: int = 0) -> Sent:
     """Call a contract with unmodified tronpy, which reads the ABI from the node, and wait for the receipt."""
-    http = httpx.AsyncClient(timeout=20)
+    http = httpx.AsyncClient(timeout=120)
     provider = AsyncHTTPProvider(theatre.directory.environment["ANNALS_TRON_URL"], client=http)
     async with AsyncTron(provider, conf={"fee_limit": acts.FEE_LIMIT_SUN, "timeout": 20.0}) as tron:
         method = (await tron.get_contract(contract.address)).functions[function]
@@ -261,9 +261,14 @@ async def test_rebuilt_rows_are_the_live_rows(theatre: Theatre, service: str) ->
 
 
 async def test_status_shows_every_service_and_projection(theatre: Theatre) -> None:
-    code, output = await annals("status", "--json", "--stack", theatre.directory.name)
-    shown = {service["name"]: service for service in json.loads(output)}
-    assert code == 0, output
+    shown: dict[str, Any] = {}
+
+    async def everything_is_well() -> bool:  # a service that is busy for five seconds is told to give no answer
+        code, output = await annals("status", "--json", "--stack", theatre.directory.name)
+        shown.update({service["name"]: service for service in json.loads(output)})
+        return code == 0
+
+    await eventually(everything_is_well)
     assert {name: Counter(p["name"] for p in service["projections"]) for name, service in shown.items()} == {
         name: Counter(p.name for p in service.projections) for name, service in installed().items()
     }
@@ -324,7 +329,7 @@ async def test_the_command_finds_the_books_to_be_what_the_contracts_hold_and_rec
 async def test_a_token_from_the_command_opens_the_services(theatre: Theatre) -> None:
     code, output = await annals("token", "alice", "--role", "user", "--stack", theatre.directory.name)
     assert code == 0
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {output.strip()}"}, timeout=20) as client:
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {output.strip()}"}, timeout=120) as client:
         for service, path in {"rewards": "/pools", "royalties": "/platform-fees", "chain": "/status"}.items():
             assert (await client.get(theatre.directory.urls[service] + path)).status_code == 200
 

@@ -25,13 +25,13 @@ from local_stack.proxy import Proxy
 from messaging import TopicReport
 from messaging.testing import read_all
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KILLS = 50
 SERVERS = {"PostgreSQL": 5, "Kafka": 3}
 """How many of the kills are theirs; the rest are the services'."""
 CUTS = 8
-SHUTDOWN_SECONDS = 25
+SHUTDOWN_SECONDS = 60
 ENDED_WELL = (0, -signal.SIGTERM & 0xFF)  # the signal itself, before the service had begun to listen for it
 QUIET = Console(quiet=True)
 

@@ -105,7 +105,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
             )
             stack.push_async_callback(process.stop)
             trusted = ssl.create_default_context(cafile=nginx.certificate(tmp_path))
-            client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, verify=trusted, timeout=60))
+            client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, verify=trusted, timeout=120))
             return Stage(client, instances, process.log)
 
         yield open_gateway
@@ -204,7 +204,7 @@ async def test_a_request_keeps_its_id_and_its_trace_on_all_its_way_and_the_log_n
     assert seen["x-forwarded-for"] == "127.0.0.1"
     drawn = await stage.client.get("/api/rewards/pools", headers={"x-request-id": "not one\tof ours"})
     assert drawn.headers["x-request-id"] == stage.reached("rewards")[1].headers["x-request-id"] != "not one\tof ours"
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while drawn.headers["x-request-id"] not in (said := stage.log.read_text()):  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.02)
     lines = [json.loads(line) for line in said.splitlines() if "mine-1" in line]
@@ -257,7 +257,7 @@ async def test_an_instance_that_does_not_listen_costs_nobody_a_request(tmp_path:
         addresses = {name: [Instance().address, only.address] for name in SERVICES}
         process, url = await nginx.start(tmp_path, addresses)
         try:
-            async with httpx.AsyncClient(base_url=url, verify=False, timeout=60) as client:  # noqa: S501
+            async with httpx.AsyncClient(base_url=url, verify=False, timeout=120) as client:  # noqa: S501
                 answers = [await client.post("/api/royalties/x") for _ in range(8)]
         finally:
             await process.stop()

@@ -36,8 +36,6 @@ def kafka():
 """
 STANDARDS = "demo or dockerfile or compose or entry_point"
 
-pytestmark = pytest.mark.timeout(900)
-
 
 @dataclass(frozen=True, slots=True)
 class Checkout:

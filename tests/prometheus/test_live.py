@@ -20,7 +20,6 @@ from eventlog.testing import eventually
 from local_stack.process import ServerProcess, bring_up, free_port
 from service.tokens import generate_keys
 
-pytestmark = pytest.mark.timeout(600)
 SERVICE = "rewards"
 EVERY = "1s"
 
@@ -33,7 +32,7 @@ class Watched:
         self._folder = folder
         self._environment = environment | {"REWARDS_HTTP_PORT": self.address.rpartition(":")[2]}
         self._processes: list[ServerProcess] = []
-        self._client = httpx.AsyncClient(timeout=30)
+        self._client = httpx.AsyncClient(timeout=120)
 
     async def start_service(self) -> None:
         log = self._folder / f"{SERVICE}-{len(self._processes)}.log"

@@ -40,8 +40,6 @@ from messaging.testing import eventually
 from privacy import DEVELOPMENT, Keks
 from service.settings import WrongSetting
 
-pytestmark = pytest.mark.timeout(600)  # servers are started six times, which a busy machine takes its time for
-
 KEKS = Keks.parse(DEVELOPMENT)
 DAY = timedelta(days=1)
 

@@ -15,7 +15,6 @@ async def test_a_service_for_which_there_is_no_load_is_named_with_those_for_whic
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(600)
 async def test_a_service_that_lost_its_database_and_its_keys_under_load_comes_back() -> None:
     outcome = await rehearse(Console(quiet=True), seconds=2)
     assert outcome.problems == []

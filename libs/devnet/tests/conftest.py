@@ -112,7 +112,7 @@ def _run(*options: str) -> Iterator[Node]:
     assert process.stdout is not None
     try:
         url = json.loads(process.stdout.readline())["url"]
-        with httpx.Client(base_url=url, timeout=60) as http:
+        with httpx.Client(base_url=url, timeout=120) as http:
             yield Node(url, http)
     finally:
         process.send_signal(signal.SIGTERM)

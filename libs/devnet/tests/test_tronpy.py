@@ -115,7 +115,7 @@ def test_the_chain_describes_itself(live: Any) -> None:
 
 
 async def test_the_async_client_does_the_same(live: Any, artifact: dict[str, Any]) -> None:
-    http = httpx.AsyncClient(timeout=60)
+    http = httpx.AsyncClient(timeout=120)
     provider = AsyncHTTPProvider(live.url, client=http)
     async with AsyncTron(provider, conf={"fee_limit": 1_000_000_000}) as client:
         me, key = live.address(5), live.key(5)

@@ -118,6 +118,6 @@ async def test_a_conflict_inside_a_callers_transaction_is_the_callers(log: Event
 async def until_blocked(log: EventLog) -> None:
     """Until a transaction of this database waits for a lock of another."""
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         while not await log.pool.fetchval(blocked):  # noqa: ASYNC110 - the event is PostgreSQL's
             await asyncio.sleep(0.01)

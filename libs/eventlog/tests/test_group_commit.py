@@ -85,7 +85,7 @@ async def test_a_lost_connection_fails_whoever_was_on_it_and_nobody_after(log: E
         while not (blocked := await log.pool.fetchval(_BLOCKED)):  # noqa: ASYNC110 - the event is PostgreSQL's
             await asyncio.sleep(0.01)
         await log.pool.execute("SELECT pg_terminate_backend($1)", blocked)
-        await asyncio.wait(appends, timeout=30, return_when=asyncio.FIRST_EXCEPTION)
+        await asyncio.wait(appends, timeout=240, return_when=asyncio.FIRST_EXCEPTION)
     results = await asyncio.gather(*appends, return_exceptions=True)
     assert any(isinstance(result, asyncpg.PostgresError | asyncpg.InterfaceError | OSError) for result in results)
     assert (await log.append([credited("later")])).versions == {"later": 1}

@@ -274,7 +274,7 @@ async def test_a_seal_travels_as_json(log: EventLog, pool: asyncpg.Pool) -> None
 
 
 async def sealed_to(pool: asyncpg.Pool, position: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(240):
         while True:
             if await pool.fetchval("SELECT max(last_position) FROM seals") == position:
                 return

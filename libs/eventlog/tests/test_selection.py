@@ -60,7 +60,6 @@ async def million(log: EventLog) -> EventLog:
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(300)
 async def test_a_rare_selection_among_a_million_events_is_read_from_its_index_in_order_and_without_a_sort(
     million: EventLog, pool: asyncpg.Pool
 ) -> None:

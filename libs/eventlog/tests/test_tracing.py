@@ -138,7 +138,7 @@ async def test_appends_repeats_and_fence_waits_are_measured(log: EventLog) -> No
     async with log.pool.acquire() as conn, conn.transaction():
         await log.append([credited("c")], conn=conn)
         measuring = asyncio.create_task(watermark.measure())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(240):
             while not counted("fence_waiting_seconds"):  # noqa: ASYNC110 - nobody tells of it
                 await asyncio.sleep(0.005)
         assert not measuring.done()

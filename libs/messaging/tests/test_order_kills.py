@@ -22,7 +22,7 @@ from messaging import ensure, orders
 from messaging.testing import delete_topics, eventually, read_all, send
 from privacy import DEVELOPMENT, Copies, Keks, KeyStore, Personal, Vault, open_with
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 
 WORKER = Path(__file__).with_name("obeying_worker.py")
 KEY = X25519PrivateKey.generate()

@@ -232,7 +232,7 @@ async def cut_pool(database: str, **options: Any) -> AsyncIterator[asyncpg.Pool]
 
 async def stands_still(position: Callable[[], Awaitable[object]]) -> None:
     """Until what `position` tells has stayed the same for a second."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             before = await position()
             await asyncio.sleep(1)

@@ -171,7 +171,7 @@ async def killed_after(database: str, step: str) -> None:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             assert await process.stdout.readline() == b"standing\n", f"it ended before {step}"
     finally:
         process.kill()

@@ -34,7 +34,7 @@ async def kill(process: Process) -> None:
 
 async def rebuild_when_free(pool: asyncpg.Pool, log: EventLog, watermark: Watermark, resume: bool) -> Rebuilt:
     """PostgreSQL notices the death of a client only when it next writes to it; until then its lock is held."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             try:
                 return await rebuild(pool, log, watermark, Balances(), compare=True, resume=resume)
@@ -52,7 +52,7 @@ async def test_a_runner_killed_at_random_moments_applies_each_event_once(
         assert process.stdout is not None
         assert await process.stdout.readline() == b"started\n"
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(240):
                 for _ in range(rng.randint(5, 25)):
                     await log.append([credited(f"s{i % 9}", i) for i in range(100)])
                     written += 100
@@ -75,7 +75,7 @@ async def fill(log: EventLog) -> None:
 async def killed_at(process: Process, phase: str, waiting: Awaitable[object] | None = None) -> None:
     """The process stands still where it reports `phase`, or works on until `waiting` is over; then it is killed."""
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             assert process.stdout is not None
             while not (line := await process.stdout.readline()).startswith(phase.encode()):
                 assert line, f"it ended before {phase}"
@@ -160,7 +160,7 @@ async def test_a_rebuild_of_single_keys_killed_anywhere_leaves_their_former_rows
         assert await rows_of(pool, Statements) == (right if phase == "done" else wrong)
         await log.append([credited("s1", 5), credited("s2", 5)])
         await caught_up(pool, "statements_v1")  # the runner does not wait for the dead
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while True:
                 try:
                     await rebuild_keys(pool, log, watermark, Statements(), ["s1"])

@@ -69,7 +69,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 async def rebuild_when_free(pool: asyncpg.Pool, log: EventLog, watermark: Watermark, resume: bool) -> Rebuilt:
     """PostgreSQL notices the death of a client only when it next writes to it; until then its lock is held."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             try:
                 at_once = {"workers": 3, "events_per_second": 1_000_000}
@@ -129,7 +129,7 @@ async def test_workers_die_with_their_parent_and_what_they_did_can_be_taken_over
     command = (sys.executable, str(WORKER), database, "rebuild", "2", "", str(SLOWLY))
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
     assert process.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not (await process.stdout.readline()).startswith(b"build"):
             pass
     orphans = workers(psutil.Process(process.pid))

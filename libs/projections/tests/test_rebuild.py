@@ -228,7 +228,7 @@ async def test_a_long_query_holds_up_the_swap_but_not_the_readers(
 
             for _ in range(3):
                 await eventually(held_up)
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(240):
                     for _ in range(10):  # which end while the long one goes on
                         await pool.fetch("SELECT * FROM balances_v1.accounts WHERE account = 's1'")
             assert not rebuilding.done()
@@ -292,7 +292,7 @@ async def test_a_rebuild_installs_changed_tables_and_the_old_release_stops_writi
             await rebuild(pool, log, watermark, Changed(), compare=True)
         await rebuild(pool, log, watermark, Changed())
         await log.append([credited("a", 1)])
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while "not those that Balances declares" not in caplog.text:  # noqa: ASYNC110 - the log has no event to wait for
                 await asyncio.sleep(0.02)
         assert await pool.fetchval("SELECT count(*) FROM balances_v1.accounts") == 0

@@ -40,7 +40,7 @@ class Tiny:
         self.migrations = MIGRATIONS
         self.lines: list[dict[str, object]] = []
         self._reader = asyncio.create_task(self._read())
-        self.client = httpx.AsyncClient(timeout=60)
+        self.client = httpx.AsyncClient(timeout=120)
 
     async def _read(self) -> None:
         assert self.process.stderr is not None
@@ -62,7 +62,7 @@ class Tiny:
 
         A check may say at first that it got no answer in time.
         """
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while True:
                 response = await self.client.get("/ready")
                 checks: dict[str, dict[str, object]] = response.json()["checks"]
@@ -76,7 +76,7 @@ class Tiny:
         under_way = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                        AND state IN ('active', 'idle in transaction') AND starts_with(query, 'INSERT INTO notes')"""
         connection = await asyncpg.connect(self.dsn)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while not await connection.fetchval(under_way):  # noqa: ASYNC110 - the event is PostgreSQL's
                 await asyncio.sleep(0.02)
         await connection.close()
@@ -119,7 +119,7 @@ async def tiny_command(dsn: str, *arguments: str, **settings: str) -> tuple[int,
         sys.executable, "-m", "tiny.app", *arguments, env=tiny_environment(dsn, **settings),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
@@ -188,7 +188,7 @@ async def serving_here(database: str, **settings: object) -> AsyncIterator[Here]
     given = tiny_app.TinySettings(database_url=database, http_port=0, jwt_public_key=PUBLIC, **settings)
     stop, url = asyncio.Event(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(tiny_app.create(given).serve(stop, url.set_result))
-    async with httpx.AsyncClient(base_url=await url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=await url, timeout=120) as client:
         here = Here(client, stop, serving)
         yield here
     await here.stopped()

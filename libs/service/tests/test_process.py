@@ -34,7 +34,7 @@ async def count(dsn: str, table: str) -> int:
 
 async def refused(url: httpx.URL) -> bool:
     """Whether nobody listens there any more."""
-    async with httpx.AsyncClient(timeout=60) as stranger:
+    async with httpx.AsyncClient(timeout=120) as stranger:
         try:
             await stranger.get(url)
         except httpx.TransportError as error:
@@ -45,7 +45,7 @@ async def refused(url: httpx.URL) -> bool:
 async def test_sigterm_in_the_middle_of_a_request_and_of_a_batch_loses_neither(tiny: Any, database: str) -> None:
     await tiny.ready(200)
     connection = await asyncpg.connect(database)
-    async with connection.transaction(), asyncio.timeout(60):
+    async with connection.transaction(), asyncio.timeout(240):
         await connection.execute("LOCK TABLE notes IN SHARE MODE")
         slow = asyncio.create_task(tiny.client.post("/slow?seconds=0.5"))
         await tiny.writing()

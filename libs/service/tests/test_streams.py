@@ -19,7 +19,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Any]]
 @asynccontextmanager
 async def listening(client: httpx.AsyncClient, headers: dict[str, str]) -> AsyncIterator[AsyncIterator[str]]:
     """The blocks of an event stream, one string each; the first is the time after which to come back."""
-    async with client.stream("GET", "/notes/events", headers=headers) as response, asyncio.timeout(60):
+    async with client.stream("GET", "/notes/events", headers=headers) as response, asyncio.timeout(240):
         assert response.status_code == 200, await response.aread()
         assert response.headers["content-type"].startswith("text/event-stream")
         blocks = blocks_of(response)
@@ -43,7 +43,7 @@ async def write(client: httpx.AsyncClient, bearer: Bearer, text: str) -> str:
 
 
 async def free_again(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while "annals_http_streams 0.0" not in (await client.get("/metrics")).text:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
 

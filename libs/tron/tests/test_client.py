@@ -24,7 +24,7 @@ Recorded = Callable[[str], Any]
 
 @pytest.fixture
 async def client(node: Any) -> AsyncIterator[NodeClient]:
-    async with NodeClient(node.url, timeout=20.0) as client:
+    async with NodeClient(node.url, timeout=120.0) as client:
         yield client
 
 

@@ -204,7 +204,7 @@ async def test_reorganisations_that_lose_its_transactions_lose_nothing_of_a_depl
     reorganising = asyncio.create_task(reorganise())
     journal = Journal()
     at = await deploy(client, admin, ONE_POOL, journal=journal, solid=True)
-    await asyncio.wait_for(reorganising, 30)
+    await asyncio.wait_for(reorganising, 240)
     assert len(handed_over) > len(set(handed_over)) == STEPS  # some were lost, and sent again
     sent = await sent_by(client, admin.address)
     assert len(sent) == len({(one.contract_address, one.data) for one in sent}) == STEPS

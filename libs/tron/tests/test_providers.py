@@ -81,7 +81,7 @@ async def who(nodes: Nodes) -> str:
 
 
 async def until(nodes: Nodes, name: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(240):
         while await who(nodes) != name:
             pass  # every question waits for its answer
 

@@ -67,7 +67,7 @@ class Index:
 
 @pytest.fixture
 async def client(node: Any) -> AsyncIterator[NodeClient]:
-    async with NodeClient(node.url, timeout=20.0) as client:
+    async with NodeClient(node.url, timeout=120.0) as client:
         yield client
 
 

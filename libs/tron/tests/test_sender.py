@@ -46,7 +46,7 @@ async def sender(node: Any, recorded: Recorded) -> AsyncIterator[Sender]:
     node.answers["wallet/getchainparameters"] = {
         "chainParameter": [{"key": "x"}, {"key": "getEnergyFee", "value": 100}]
     }
-    async with NodeClient(node.url, timeout=20.0) as client:
+    async with NodeClient(node.url, timeout=120.0) as client:
         yield Sender(client, retry=Retry(attempts=3, first=0.01))
 
 

@@ -32,7 +32,7 @@ async def client(node: Any, recorded: Recorded) -> AsyncIterator[NodeClient]:
     """Of a node that holds block 70 of the recordings: four transactions with two logs each."""
     node.answers[BLOCKS] = {"block": [recorded("297")]}
     node.answers[INFOS] = recorded("293")
-    async with NodeClient(node.url, timeout=20.0) as client:
+    async with NodeClient(node.url, timeout=120.0) as client:
         yield client
 
 

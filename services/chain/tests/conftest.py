@@ -300,7 +300,7 @@ class Proxy:
 
 @pytest.fixture
 async def proxy(town: Town) -> AsyncIterator[Proxy]:
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         proxy = Proxy(town.url, client)
         async with listening(proxy) as proxy.url:
             yield proxy
@@ -309,7 +309,7 @@ async def proxy(town: Town) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def faces(town: Town) -> AsyncIterator[Callable[[str, dict[str, Any]], Awaitable[None]]]:
     """Gives a face of the devnet, or all with `*`, a fault; cleared at the end."""
-    async with httpx.AsyncClient(base_url=town.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=town.url, timeout=120) as client:
 
         async def fail(face: str, fault: dict[str, Any]) -> None:
             (await client.post("/devnet/faults", json={**fault, "face": face})).raise_for_status()
@@ -361,7 +361,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dic
 @pytest.fixture
 async def stage(network: tuple[str, dict[str, str], list[Key]]) -> AsyncIterator[Stage]:
     """Standing still, without faults, with blocks enough to be reorganised."""
-    async with httpx.AsyncClient(timeout=30) as client, NodeClient(network[0]) as node:
+    async with httpx.AsyncClient(timeout=120) as client, NodeClient(network[0]) as node:
         stage = Stage(*network, client, node)
         (await client.delete(f"{stage.url}/devnet/faults")).raise_for_status()
         await stage.control("block-time", seconds=None)

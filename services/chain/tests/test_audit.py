@@ -21,7 +21,7 @@ from messaging.testing import eventually, running
 from tron.client import NodeClient
 from tron.providers import Nodes, Provider
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 INFOS = "walletsolidity/gettransactioninfobyblocknum"
 BLOCKS = "walletsolidity/getblockbylimitnext"
 NOW = "walletsolidity/getnowblock"
@@ -38,7 +38,7 @@ async def filled(log: EventLog, town: Any, url: str) -> None:
             return (await subject.cursor()).next > last
 
         async with running(subject):
-            await eventually(there, within=60)
+            await eventually(there)
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ async def test_an_audit_asks_again_what_its_second_source_failed_to_answer(
 @pytest.fixture
 async def foreign(devnet: Any) -> list[Any]:
     """The solidified blocks of another chain, as a node of it tells them."""
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         (await client.post(f"{devnet.url}/devnet/mine", json={"blocks": 100})).raise_for_status()
     async with NodeClient(devnet.url) as node:
         return list((await node.request(BLOCKS, {"startNum": 0, "endNum": 70}))["block"])

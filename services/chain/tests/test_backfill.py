@@ -49,7 +49,7 @@ async def test_a_past_that_takes_long_keeps_no_other_waiting(town: Any, log: Eve
         ingester = Ingester(log, Fetcher(nodes), {}, transactions="logged", poll_seconds=0.05)
         async with running(watermark, ingester, Backfill(log, watermark, Held(nodes, past=True), poll_seconds=0.05)):
             await noted(log, town)
-            await eventually(only_the_short_one_is_read, within=60)
+            await eventually(only_the_short_one_is_read)
             go_on.set()
             await caught_up(log, town)
 

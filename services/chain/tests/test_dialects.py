@@ -18,7 +18,7 @@ from messaging.testing import eventually, running
 from tron.model import logs_of
 from tron.providers import Nodes, Provider
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 INFOS = "walletsolidity/gettransactioninfobyblocknum"
 Bend = Callable[[str, Any, Any], Any]
 Rows = list[tuple[object, ...]]
@@ -73,7 +73,7 @@ async def whole(ingester: Ingester, nodes: Nodes) -> None:
         return (await ingester.cursor()).next > last
 
     async with running(ingester):
-        await eventually(there, within=60)
+        await eventually(there)
 
 
 def one_by_one(path: str, body: Any, answer: Any) -> Any:

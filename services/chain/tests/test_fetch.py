@@ -104,8 +104,8 @@ async def test_a_receipt_that_lacks_a_log_is_not_recorded_where_a_second_source_
     await faces("one", A_LOG_LESS)
     last = (await node.solid_head()).number
     async with confirming(town, log) as subject, running(subject):
-        await eventually(lambda: reached(subject, last), within=60)
-    async with httpx.AsyncClient(timeout=30) as client:
+        await eventually(lambda: reached(subject, last))
+    async with httpx.AsyncClient(timeout=120) as client:
         (fault,) = (await client.get(f"{town.url}/devnet/faults")).json()
     assert fault["struck"]
     assert await recorded(log) == len(await node.rpc.logs(0, last, list(town.contracts.values())))
@@ -143,15 +143,15 @@ async def test_while_no_two_sources_agree_the_service_is_not_ready_and_says_why_
         async def stalls() -> bool:
             return subject.stalled_seconds() > 0
 
-        await eventually(stalls, within=60)
+        await eventually(stalls)
         with pytest.raises(
             RuntimeError, match=r"no block could be recorded for \d+ s: .* no two sources agree on blocks"
         ):
             await probe()
         assert REGISTRY.get_sample_value("annals_chain_stalled_seconds")
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=120) as client:
             (await client.delete(f"{town.url}/devnet/faults")).raise_for_status()
-        await eventually(lambda: reached(subject, last), within=60)
+        await eventually(lambda: reached(subject, last))
         assert re.fullmatch(r"the last block is \d+ s old", await probe())
         assert (REGISTRY.get_sample_value("annals_chain_lag_seconds") or 0) > 0  # of a chain that stands still
     assert (subject.stalled_seconds(), subject.lag_seconds()) == (0, 0)
@@ -168,7 +168,7 @@ async def test_without_a_second_source_the_reason_says_that_it_is_waited_for(
         async def stalls() -> bool:
             return subject.stalled_seconds() > 0
 
-        await eventually(stalls, within=60)
+        await eventually(stalls)
         with pytest.raises(RuntimeError, match=r"blocks 0 to \d+ wait for a second source"):
             await subject.check().probe()
 
@@ -183,7 +183,7 @@ async def test_more_logs_than_an_index_lists_are_confirmed_by_the_receipts_of_tw
     for number in range(last + 1):
         expected += len(logs_of(*await node.block_with_infos(number), set(town.contracts.values())))
     async with confirming(town, log) as subject, running(subject):
-        await eventually(lambda: reached(subject, last), within=60)
+        await eventually(lambda: reached(subject, last))
     assert await recorded(log) == expected
 
 

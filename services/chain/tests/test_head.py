@@ -33,7 +33,7 @@ sys.path.append(str(Path(__file__).parent))  # for chain_bank and head_stage
 from chain_bank import listening
 from head_stage import PATIENCE, Stage, caught_up, entries, fails, nursery, replayed, retracted, told
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 NOW = "/wallet/getnowblock"
 
 
@@ -226,7 +226,7 @@ async def balanced(stage: Stage) -> AsyncIterator[str]:
         await send({"type": "http.response.start", "status": answer.status_code, "headers": []})
         await send({"type": "http.response.body", "body": answer.content})
 
-    async with httpx.AsyncClient(timeout=30) as client, listening(forward) as url:
+    async with httpx.AsyncClient(timeout=120) as client, listening(forward) as url:
         yield url
     assert looks > 6
 

@@ -19,7 +19,6 @@ from tron.client import NodeClient
 from tron.proof import header_id
 from tron.providers import Nodes, Provider
 
-pytestmark = pytest.mark.timeout(240)
 BLOCKS = "walletsolidity/getblockbylimitnext"
 
 

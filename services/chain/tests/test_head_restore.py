@@ -25,7 +25,7 @@ from messaging import LogBehindTopics, Relay, cloudevents
 from messaging.testing import delete_topics, eventually, read_all, running
 from tron.providers import Nodes, Provider
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 
 
 @asynccontextmanager

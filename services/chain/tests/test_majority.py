@@ -93,7 +93,7 @@ async def test_the_one_that_lies_is_outvoted_loses_its_health_and_is_named(
     await faces(liar, lie)
     last = (await node.solid_head()).number
     async with ingesting(log, town) as (subject, nodes), running(subject):
-        await eventually(lambda: reached(subject, last), within=60)
+        await eventually(lambda: reached(subject, last))
         states = {state.name: state for state in nodes.states()}
     assert await recorded(log) == await logged(node, town, last)
     assert await last_hashes(log, node)
@@ -110,7 +110,7 @@ async def test_the_one_left_behind_is_passed_by_and_named(
     await faces("one", {"kind": "lag", "blocks": 25})
     last = (await node.solid_head()).number
     async with ingesting(log, town) as (subject, nodes), running(subject):
-        await eventually(lambda: reached(subject, last), within=60)
+        await eventually(lambda: reached(subject, last))
         behind = nodes.states()[0]
     assert not behind.healthy
     assert behind.why == f"NodeBehind: solidified up to {last - 25}, most providers up to {last}"
@@ -124,9 +124,9 @@ async def test_one_that_calls_blocks_solidified_that_are_not_leads_nobody_on(
     solid = (await node.solid_head()).number
     proxy.bend = lambda path, body, answer: head if path == "walletsolidity/getnowblock" else answer
     async with ingesting(log, town, one=proxy.url) as (subject, _), running(subject):
-        await eventually(lambda: reached(subject, solid), within=60)
+        await eventually(lambda: reached(subject, solid))
         town.mine(1)
-        await eventually(lambda: reached(subject, solid + 1), within=60)
+        await eventually(lambda: reached(subject, solid + 1))
     assert await last_hashes(log, node)
     assert (await subject.cursor()).next == solid + 2 < head["block_header"]["raw_data"]["number"] + 1
 
@@ -146,7 +146,7 @@ async def test_one_of_another_chain_is_outvoted_from_the_genesis_block_on(
     async with ingesting(log, town, one=proxy.url) as (subject, nodes):
         await nodes.ask(lambda client: client.head())  # whoever asks first believes the first
         async with running(subject):
-            await eventually(lambda: reached(subject, last), within=60)
+            await eventually(lambda: reached(subject, last))
         one = nodes.states()[0]
     assert await last_hashes(log, node)
     assert "outvoted by at least 2 of 3 on the genesis block" in (one.why or "")
@@ -164,13 +164,13 @@ async def test_without_a_majority_nothing_is_recorded_and_the_reason_names_each_
         async def stalls() -> bool:
             return subject.stalled_seconds() > 0
 
-        await eventually(stalls, within=60)
+        await eventually(stalls)
         with pytest.raises(RuntimeError, match=r"no majority agrees on blocks .*one: .*two: .*three: "):
             await subject.check().probe()
         assert await last_hashes(log, node)
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=120) as client:
             (await client.delete(f"{town.url}/devnet/faults")).raise_for_status()
-        await eventually(lambda: reached(subject, last), within=60)
+        await eventually(lambda: reached(subject, last))
     assert await recorded(log) == await logged(node, town, last)
 
 
@@ -181,20 +181,20 @@ async def test_one_that_is_away_keeps_nobody_waiting_and_two_do(
     await faces("two", {"kind": "reset"})
     last = (await node.solid_head()).number
     async with ingesting(log, town) as (subject, _), running(subject):
-        await eventually(lambda: reached(subject, last), within=60)
+        await eventually(lambda: reached(subject, last))
         await faces("three", {"kind": "reset"})
         town.mine(3)
 
         async def stalls() -> bool:
             return subject.stalled_seconds() > 0
 
-        await eventually(stalls, within=60)
+        await eventually(stalls)
         with pytest.raises(RuntimeError, match=r"no majority agrees on .*two: .*three: "):
             await subject.check().probe()
         assert (await subject.cursor()).next == last + 1
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=120) as client:
             (await client.delete(f"{town.url}/devnet/faults")).raise_for_status()
-        await eventually(lambda: reached(subject, last + 3), within=60)
+        await eventually(lambda: reached(subject, last + 3))
 
 
 def test_a_majority_needs_three_nodes() -> None:

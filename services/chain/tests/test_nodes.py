@@ -154,10 +154,10 @@ async def test_a_solidified_height_above_the_head_leads_nowhere(
             async def stalls() -> bool:
                 return subject.stalled_seconds() > 0
 
-            await eventually(stalls, within=60)
+            await eventually(stalls)
             assert (await subject.cursor()).next <= solid + 1
             proxy.bend = lambda path, body, answer: answer
-            await eventually(lambda: reaches(subject, solid), within=60)
+            await eventually(lambda: reaches(subject, solid))
 
 
 async def reaches(subject: Ingester, block: int) -> bool:
@@ -171,7 +171,7 @@ async def test_blocks_of_a_node_that_went_over_to_another_chain_are_taken_from_t
     town: Any, proxy: Any, devnet: Any, nodes: Nodes
 ) -> None:
     """It agreed when it was admitted; later blocks, and its solidified height, are another chain's."""
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         (await client.post(f"{devnet.url}/devnet/mine", json={"blocks": 60})).raise_for_status()
     expected = await nodes.all[0].client.blocks(0, 40)
 
@@ -214,19 +214,19 @@ async def test_while_all_nodes_are_of_another_chain_nothing_is_recorded_and_the_
 
     _, last = await nodes.heights()
     async with running(subject := ingester(nodes)):  # up to the end, so that no commit is under way when it is stopped
-        await eventually(lambda: reached(last), within=60)
+        await eventually(lambda: reached(last))
     cursor = await subject.cursor()
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         (await client.post(f"{devnet.url}/devnet/mine", json={"blocks": cursor.next + 30})).raise_for_status()
     async with Nodes([Provider("node", devnet.url)]) as other, running(stray := ingester(other)):
 
         async def stalls() -> bool:
             return stray.stalled_seconds() > 0
 
-        await eventually(stalls, within=60)
+        await eventually(stalls)
         with pytest.raises(RuntimeError, match=f"block {cursor.next - 1} as .*: one of the two is of another chain"):
             await stray.check().probe()
     assert await subject.cursor() == cursor
     town.mine(1)
     async with running(subject := ingester(nodes)):  # the right node again
-        await eventually(lambda: reached(cursor.next), within=60)
+        await eventually(lambda: reached(cursor.next))

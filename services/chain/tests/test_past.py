@@ -227,7 +227,7 @@ async def shown(log: EventLog) -> tuple[list[Any], list[Any], list[Any]]:
         return reached == [end] * len(models)
 
     async with running(watermark, Runner(log.pool, log, watermark, models)):
-        await eventually(there, within=60)
+        await eventually(there)
     tables = zip(models, ("blockchain_events", "undecoded_logs", "contract_counts"), strict=True)
     events, raw, contracts = [await log.pool.fetch(f"SELECT * FROM {model.schema}.{table}") for model, table in tables]
     return events, raw, contracts
@@ -278,7 +278,7 @@ async def test_kills_before_and_after_an_append_of_the_past_lose_and_double_noth
         worker = str(Path(__file__).with_name("past_worker.py"))
         process = await asyncio.create_subprocess_exec(sys.executable, worker, database, town.url, moment, str(number))
         try:
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(240):
                 assert await process.wait() == -signal.SIGKILL
         finally:
             if process.returncode is None:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-import pytest
 from chain_shown import everything_shown, pages
 
 from chain.domain import ZERO
@@ -19,8 +18,6 @@ from tron.contract import Contract
 from tron.contracts import DCMXToken, MusicNFT, RewardVault, RoyaltyDistributor
 from tron.deploy import role
 from tron.sender import Sender
-
-pytestmark = pytest.mark.timeout(120)
 
 Item = dict[str, Any]
 

@@ -18,7 +18,7 @@ from tron.contracts import DCMXToken
 from tron.keys import Key
 from tron.sender import Sender
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 
 WORKER = Path(__file__).with_name("sender_worker.py")
 STEPS = [
@@ -42,7 +42,7 @@ async def test_of_500_payments_each_is_on_the_chain_exactly_once_or_reported_as_
     keys = {name: key.secret.hex() for name, key in bank.keys.items()}
     plan = {"dsn": database, "keys": keys, "contracts": bank.contracts, "limits": LIMITS, "timeout": 0.5}
     async with (
-        httpx.AsyncClient(timeout=30) as client,
+        httpx.AsyncClient(timeout=120) as client,
         listening(network := BadNetwork(bank.url, client)) as url,
         nursery(WORKER, plan | {"node": url}) as workers,
     ):

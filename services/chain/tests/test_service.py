@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from chain_shown import everything_shown, pages
 
 from chain import projections
@@ -17,8 +16,6 @@ from tron.address import hex41
 from tron.client import NodeClient
 from tron.contracts import DCMXToken, MusicNFT
 from tron.sender import Sender
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_balances_and_owners_are_the_nodes_own(chain: Running, town: Any, node: NodeClient) -> None:

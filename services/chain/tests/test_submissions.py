@@ -35,7 +35,7 @@ from tron.keys import Key
 from tron.sender import Sender
 from tron.signers import seal_keystore
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 
 AT = "TGkWdpawVNfeset3P6uTBbLaPY7nZVZvXY"
 
@@ -105,7 +105,7 @@ async def test_each_step_of_an_operation_is_told_as_it_happens_and_again_from_an
     async with sending.client("rewards", "service") as client, sending.client("ada", "user") as user:
         name = (await post(client, transfer(Key.random().address, "1"))).json()["operation_id"]
         path = f"/operations/{name}/events"
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             told = [event async for event in events_of(client, path)]
         assert [number for number, _, _ in told] == list(range(1, len(told) + 1))
         names = [status for _, status, _ in told]

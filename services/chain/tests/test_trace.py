@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from chain.domain import WATCH
 from chain.fetch import Fetcher
 from chain.ingest import Ingester
@@ -13,8 +11,6 @@ from eventlog import EventLog, tracing
 from eventlog.testing import tracing_on
 from messaging.testing import eventually, running
 from tron.providers import Nodes
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_trace_begins_with_a_batch_of_blocks_and_every_event_of_it_carries_it_on(

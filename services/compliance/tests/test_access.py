@@ -34,8 +34,6 @@ sys.path.append(str(Path(__file__).parent))
 from peer import ANOTHER, KEY, Peer, listening, private, public, text
 from said import TOPIC, get, post
 
-pytestmark = pytest.mark.timeout(120)
-
 ADA = {"name": "Augusta Ada Byron-Lovelace", "email": "ada@analytical.example", "country": "GB"}
 BOB = {"name": "Robert Zimmermann", "email": "bob@hibbing.example", "country": "US"}
 

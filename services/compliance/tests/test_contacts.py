@@ -22,8 +22,6 @@ sys.path.append(str(Path(__file__).parent))
 
 from said import TOPIC, erase, get, log_of
 
-pytestmark = pytest.mark.timeout(120)
-
 ADA = {"name": "Ada Lovelace", "email": "ada@lovelace.example", "country": "GB"}
 BOB = {"name": "Bob Example", "email": "bob@example.org", "country": "DE"}
 

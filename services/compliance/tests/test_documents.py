@@ -7,8 +7,6 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-import pytest
-
 from contracts.testing import address, source
 from messaging.testing import eventually, read_all, send
 from service.testing import Running
@@ -16,8 +14,6 @@ from service.testing import Running
 sys.path.append(str(Path(__file__).parent))
 
 from said import acceptance, accepted, anchored, get, parked, post, publication, published, requested, shown, text
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_what_the_chain_says_is_answered_with_block_transaction_and_log_index(

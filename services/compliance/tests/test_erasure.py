@@ -29,8 +29,6 @@ sys.path.append(str(Path(__file__).parent))
 
 from said import TOPIC, get, link, post
 
-pytestmark = pytest.mark.timeout(120)
-
 WALLET = Key(b"\x01" * 32)
 
 

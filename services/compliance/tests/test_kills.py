@@ -34,7 +34,7 @@ sys.path.append(str(Path(__file__).parent))
 from peer import listening, private, public
 from said import TOPIC
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 
 WORKER = Path(__file__).with_name("compliance_worker.py")
 NOW = datetime.now(UTC)

@@ -7,7 +7,6 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
@@ -45,8 +44,6 @@ from service.testing import Running
 sys.path.append(str(Path(__file__).parent))
 
 from said import erase, get, log_of, post, report, screening
-
-pytestmark = pytest.mark.timeout(120)
 
 DAY = timedelta(days=1)
 BOX = Sealed("ada", "screening", "a box")

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 import httpx
-import pytest
 
 from compliance.domain import OptedIn, OptedOut, Use, opt_outs
 from contracts import compliance as messages
 from eventlog.testing import given
 from messaging.testing import eventually, read_all
 from service.testing import Running
-
-pytestmark = pytest.mark.timeout(120)
 
 OUT, BACK = OptedOut("ada", Use.MARKETING), OptedIn("ada", Use.MARKETING)
 

@@ -26,8 +26,6 @@ sys.path.append(str(Path(__file__).parent))
 
 from said import completed, denied, get, parked, post, requested, shown
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def test_the_end_of_a_request_waits_for_its_receipt(compliance: Running, kafka: str) -> None:
     name = hash_of("request", 1)

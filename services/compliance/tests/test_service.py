@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
-
 from compliance import projections
 from compliance.domain import EVENTS
 from contracts import Message, chain
@@ -42,8 +40,6 @@ from said import (
     shown,
     text,
 )
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_malformed_messages_are_put_aside_and_the_others_go_on(compliance: Running, kafka: str) -> None:

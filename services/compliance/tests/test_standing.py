@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
 from compliance import domain, handlers
 from contracts.testing import EPOCH, address, source
 from eventlog import EventLog, EventTypes, Executor, Intent, Metadata
@@ -22,8 +20,6 @@ from tron.keys import Key
 sys.path.append(str(Path(__file__).parent))
 
 from said import TERMS, acceptance, accepted, get, link, post, publication, published, shown, text
-
-pytestmark = pytest.mark.timeout(120)
 
 
 def withdrawal(subject: str = "ada") -> dict[str, str]:

@@ -6,8 +6,6 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from contracts.testing import hash_of
 from messaging.testing import send
 from service.testing import Running
@@ -15,8 +13,6 @@ from service.testing import Running
 sys.path.append(str(Path(__file__).parent))
 
 from said import acceptance, acted, get, post, publication, published, shown, text
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_acts_in_other_services_are_in_the_trail_once_with_before_and_after(

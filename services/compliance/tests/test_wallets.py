@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
@@ -33,8 +32,6 @@ from tron.keys import Key
 sys.path.append(str(Path(__file__).parent))
 
 from said import get, link, post
-
-pytestmark = pytest.mark.timeout(120)
 
 MINE = address(1)
 

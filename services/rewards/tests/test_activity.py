@@ -29,8 +29,6 @@ from rewards.rulebook import Rules
 from rewards.simulation import simulate
 from service.testing import Running
 
-pytestmark = pytest.mark.timeout(120)
-
 RULE = BUILT_IN[Pool.LISTENING].rule
 KEY = {"idempotency-key": "k"}
 ENDED = datetime.now(UTC) - timedelta(minutes=1)

@@ -31,7 +31,7 @@ sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
 from claims_stage import DCMX, SETTINGS, VERIFIER, ask, code, earned, opened, pool_rule, tell_time, told_paid, wish
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 DAY = timedelta(days=1)
 POOL = "annals_rewards_pool_dcmx"
 

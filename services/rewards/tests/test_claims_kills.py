@@ -25,7 +25,7 @@ sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
 from claims_stage import DCMX, earned, opened, tell_time, told_paid
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 
 WORKER = Path(__file__).with_name("claims_worker.py")
 PAID, UNPAID = 12, 6

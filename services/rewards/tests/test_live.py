@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
 from claims_stage import DCMX, ask, earned, opened, pool_rule, tell_time, told_paid, wish
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 ADA = "/users/ada/rewards/stream"
 Told = tuple[int, str, dict[str, Any]]
 

@@ -23,8 +23,6 @@ sys.path.append(str(Path(__file__).parent))
 
 from claims_stage import DCMX, ask, earned, opened, told_paid, wish
 
-pytestmark = pytest.mark.timeout(120)
-
 WALLET, ANOTHER = address(5), address(6)
 
 

@@ -20,7 +20,7 @@ from rewards import domain
 from rewards.domain.playing import EndPlaying, HearPart, PlayingStarted, StartPlaying, joined, playing_stream
 from service.testing import Running
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 STARTED = PlayingStarted("l1", "ada", "t1", 300, NOWHERE, NOON)
 KEY = {"idempotency-key": "k"}
 SECOND = timedelta(seconds=1)

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-import pytest
 from rewards_deeds import one_of_each
 
 from contracts import chain
@@ -16,8 +15,6 @@ from projections.testing import rebuilt_alike
 from rewards import projections
 from rewards.domain import EVENTS
 from service.testing import Running
-
-pytestmark = pytest.mark.timeout(120)
 
 ENDED = datetime.now(UTC) - timedelta(minutes=1)
 

@@ -30,8 +30,6 @@ from messaging.testing import eventually, running
 from projections import Projection, Rows, Runner, on
 from service.testing import Running
 
-pytestmark = pytest.mark.timeout(120)
-
 ALL_STEPS = Counter(
     {"POST /activities": 1, "append": 2, "publish rewards": 1, "process charts": 1, "project likes_v1": 1}
     | {"project votes_v1": 1, "project reward_totals_v1": 1, "project holds_v1": 1}

@@ -30,8 +30,6 @@ sys.path.append(str(Path(__file__).parent))  # for claims_stage
 
 from claims_stage import DCMX, SETTINGS, code, opened, told_paid
 
-pytestmark = pytest.mark.timeout(120)
-
 WEEK, THRESHOLD, AMOUNT = 202_618, 300, 5 * DCMX
 WHERE = scope(SETTINGS["vault"], SETTINGS["chain_id"], WEEK)
 HERE, THERE = address(51), address(52)

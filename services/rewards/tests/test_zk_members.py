@@ -12,8 +12,6 @@ from rewards.domain.members import register_member
 from service.testing import Running
 from zk.claims import FIELD
 
-pytestmark = pytest.mark.timeout(120)
-
 ONE, OTHER = "11".rjust(64, "0"), "22".rjust(64, "0")
 SUNDAY = datetime(2026, 11, 8, 23, 59, 59, tzinfo=UTC)
 

@@ -29,8 +29,6 @@ from rewards.recorder import Recorder, Reported
 from service.testing import Running, serving
 from zk import Claim, Commitment, Period, Prover, Secret, Verifier, scope
 
-pytestmark = pytest.mark.timeout(120)
-
 WEEK = domain.period_of(NOON.date())
 VAULT, CHAIN_ID = address(100), 9
 DEADLINE = int((datetime.now(UTC) + timedelta(days=30)).timestamp())

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from royalties_chain import PEOPLE, busy_chain
 from royalties_platform import COIN, busy_platform
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def items(ledger: Any, path: str, **params: Any) -> list[dict[str, Any]]:

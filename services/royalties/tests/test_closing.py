@@ -26,7 +26,7 @@ from royalties.statements.closing import Closing, MonthEnd
 from service import Commands
 from tron.contracts import ComplianceRegistry
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 MONTHS = ("2026-01", "2026-02", "2026-03")
 
 

@@ -9,7 +9,6 @@ from io import StringIO
 from typing import Any
 
 import httpx
-import pytest
 import royalties_platform as platform
 from distributions_stage import (
     PEOPLE,
@@ -35,7 +34,6 @@ from projections.testing import rebuilt_alike
 from royalties import domain, projections
 from service.testing import Running, events_of
 
-pytestmark = pytest.mark.timeout(180)
 ADA, BOB, CLEO = PEOPLE[:3]
 
 

@@ -33,7 +33,7 @@ from royalties.domain.distributions import (
     Terms,
 )
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.endurance]
+pytestmark = pytest.mark.endurance
 
 WORKER = Path(__file__).with_name("distributions_worker.py")
 HOLDERS, SLICE, AMOUNT = 10, 4, 1_007

@@ -8,8 +8,6 @@ import pytest
 from royalties_chain import PEOPLE, Chain, busy_chain
 from royalties_platform import busy_platform
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def lines_of(ledger: Any, party: str, asset: str = "TRX") -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = (await ledger.get(f"/parties/{party}/statement", limit=500, asset=asset))["lines"]

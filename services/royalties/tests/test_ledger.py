@@ -22,7 +22,6 @@ from royalties.domain.reconciliation import Compared
 from royalties.statements import lines as statement_lines
 from service.tokens import generate_keys, mint
 
-pytestmark = pytest.mark.timeout(120)
 ELSEWHERE = ("distributions", "payees", "revenue_pools", "moves", "wallet_owners")
 """Read models that have rows, and are rebuilt, in the tests of distributions, of moves and of what is whose."""
 

@@ -6,12 +6,10 @@ import asyncio
 from contextlib import aclosing
 from typing import Any
 
-import pytest
 from royalties_platform import agreed, post, sale
 
 from service.testing import Running, events_of
 
-pytestmark = pytest.mark.timeout(120)
 EARNINGS = "/balances/earnings:ada/stream"
 
 

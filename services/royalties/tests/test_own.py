@@ -5,15 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from royalties_platform import START, agreed, post, sale
 
 from contracts.compliance import WalletLinked, WalletUnlinked
 from contracts.testing import address
 from projections.testing import rebuilt_alike
 from service import WalletOwners
-
-pytestmark = pytest.mark.timeout(120)
 
 WALLET, ANOTHER = address(5), address(6)
 PATHS = [

@@ -6,13 +6,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from royalties_platform import COIN, START, agreed, busy_platform, post, refund, sale, told_refund, told_sale, version
 
 from contracts.values import UINT256_MAX
 from royalties import domain
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def get(ledger: Any, path: str, **params: Any) -> Any:

@@ -18,7 +18,6 @@ from royalties.statements.lines import Bounds, Scope
 from royalties.statements.pdf import COLUMNS, ROWS, TextPdf
 from royalties.statements.printed import as_pdf
 
-pytestmark = pytest.mark.timeout(120)
 AS_PDF = {"accept": "application/pdf"}
 YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 

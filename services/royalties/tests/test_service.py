@@ -7,7 +7,6 @@ from collections import Counter
 from typing import Any
 
 import httpx
-import pytest
 from royalties_chain import PEOPLE, Chain, busy_chain
 from royalties_platform import agreed, post, told_refund, told_sale
 
@@ -15,8 +14,6 @@ from contracts import chain as messages
 from contracts.testing import source
 from messaging.testing import eventually, headers, read_all, send, send_raw
 from service.testing import Running
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def earned(client: httpx.AsyncClient, person: str) -> int:

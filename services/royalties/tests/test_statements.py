@@ -10,8 +10,6 @@ from royalties_chain import PEOPLE, busy_chain
 from contracts import canonical
 from royalties.statements import lines
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def test_a_statement_shows_what_was_known_at_a_time_even_after_late_facts(ledger: Any) -> None:
     messages = busy_chain().messages

@@ -57,17 +57,14 @@ class Observer:
         self._looks: deque[Look] = deque(maxlen=LOOKS)
         self._looking = asyncio.Lock()
 
-    async def look(self) -> Look:
-        """How everything is. Takes as long as the slowest server, five seconds at most."""
-        async with self._looking:
-            if not self._looks or monotonic() - self._looks[-1].at >= self._look_seconds:
-                self._looks.append(await self._look())
-            return self._looks[-1]
+    async def look(self, *, fresh: bool = False) -> Look:
+        """How everything is. Takes as long as the slowest server, five seconds at most.
 
-    async def fresh(self) -> Look:
-        """A look that begins now, for whoever is about to act: the last one may be from before the act before."""
+        `fresh`: a look that begins now, for whoever is about to act; the last one may be from before the act before.
+        """
         async with self._looking:
-            self._looks.append(await self._look())
+            if fresh or not self._looks or monotonic() - self._looks[-1].at >= self._look_seconds:
+                self._looks.append(await self._look())
             return self._looks[-1]
 
     async def looks(self) -> AsyncGenerator[Look, None]:

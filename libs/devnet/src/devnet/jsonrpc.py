@@ -307,7 +307,8 @@ class JsonRpc:
 
     def _uninstall(self, name: Any) -> bool:
         self._filter(name)
-        return self._filters.remove(name)
+        self._filters.remove(name)
+        return True
 
     def _addresses(self, value: Any) -> set[str] | None:
         if value is None:

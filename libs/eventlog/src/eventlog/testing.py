@@ -254,7 +254,7 @@ def fork_for_each_plan(main: Callable[[dict[str, Any]], Coroutine[Any, Any, None
             os._exit(0)
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], within: float = 60.0) -> None:
+async def eventually(check: Callable[[], Awaitable[Any]], within: float = 240.0) -> None:
     """Waits until `check` returns something true. Raises TimeoutError after `within` seconds."""
     async with asyncio.timeout(within):
         while not await check():  # noqa: ASYNC110 - what it asks is outside this process

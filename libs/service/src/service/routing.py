@@ -26,8 +26,10 @@ class Router(APIRouter):
         options["include_in_schema"] = self.include_in_schema and options.get("include_in_schema", True)
         self._declare(path, endpoint, options)
 
-    def include(self, router: Router) -> None:
-        """Add all that is declared on another one; what is declared there later is not."""
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        """Add all that is declared on another `Router`; no later ones. TypeError for any other."""
+        if not isinstance(router, Router) or options:
+            raise TypeError("a service.Router includes only other service.Routers, and without options")
         for path, endpoint, options in router._declared:
             self._declare(path, endpoint, options)
 

@@ -52,15 +52,16 @@ class MajorityFetcher(Fetcher):
         if self.nodes.proven_block == self.nodes.genesis:
             await self._genesis()
         said = await self.nodes.ask_all(_heights)
-        reached = sorted((solid for _, (_, solid) in _answers(said)), reverse=True)
+        answers = _answers(said)
+        reached = sorted((solid for _, (_, solid) in answers), reverse=True)
         if len(reached) < self._most:
             raise self._undecided("walletsolidity/getnowblock", "the solidified height", said, str)
         solid = reached[self._most - 1]
-        for node, (_, own) in _answers(said):
+        for node, (_, own) in answers:
             if own < solid - BEHIND_BLOCKS:
                 problem = f"solidified up to {own}, most providers up to {solid}"
                 self.nodes.reject(node.client, NodeBehind(node.client.solid_url, "walletsolidity/getnowblock", problem))
-        head = sorted((head for _, (head, _) in _answers(said)), reverse=True)[self._most - 1]
+        head = sorted((head for _, (head, _) in answers), reverse=True)[self._most - 1]
         metrics.HEAD.set(max(head, solid))
         metrics.SOLID.set(solid)
         return max(head, solid), solid
@@ -95,11 +96,12 @@ class MajorityFetcher(Fetcher):
     async def _voted(self, question: Question[V], of: str, differs: Callable[[V, V], str]) -> V:
         """What most say; the others are rejected. Raises NodeUnavailable, with each answer, without a majority."""
         said = await self.nodes.ask_all(question)
-        votes = Counter(vote for _, vote in _answers(said))
+        answers = _answers(said)
+        votes = Counter(vote for _, vote in answers)
         won, count = votes.most_common(1)[0] if votes else (None, 0)
         if won is None or count < self._most:
             raise self._undecided("", of, said, _shown)
-        for node, vote in _answers(said):
+        for node, vote in answers:
             if vote != won:
                 self._outvoted(node.client, of, differs(vote, won))
         return won
@@ -114,8 +116,8 @@ class MajorityFetcher(Fetcher):
     def _undecided(
         self, path: str, of: str, said: list[tuple[Node, V | NodeError]], shown: Callable[[V], str]
     ) -> NodeError:
-        told = {id(node): answer.problem if isinstance(answer, NodeError) else shown(answer) for node, answer in said}
-        each = (f"{node.provider.name}: {told.get(id(node), f'rests, {node.why}')}" for node in self.nodes.all)
+        told = {node: answer.problem if isinstance(answer, NodeError) else shown(answer) for node, answer in said}
+        each = (f"{node.provider.name}: {told.get(node, f'rests, {node.why}')}" for node in self.nodes.all)
         return NodeUnavailable("all providers", path, f"no majority agrees on {of}: {'; '.join(each)}")
 
 

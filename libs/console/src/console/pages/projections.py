@@ -40,7 +40,7 @@ def routes(observer: Observer, acts: Acts) -> Router:
     @router.get("/projections/{name}")
     async def projection(request: Request, name: str, operator: Acting) -> Response:
         service, _, model = name.partition(".")
-        look = await observer.fresh()
+        look = await observer.look(fresh=True)
         models = [m for s in look.services if s.name == service for m in s.projections if m.name == model]
         if not models:
             raise LookupError(f"{name}: there is no such read model, or its database does not answer")

@@ -20,5 +20,5 @@ def routes(
         holdings.routes(reads),
         state.routes(reads, heights),
     ):
-        router.include(part)
+        router.include_router(part)
     return router

@@ -49,5 +49,5 @@ def routes(
         kyc.routes(commands, reads, personal.vault, signed_by(settings.kyc_secret, settings.kyc_secret_before)),
         trail.routes(commands, reads),
     ):
-        router.include(part)
+        router.include_router(part)
     return router

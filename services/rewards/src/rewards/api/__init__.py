@@ -32,5 +32,5 @@ def routes(
         proofs.routes(commands, periods, recorder.rules),
         zk.routes(commands, periods, recorder.rules),
     ):
-        router.include(part)
+        router.include_router(part)
     return router

@@ -51,5 +51,5 @@ def routes(
         payees.routes(commands, reads),
         distributions.routes(commands, reads, log, watermark, settings),
     ):
-        router.include(part)
+        router.include_router(part)
     return router

@@ -51,7 +51,7 @@ class Closing:
         if at < span.until:
             raise Problem(409, "not-over", "The period is not over yet.", f"{span.name} ends at {span.until}.")
         while True:
-            with seeing_all():  # statements are everybody's
+            with seeing_all():  # the books of all payees
                 command = await self._prepared(span, at)
             if command is None:
                 return Recorded(events=0)

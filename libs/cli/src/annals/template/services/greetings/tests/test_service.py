@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime
 
 import httpx
-import pytest
 
 from contracts.compliance import WalletLinked
 from contracts.greetings import Welcomed
@@ -18,8 +17,6 @@ from greetings.projections import ALL
 from messaging.testing import read_all, send
 from projections.testing import rebuilt_alike
 from service.testing import Running
-
-pytestmark = pytest.mark.timeout(120)
 
 LINKED = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
