@@ -88,14 +88,14 @@ class Director:
         self.kills: Counter[str] = Counter()
 
     def rounds(self) -> list[list[str]]:
-        """All victims in random order, up to three at once."""
+        """All victims in random order, up to four at once."""
         names = self._town.services
         left = KILLS - sum(SERVERS.values())
         victims = [*Counter(SERVERS).elements(), *(names[number % len(names)] for number in range(left))]
         self._rng.shuffle(victims)
         rounds: list[list[str]] = []
         for victim in victims:
-            if rounds and len(rounds[-1]) < 3 and victim not in rounds[-1] and self._rng.random() < 0.6:
+            if rounds and len(rounds[-1]) < 4 and victim not in rounds[-1] and self._rng.random() < 0.8:
                 rounds[-1].append(victim)
             else:
                 rounds.append([victim])
