@@ -22,6 +22,8 @@ from local_stack.paths import local
 from service.tokens import mint
 
 GIVE_UP_SECONDS = 120
+KEPT = httpx.Limits(max_connections=50, max_keepalive_connections=50, keepalive_expiry=30)
+"""Handshakes are what a busy machine can't afford: more requests than connections wait for one."""
 READS = (
     "/api/blockchain/status",
     "/api/rewards/pools",
@@ -65,7 +67,9 @@ def client(directory: Directory, subject: str = "load", *roles: str) -> httpx.As
     context = ssl.create_default_context(cafile=certificate(local() / directory.name))
     token = mint(directory.private_key, subject, roles or ("admin", "service"))
     headers = {"authorization": f"Bearer {token}", "annals-purpose": "review"}
-    return httpx.AsyncClient(base_url=directory.gateway, headers=headers, verify=context, timeout=GIVE_UP_SECONDS)
+    return httpx.AsyncClient(
+        base_url=directory.gateway, headers=headers, verify=context, timeout=GIVE_UP_SECONDS, limits=KEPT
+    )
 
 
 @asynccontextmanager
@@ -95,7 +99,7 @@ async def _call(caller: httpx.AsyncClient, number: int, outcome: Outcome) -> Non
     try:
         answer = await caller.request(method, path, json=body, headers=headers)
     except httpx.TransportError as error:
-        outcome.failures[f"{type(error).__name__}  {method} {path}"] += 1
+        outcome.failures[f"{type(error).__name__} ({error})  {method} {path}"] += 1
         return
     outcome.seconds.append(monotonic() - begun)
     if not answer.is_success:
