@@ -2,6 +2,7 @@
 
 `install.py <new environment> <package> ... [--without <package> ...]`. Only what the packages need is taken from
 requirements.lock, so an image has no test tools in it, and no pip. `--without` leaves out what an image never uses.
+Images that are built one after another share what is downloaded, if they mount a cache at ~/.cache.
 What is in it says `sbom.cdx.json` there, a bill of materials in CycloneDX's form, for scanners and auditors.
 """
 
@@ -70,7 +71,7 @@ class Environment:
     def uv(self, command: str, *arguments: str | Path) -> str:
         """Runs `uv pip` for this environment and returns what it prints."""
         uv = self._scratch / "uv" / "bin" / "uv"
-        return run(uv, "--quiet", "--no-cache", "pip", command, "--python", self.python, *arguments)
+        return run(uv, "--quiet", "pip", command, "--python", self.python, *arguments)
 
     def _file(self, name: str, content: str) -> Path:
         (path := self._scratch / name).write_text(content)
