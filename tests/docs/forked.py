@@ -29,6 +29,7 @@ def serve(path: str) -> NoReturn:
             caller, _ = listener.accept()
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where it is ignored
                 listener.close()
                 os._exit(_run(app, caller))
             caller.close()

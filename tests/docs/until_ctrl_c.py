@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # the tests may run where it is ignored, which programs inherit
 with subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as program:
     assert program.stdout is not None
     print(program.stdout.readline().decode(), end="")

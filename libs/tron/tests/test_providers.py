@@ -65,8 +65,8 @@ def short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def over(chains: list[Chain], **options: Any) -> AsyncIterator[Nodes]:
     """Nodes of the chains, named a, b, c in the order of their priorities."""
-    found = [Provider("abc"[n], chain.node.url, priority=n, **options) for n, chain in enumerate(chains)]
-    async with Nodes(found, prove=False) as nodes:
+    found = [Provider("abc"[n], chain.node.url, priority=n, prove=False, **options) for n, chain in enumerate(chains)]
+    async with Nodes(found) as nodes:
         yield nodes
 
 

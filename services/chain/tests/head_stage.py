@@ -25,8 +25,6 @@ from tron.contracts import DCMXToken
 from tron.keys import Key
 from tron.sender import Sender
 
-PATIENCE = 60.0  # processes start while others work
-
 
 @dataclass
 class Stage:
@@ -105,7 +103,7 @@ async def caught_up(pool: asyncpg.Pool, stage: Stage) -> None:
         row = await pool.fetchrow("SELECT number, hash FROM head_entries ORDER BY position DESC LIMIT 1")
         return row is not None and tuple(row) == newest
 
-    await eventually(there, within=PATIENCE)
+    await eventually(there)
     messages = await entries(pool)  # once: old ones may be deleted meanwhile
     standing = [parts[0].hash for parts in replayed(messages).blocks]
     assert standing == await stage.hashes(messages[0].number)

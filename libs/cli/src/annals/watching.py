@@ -1,9 +1,12 @@
-"""What is recorded of the chain: asked for and told. The work is in the `past.adding` module of the service."""
+"""What is recorded of the chain: asked for and told. The work is in the modules of the service."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from rich.console import Console
+
+from annals.bars import counting
 from annals.certificates import SERVICE
 from annals.services import find
 
@@ -23,6 +26,13 @@ async def register(contract: str, abi: str, first_block: int, last_block: int | 
     service = find(SERVICE)
     async with service.log() as log:
         return await service.part("past.adding").register(log, contract, abi, first_block, last_block)
+
+
+async def producers(blocks: int, console: Console) -> Any:
+    """Who has signed the newest blocks, and how many. Raises UnknownName without the service, NodeError."""
+    service = find(SERVICE)
+    with counting(console, service.name, "blocks") as on_progress:
+        return await service.part("producers").producers(service.settings(), blocks, on_progress)
 
 
 async def status() -> Any:

@@ -6,7 +6,7 @@ node becomes a typed error instead of a hole in the log. Nothing is retried here
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from itertools import pairwise
 from types import TracebackType
@@ -52,7 +52,8 @@ class NodeClient:
 
     `rpc_url` is the whole address of its JSON-RPC (by default `/jsonrpc` of `url`), spoken by `rpc`.
     A plain java-tron has each interface on another port; public gateways and the devnet have one origin.
-    With `prove`, every block of `blocks` must be what its id says (see `tron.proof`).
+    With `prove`, every block of `blocks` must be what its id says (see `tron.proof`), and signed by the key of one of
+    the `producers` (addresses), if any are named.
     `api_key` is sent as TRON-PRO-API-KEY; there is no default key. `timeout` is seconds for a whole
     request; `budget` and `pace` hold every request back as long as needed. All methods raise subclasses of
     `NodeError`.
@@ -68,12 +69,13 @@ class NodeClient:
         timeout: float = 10.0,
         connections: int = 16,
         prove: bool = False,
+        producers: Collection[str] = (),
         budget: Budget | None = None,
         pace: Pace | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self.solid_url = (solid_url or url).rstrip("/")
-        self._prove = prove
+        self._prove = partial(_proven, producers=producers) if prove else None
         self._by_id = False  # set once the node is seen to serve no receipts of whole blocks
         self._wire = Wire(api_key=api_key, timeout=timeout, connections=connections, budget=budget, pace=pace)
         self.rpc = JsonRpc(self._wire, (rpc_url or f"{self.url}/jsonrpc").rstrip("/"))
@@ -114,6 +116,20 @@ class NodeClient:
             answer = await self.request(path, {"startNum": start, "endNum": end}, divisible=end - start > 1)
             result += self._checked(path, partial(read, answer))
         return result
+
+    async def producers(self, first: int, last: int) -> list[str]:
+        """Return whose keys signed the blocks `first` to `last`, up to 100: an address for each, proven to be its.
+
+        Raises as `blocks`.
+        """
+        path = "walletsolidity/getblockbylimitnext"
+        answer = await self.request(path, {"startNum": first, "endNum": last + 1}, divisible=last > first)
+
+        def read() -> list[str]:
+            _blocks(answer, before=[], start=first, end=last + 1, prove=partial(_proven, producers=()))
+            return [proof.producer(source) for source in answer["block"]]
+
+        return self._checked(path, read)
 
     async def chain_id(self) -> int:
         """Return the chain's id as contracts see it (`block.chainid`): the last 4 bytes of the genesis block's id.
@@ -206,7 +222,9 @@ def _object(answer: Any) -> Json:
     return answer
 
 
-def _blocks(answer: Any, before: list[Block], start: int, end: int, prove: bool) -> list[Block]:
+def _blocks(
+    answer: Any, before: list[Block], start: int, end: int, prove: Callable[[Json], None] | None
+) -> list[Block]:
     sources = _object(answer).get("block", [])
     if not isinstance(sources, list):
         raise Contradiction(f"expected blocks, got {sources!r:.80}")
@@ -218,21 +236,29 @@ def _blocks(answer: Any, before: list[Block], start: int, end: int, prove: bool)
             raise Contradiction(f"block {child.number} has the parent {child.parent_hash}, expected {parent.hash}")
         if child.time_ms < parent.time_ms:
             raise Contradiction(f"block {child.number} is of {child.time_ms}, its parent of {parent.time_ms}")
-    if prove:
+    if prove is not None:
         for source in sources:
-            _proven(source)
+            prove(source)
     if len(blocks) < end - start:
         raise _Missing(f"expected blocks {start} to {end - 1}, got {len(blocks)}")
     return blocks
 
 
-def _proven(source: Json) -> None:
+def _proven(source: Json, producers: Collection[str]) -> None:
     try:
-        problem = proof.mismatch(source)
+        problem = proof.mismatch(source) or (_foreign(source, producers) if producers else None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{type(error).__name__} {error}"
     if problem:
         raise Contradiction(f"block {source.get('blockID')!r:.80} cannot be proven: {problem}")
+
+
+def _foreign(source: Json, producers: Collection[str]) -> str | None:
+    """What is wrong with who signed a block; the genesis block is signed by nobody."""
+    if not source["block_header"]["raw_data"].get("number"):
+        return None
+    producer = proof.producer(source)
+    return None if producer in producers else f"it is signed by {producer}, which is no known producer"
 
 
 def _infos(answer: Any, number: int, block: Block | None = None) -> list[TransactionInfo]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+from tron.keys import signer
 from tron.transaction import content, number
 
 Json = dict[str, Any]
@@ -41,6 +42,19 @@ def mismatch(block: Json) -> str | None:
 
 def header_id(header: Json) -> str:
     """Return the block id of a header: its number, then the last 24 bytes of its hash."""
+    return f"{header.get('number', 0):016x}{_header_hash(header).hex()[16:]}"
+
+
+def producer(block: Json) -> str:
+    """Return the address of the key that signed a block: of its witness, or of the one that the witness lets sign.
+
+    Raises as `mismatch`; the genesis block is signed by nobody.
+    """
+    header: Json = block["block_header"]
+    return signer(_header_hash(header["raw_data"]), bytes.fromhex(header["witness_signature"]))
+
+
+def _header_hash(header: Json) -> bytes:
     raw = (
         number(1, header.get("timestamp", 0))
         + content(2, bytes.fromhex(header["txTrieRoot"]))
@@ -51,7 +65,7 @@ def header_id(header: Json) -> str:
         + number(10, header.get("version", 0))
         + content(11, bytes.fromhex(header.get("accountStateRoot", "")))
     )
-    return f"{header.get('number', 0):016x}{sha256(raw).hexdigest()[16:]}"
+    return sha256(raw).digest()
 
 
 def merkle_root(transactions: list[Json]) -> bytes:

@@ -54,7 +54,8 @@ Observer = Callable[[str, NodeError | None], None]
 class Provider:
     """A node, or a gateway to many, as somebody configured it. Smaller priorities are asked first.
 
-    `per_second` and `per_day` are requests that may be sent (None: any number), `most_requests` those at once.
+    `per_second` and `per_day` are requests that may be sent (None: any number), `most_requests` those at once. With
+    `prove`, each block must be what its id says, and signed by one of the `producers`, if any are named.
     """
 
     name: str
@@ -67,6 +68,8 @@ class Provider:
     per_day: int | None = None
     timeout: float = 10.0
     most_requests: int = 16
+    prove: bool = True
+    producers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class State:
 class Node:
     """A provider at work: its client, how fast it is asked, and how well it answers."""
 
-    def __init__(self, provider: Provider, *, prove: bool) -> None:
+    def __init__(self, provider: Provider) -> None:
         self.provider = provider
         self.pace = Pace(provider.most_requests)
         self.budget = Budget(provider.per_second, provider.per_day)
@@ -93,7 +96,8 @@ class Node:
             api_key=provider.api_key,
             timeout=provider.timeout,
             connections=provider.most_requests + 2,
-            prove=prove,
+            prove=provider.prove,
+            producers=provider.producers,
             budget=self.budget,
             pace=self.pace,
         )
@@ -140,17 +144,12 @@ class Node:
 
 
 class Nodes:
-    """All providers of one chain. `observe` is told of every answer: the provider's name, and the error if it failed.
+    """All providers of a chain. `observe` is told of every answer: the provider's name, and its error if it failed."""
 
-    With `prove`, each block must be what its id says.
-    """
-
-    def __init__(
-        self, providers: Sequence[Provider], *, prove: bool = True, observe: Observer = lambda name, error: None
-    ) -> None:
+    def __init__(self, providers: Sequence[Provider], *, observe: Observer = lambda name, error: None) -> None:
         if len({provider.name for provider in providers}) != len(providers) or not providers:
             raise ValueError("providers: expected at least one, each with a name of its own")
-        self.all = [Node(provider, prove=prove) for provider in providers]
+        self.all = [Node(provider) for provider in providers]
         self.answered_at = 0.0
         """When one gave its last good answer, on the monotonic clock."""
         self._observe = observe

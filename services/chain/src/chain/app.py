@@ -43,7 +43,7 @@ def create(settings: ChainSettings) -> Service:
     watermark = Watermark(pool)
     log = EventLog(pool, EventTypes(domain.EVENTS), watermark)
 
-    nodes = Nodes(settings.providers, prove=settings.prove_blocks, observe=metrics.answered)
+    nodes = Nodes(settings.providers, observe=metrics.answered)
     metrics.watch(nodes)
     heights = Heights(nodes)
     signers = keyring(settings)

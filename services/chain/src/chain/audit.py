@@ -108,7 +108,7 @@ async def audit(
     receipts. Without `against` it is the index of the first provider. Raises LookupError for an unknown provider, where
     there is no second source, and for blocks that the log does not cover; NodeError for a provider without an answer.
     """
-    async with Nodes(settings.providers, prove=settings.prove_blocks) as nodes, _reading(log) as ours:
+    async with Nodes(settings.providers) as nodes, _reading(log) as ours:
         node = nodes.named(against) if against is not None else nodes.all[0]
         last = await ours.covers(first, last)
         translator, since = await ours.watched(last)
@@ -116,7 +116,7 @@ async def audit(
         if not await _keeps_index(node, first, await ours.newest(first, last)):
             if against is None:
                 raise LookupError(f"{node.provider.name} has no index that is a second source; name another provider")
-            source, theirs = f"{against} (receipts)", _by_receipts(node, settings, translator.addresses, first, last)
+            source, theirs = f"{against} (receipts)", _by_receipts(node, translator.addresses, first, last)
         tally = _Tally()
         async for upto, found in theirs:
             expected = [translator.log(one) for one in found]
@@ -328,7 +328,7 @@ async def _by_index(node: Node, addresses: list[str], first: int, last: int) -> 
         yield end, await AGAIN(partial(node.client.rpc.logs, start, end, addresses))
 
 
-async def _by_receipts(node: Node, settings: ChainSettings, addresses: list[str], first: int, last: int) -> Found:
-    async with Nodes([node.provider], prove=settings.prove_blocks) as alone:
+async def _by_receipts(node: Node, addresses: list[str], first: int, last: int) -> Found:
+    async with Nodes([node.provider]) as alone:
         async for block, infos, _ in Fetcher(alone, "never").blocks(first, last):
             yield block.number, logs_of(block, infos, addresses)

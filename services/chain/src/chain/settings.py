@@ -82,6 +82,11 @@ class ChainSettings(ServiceSettings):
     prove_blocks: bool = Field(
         True, description="Refuse a block whose transactions do not hash to its id, as when the node leaves some out."
     )
+    producers: str = Field(
+        "",
+        description="Addresses of the keys that may sign blocks, separated by commas: no node can make one up then. "
+        "`annals chain producers` tells those of late. Empty: anybody's.",
+    )
     contracts: str = Field(
         "{}",
         description='The contracts to watch: JSON {"music-nft": "T..."} or the path of a file with it. Names: '
@@ -142,6 +147,12 @@ class ChainSettings(ServiceSettings):
         _contracts(text)
         return text
 
+    @field_validator("producers")
+    @classmethod
+    def _addresses(cls, text: str) -> str:
+        _producers(text)
+        return text
+
     @model_validator(mode="after")
     def _sending(self) -> Self:
         if not self.prove_blocks and (self.sending_keys or self.keystore or self.signers):
@@ -152,6 +163,8 @@ class ChainSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _confirming(self) -> Self:
+        if self.producers and not self.prove_blocks:
+            raise ValueError("producers: expected prove_blocks, too, or a block need not be what was signed")
         if self.confirm == "second" and len(self.providers) < 2:
             raise ValueError("confirm: expected several nodes for a second to confirm what one tells")
         if self.confirm == "majority" and len(self.providers) < 3:
@@ -168,7 +181,12 @@ class ChainSettings(ServiceSettings):
     @property
     def providers(self) -> list[Provider]:
         """The nodes to ask."""
-        shared: dict[str, Any] = {"timeout": self.node_timeout_seconds, "most_requests": self.node_requests}
+        shared: dict[str, Any] = {
+            "timeout": self.node_timeout_seconds,
+            "most_requests": self.node_requests,
+            "prove": self.prove_blocks,
+            "producers": _producers(self.producers),
+        }
         if self.nodes is not None:
             return [node.provider(shared) for node in _nodes(self.nodes)]
         key = self.api_key.get_secret_value() if self.api_key is not None else None
@@ -203,11 +221,15 @@ def _contracts(text: str) -> dict[str, str]:
         raise ValueError("contracts: expected an object of names and addresses")
     if unknown := found.keys() - set(CONTRACTS):
         raise ValueError(f"contracts: unknown {', '.join(sorted(unknown))}; expected names of {', '.join(CONTRACTS)}")
-    return {name: _address(name, found[name]) for name in sorted(found)}
+    return {name: _address(f"contracts.{name}", found[name]) for name in sorted(found)}
 
 
-def _address(contract: str, text: str) -> str:
+def _producers(text: str) -> frozenset[str]:
+    return frozenset(_address("producers", one.strip()) for one in text.split(",") if one.strip())
+
+
+def _address(of: str, text: str) -> str:
     try:
         return normalise(text)
     except InvalidAddress as error:
-        raise ValueError(f"contracts.{contract}: {error}") from None
+        raise ValueError(f"{of}: {error}") from None

@@ -126,6 +126,29 @@ def _warn(warnings: Sequence[str]) -> None:
 
 
 @app.command()
+def producers(
+    blocks: Annotated[int, typer.Option("--blocks", min=1, max=100_000, metavar="N", help="How many blocks.")] = 1_000,
+    as_json: Json = False,
+    stack: StackName = None,
+) -> None:
+    """Show whose keys have signed the newest solidified blocks: what CHAIN_PRODUCERS may name.
+
+    Hold them against the elected ones before you name them: one node tells. Producers come and go by votes every six
+    hours; a block by one that is not named is not recorded, and /ready of the chain service says whose it is.
+
+    $ annals chain producers
+    $ annals chain producers --blocks 20000 --json | jq -r 'keys | join(",")'
+    """
+    shell.use(stack)
+    signed: dict[str, int] = shell.run(watching.producers(blocks, errors))
+    if as_json:
+        shell.print_json(signed)
+    else:
+        for address, count in signed.items():
+            console.print(f"{address} {count:8,} blocks", highlight=False, markup=False)
+
+
+@app.command()
 def audit(
     first: Annotated[int, typer.Option("--from", min=0, metavar="BLOCK", help="The first block to compare.")] = 0,
     last: Annotated[

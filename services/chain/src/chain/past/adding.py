@@ -222,7 +222,7 @@ def _to_add(
 
 async def _look_at_node(settings: ChainSettings, address: str, entries: Entries, past_from: int | None) -> list[str]:
     """Warnings about the contract as the node shows it. Raises LookupError where there is none, or no such block."""
-    async with Nodes(settings.providers, prove=settings.prove_blocks) as nodes:
+    async with Nodes(settings.providers) as nodes:
         _, solid = await nodes.heights()
         if past_from is not None and past_from > solid:
             raise LookupError(f"block {past_from} is not solidified: the newest that is has number {solid}")
