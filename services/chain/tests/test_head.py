@@ -31,7 +31,7 @@ from tron.providers import Nodes, Provider
 sys.path.append(str(Path(__file__).parent))  # for chain_bank and head_stage
 
 from chain_bank import listening
-from head_stage import PATIENCE, Stage, caught_up, entries, fails, nursery, replayed, retracted, told
+from head_stage import Stage, caught_up, entries, fails, nursery, replayed, retracted, told
 
 pytestmark = pytest.mark.endurance
 NOW = "/wallet/getnowblock"
@@ -202,11 +202,11 @@ async def test_what_is_not_solidified_is_on_the_head_only_and_in_the_log_once_it
             cursor = await log.last("cursor")
             return cursor is not None and cursor.event.last >= block
 
-        await eventually(lambda: read_to(begun), within=PATIENCE)
+        await eventually(lambda: read_to(begun))
         assert sum(len(one.events) for one in await entries(log.pool) if isinstance(one, BlockAdded)) == 3
         assert await log.pool.fetchval(sql, begun) == 0
         await stage.mine(1)
-        await eventually(lambda: read_to(begun + 1), within=PATIENCE)
+        await eventually(lambda: read_to(begun + 1))
         assert await log.pool.fetchval(sql, begun) == 3
 
 
@@ -333,7 +333,7 @@ async def test_kills_at_random_moments_while_the_chain_reorganises_lose_and_doub
         for kills_left in (3, 2, 1, 0):
             position = await log.pool.fetchval("SELECT coalesce(max(position), 0) FROM head_entries")
             async with processes.one():
-                await eventually(lambda position=position: grown_beyond(position), within=PATIENCE)  # type: ignore[misc]
+                await eventually(lambda position=position: grown_beyond(position))  # type: ignore[misc]
                 await stage.pay(2)
                 await stage.control("reorg", depth=choice.randint(1, 17), transactions=choice.choice(["keep", "drop"]))
                 if not kills_left:  # what is taken back for certain, and perhaps not all of it before the end
@@ -343,7 +343,7 @@ async def test_kills_at_random_moments_while_the_chain_reorganises_lose_and_doub
                 await asyncio.sleep(choice.uniform(0, 0.2))
         first = (await entries(log.pool))[0].number
         async with processes.one():
-            await eventually(all_told, within=PATIENCE)
+            await eventually(all_told)
     received = [cloudevents.decode(record) for record in await read_all(kafka, HEAD.name)]
     assert [one.position for one in received] == list(range(1, len(received) + 1))
     assert len({one.id for one in received}) == len(received)
@@ -380,7 +380,7 @@ async def test_old_entries_are_deleted_once_they_are_published_and_solidified(
         assert await head.forget(4, solidified) == 3
         assert await kept() == 28
         async with running(relay):
-            await eventually(only_what_may_change, within=PATIENCE)
+            await eventually(only_what_may_change)
             assert (await entries(log.pool))[0].number == solidified + 1
             await stage.mine(2)
             await caught_up(log.pool, stage)

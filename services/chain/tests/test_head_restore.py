@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from head_stage import PATIENCE, Stage, caught_up, entries, replayed
+from head_stage import Stage, caught_up, entries, replayed
 
 from chain.domain import EVENTS
 from chain.head import HeadFollower, HeadLog, install_sql, read_back
@@ -54,7 +54,7 @@ async def published(kafka: str, log: EventLog, stage: Stage) -> None:
         records = await read_all(kafka, HEAD.name)
         return bool(records) and cloudevents.decode(records[-1]).position == last["position"]
 
-    await eventually(there, within=PATIENCE)
+    await eventually(there)
     received = [cloudevents.decode(record) for record in await read_all(kafka, HEAD.name)]
     assert [one.position for one in received] == list(range(1, len(received) + 1))
     messages = [one.message for one in received]
@@ -103,7 +103,7 @@ async def test_a_restored_head_log_is_read_back_from_its_topic_and_readers_end_w
             await caught_up(log.pool, stage)
             assert len(await entries(log.pool)) > len(lost)
             async with running(relay):
-                await eventually(lambda: begins_with(log, lost), within=PATIENCE)
+                await eventually(lambda: begins_with(log, lost))
                 await stage.mine(1)  # with which the follower finds that the log has moved
                 await published(kafka, log, stage)
                 await stage.pay(1)
