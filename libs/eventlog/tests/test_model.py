@@ -42,7 +42,7 @@ from local_stack.postgres import PostgresServer
 
 EXAMPLES = int(os.environ.get("ANNALS_TEST_EXAMPLES", "40"))
 STEPS = 40
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 240
 STREAMS = ("account/a", "account/b", "claim/a", "claim/b")
 WRITERS = 3
 MANY = 4  # events from which an append is a COPY, in this test

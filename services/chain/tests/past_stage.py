@@ -50,7 +50,7 @@ async def caught_up(log: EventLog, town: Any) -> None:
             and not any(one.logs_to_decode for one in contracts)
         )
 
-    await eventually(there, within=120)
+    await eventually(there)
 
 
 async def noted(log: EventLog, town: Any) -> None:
@@ -60,7 +60,7 @@ async def noted(log: EventLog, town: Any) -> None:
         town.mine(1)
         return not any(one.waits for one in await status(log))
 
-    await eventually(there, within=120)
+    await eventually(there)
 
 
 async def begun(log: EventLog, town: Any) -> None:

@@ -79,7 +79,7 @@ async def test_of_two_blocks_of_one_height_told_in_turns_the_log_has_the_one_tha
             async def reached() -> bool:
                 return (await subject.cursor()).next > last
 
-            await eventually(reached, within=90)
+            await eventually(reached)
     for entry in await log.read_stream("cursor"):
         done = entry.event
         assert (await node.blocks(done.last, done.last))[0].hash == done.last_hash

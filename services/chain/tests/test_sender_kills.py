@@ -53,7 +53,7 @@ async def test_of_500_payments_each_is_on_the_chain_exactly_once_or_reported_as_
             await workers.killed(step, 1 if step in LAPSES else chance.randint(1, 12))
         await intend(log, wishes)  # asked for again: nothing more is paid
         last = await workers.start()
-        await eventually(lambda: all_final(log), within=90)
+        await eventually(lambda: all_final(log))
         await workers.stop(last)
 
     found = await states(log)

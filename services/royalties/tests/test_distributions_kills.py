@@ -158,7 +158,7 @@ async def test_each_holder_is_paid_once_whatever_is_killed_when(pool: asyncpg.Po
         await workers.stop(last)
         async with going_on(books, chain):
             await workers.start("before DistributionReconciled", hears=True)
-            await workers.dies(within=120)
+            await workers.dies()
             await workers.killed("after DistributionReconciled", hears=True)
         await workers.start(hears=True)
         await eventually(heard)
