@@ -8,6 +8,7 @@ recorded blocks by a test. Only answers with `visible: false` (hex addresses) ca
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -82,8 +83,14 @@ def merkle_root(transactions: list[Json]) -> bytes:
 def _encoded(transaction: Json) -> bytes:
     parts = [content(1, bytes.fromhex(transaction["raw_data_hex"]))]
     parts += [content(2, bytes.fromhex(signature)) for signature in transaction.get("signature", [])]
-    for result in transaction.get("ret", []):
-        body = number(1, result.get("fee", 0)) + number(2, _OUTCOMES[result.get("ret", "SUCESS")])
-        body += number(3, _RESULT_NUMBERS[result.get("contractRet", "DEFAULT")])
-        parts.append(b"\x2a" + bytes([len(body)]) + body)  # field 5, also when it is empty
+    parts += [
+        _result(result.get("fee", 0), result.get("ret", "SUCESS"), result.get("contractRet", "DEFAULT"))
+        for result in transaction.get("ret", [])
+    ]
     return b"".join(parts)
+
+
+@lru_cache(256)
+def _result(fee: int, outcome: str, contract_result: str) -> bytes:
+    body = number(1, fee) + number(2, _OUTCOMES[outcome]) + number(3, _RESULT_NUMBERS[contract_result])
+    return b"\x2a" + bytes([len(body)]) + body  # field 5, also when it is empty

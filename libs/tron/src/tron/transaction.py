@@ -7,6 +7,7 @@ default value is left out, as proto3 does, so that our transaction id is the nod
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Protocol
 
@@ -30,6 +31,7 @@ class Payload(Protocol):
         """Return the protocol's contract type, its message name, and the encoded message; `owner` has 21 bytes."""
 
 
+@lru_cache(4096)  # tags and lengths come again and again
 def varint(number: int) -> bytes:
     """Return a protobuf varint (of a non-negative number)."""
     out = bytearray()
