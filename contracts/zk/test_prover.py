@@ -21,12 +21,12 @@ def test_the_tests_of_circuit_tree_and_formats_pass() -> None:
         "./...",
     ]  # as the build: it shares its cache
     environment = {**os.environ, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
-    done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok  \tannals/zk/listening" in done.stdout
 
 
 def test_the_code_is_formatted() -> None:
     formatter = blocking(find_go()).with_name("gofmt")
-    said = subprocess.run([formatter, "-l", "."], cwd=HERE, capture_output=True, text=True, timeout=60, check=True)
+    said = subprocess.run([formatter, "-l", "."], cwd=HERE, capture_output=True, text=True, timeout=600, check=True)
     assert said.stdout == ""

@@ -2,7 +2,7 @@
 
 `install.py <new environment> <package> ... [--without <package> ...]`. Only what the packages need is taken from
 requirements.lock, so an image has no test tools in it, and no pip. `--without` leaves out what an image never uses.
-Images that are built one after another share what is downloaded, if they mount a cache at ~/.cache.
+Images that are built one after another share what is downloaded, if they mount a cache at XDG_CACHE_HOME.
 What is in it says `sbom.cdx.json` there, a bill of materials in CycloneDX's form, for scanners and auditors.
 """
 

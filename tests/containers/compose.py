@@ -114,7 +114,7 @@ class ComposeTown:
 
 def _secrets() -> Mapping[str, str]:
     script = ["sh", str(ROOT / "infra" / "images" / "secrets.sh")]
-    printed = subprocess.run(script, capture_output=True, text=True, check=True, timeout=60).stdout
+    printed = subprocess.run(script, capture_output=True, text=True, check=True, timeout=600).stdout
     return dict(line.split("=", 1) for line in printed.splitlines())
 
 

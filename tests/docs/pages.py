@@ -84,5 +84,5 @@ def title(page: Path) -> str:
 def committed() -> list[Path]:
     """The files of the repository, and those about to be."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=600).stdout
     return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]

@@ -165,7 +165,7 @@ async def restored_backup(server: str, folder: Path) -> AsyncIterator[PostgresSe
     data = own_directory(folder / "postgres", account) / "data"
     program = await postgres.find_binaries(account) / "pg_basebackup"
     options = (f"--dbname={server}", f"--pgdata={data}", "--wal-method=fetch", "--checkpoint=fast")
-    await run_program([program, *options], timeout_seconds=120, account=account)
+    await run_program([program, *options], timeout_seconds=600, account=account)
     process, old = await postgres.start(folder, password=str(urlsplit(server).password), durable=False)
     try:
         yield old

@@ -62,7 +62,7 @@ async def send(theatre: Theatre, key: Key, contract: Contract, function: str, *a
         builder = await (method.with_transfer(value_sun) if value_sun else method)(*args)
         unsigned = await builder.with_owner(key.address).fee_limit(acts.FEE_LIMIT_SUN).build()
         sent = await unsigned.sign(PrivateKey(key.secret)).broadcast()
-        receipt = await sent.wait(interval=0.2, timeout=20)
+        receipt = await sent.wait(interval=0.2, timeout=240)
         block = await provider.make_request("wallet/gettransactioninfobyblocknum", {"num": receipt["blockNumber"]})
     assert receipt["receipt"]["result"] == "SUCCESS"
     names = event_names(theatre)

@@ -75,7 +75,7 @@ def render(annals_chart: Path, tmp_path: Path) -> Render:
     def rendered(values: Mapping[str, Any] | None = None, chart: Path = CHART) -> Rendered:
         file = tmp_path / "values.yaml"
         file.write_text(json.dumps(values or {}))
-        done = subprocess.run([annals_chart, chart, file], capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run([annals_chart, chart, file], capture_output=True, text=True, timeout=600, check=False)
         if done.returncode:
             raise Refused(done.stderr)
         return Rendered(json.loads(done.stdout))

@@ -47,7 +47,7 @@ class Repository:
     def schemas(self, *arguments: str) -> tuple[int, str]:
         """Runs the command on the classes as they are in the repository; returns its status and what it says."""
         command = [sys.executable, "-c", _RUN, *arguments]
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=600)
         assert done.stderr == ""
         return done.returncode, done.stdout
 

@@ -119,13 +119,13 @@ def compiler() -> None:
     """solc and the sources it includes, installed unless they are there; needs Node 18+."""
     if not (SOLIDITY / "node_modules").exists():
         command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
-        subprocess.run(command, cwd=SOLIDITY, check=True, timeout=280)  # noqa: S603 (arguments are ours)
+        subprocess.run(command, cwd=SOLIDITY, check=True, timeout=600)  # noqa: S603 (arguments are ours)
 
 
 def check(folder: Path) -> subprocess.CompletedProcess[str]:
     """Runs the build's check in a folder."""
     command = ["node", "build.mjs", "--check"]
-    options = {"cwd": folder, "capture_output": True, "text": True, "timeout": 280}
+    options = {"cwd": folder, "capture_output": True, "text": True, "timeout": 600}
     return subprocess.run(command, check=False, **options)  # noqa: S603 (arguments are ours)
 
 

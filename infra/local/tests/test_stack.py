@@ -153,7 +153,7 @@ def test_when_the_owner_ends_nothing_is_left_running(how: signal.Signals, names:
     owner.wait(60)
     wait_until_unlocked(name)
     assert not any(open_port(address) for address in (found.postgres_url, found.kafka, found.devnet_url))
-    psutil.wait_procs(below, timeout=60)
+    psutil.wait_procs(below, timeout=240)
     assert not any(process.is_running() for process in below)
     assert stack.running(name) is None
     assert not (local() / name / "stack.json").exists()
@@ -166,7 +166,7 @@ def test_a_server_ends_even_when_its_guard_is_killed(names: Callable[[str], str]
     for guard in [process for process in below if process.ppid() == owner.pid]:
         guard.kill()
     assert owner.wait(60) == 1  # it notices, says which server has ended, and stops
-    _, alive = psutil.wait_procs(below, timeout=60)
+    _, alive = psutil.wait_procs(below, timeout=240)
     assert alive == []
     assert not open_port(found.kafka)
 

@@ -241,7 +241,7 @@ def test_down_without_a_stack_is_no_error() -> None:
 @pytest.mark.usefixtures("nowhere")
 def test_a_service_that_is_not_installed_is_wrong_usage_and_those_there_are_are_named() -> None:
     command = [sys.executable, "-m", "annals", "run", "nobody"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert ended.returncode == 2
     assert "no service 'nobody'; there are:" in " ".join(ended.stderr.split())
     assert "Traceback" not in ended.stderr

@@ -154,7 +154,7 @@ def test_a_proof_is_verified_offline_from_its_text_alone(log: Log, tmp_path: Pat
     assert f"proven by seal 4, {trusted}" in " ".join(written.stdout.split())
     bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}  # no settings, no running stack
     command = [sys.executable, "-m", "annals", "verify", "--proof", str(file), "--seal", trusted]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, env=bare, cwd=tmp_path)
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=600, env=bare, cwd=tmp_path)
     assert (checked.stdout, checked.returncode) == (
         f"event {log.event_id(12)}, position 12, is in the log under seal 4\n",
         0,

@@ -279,7 +279,7 @@ def test_a_contract_built_by_the_node_is_deployed(node: Any, artifact: dict[str,
 
 def test_the_command_explains_itself() -> None:
     command = [sys.executable, "-m", "devnet", "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
     for word in ("--port", "--block-time", "--on-demand", "--data", "--restore", "Examples"):
         assert word in shown
 

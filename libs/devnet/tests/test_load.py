@@ -241,14 +241,14 @@ def test_what_is_no_saved_chain_is_refused(stage: Any, chains: Path) -> None:
 
 def test_the_command_refuses_a_chain_that_is_not_there(chains: Path) -> None:
     command = [sys.executable, "-m", "devnet", "--port", "0", "--data", str(chains), "--restore", "nobody"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert ended.returncode == 2
     assert "no chain is saved as 'nobody'" in ended.stderr
 
 
 def test_the_command_keeps_a_chain_only_in_a_folder_that_is_named() -> None:
     command = [sys.executable, "-m", "devnet", "--port", "0", "--keep", "town"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert ended.returncode == 2
     assert "expected a folder in --data" in ended.stderr
 

@@ -37,7 +37,7 @@ def modules() -> Path:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(PROGRAM / name, draft)
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-            subprocess.run(command, cwd=draft, check=True, timeout=280)
+            subprocess.run(command, cwd=draft, check=True, timeout=600)
             draft.rename(folder)
     return folder / "node_modules"
 
@@ -49,7 +49,7 @@ def saw(live: Any, modules: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     (folder / "node_modules").symlink_to(modules)
     shutil.copy(PROGRAM / "client.mjs", folder)
     command = ["node", "client.mjs", live.url, live.key(0).hex(), str(TOKEN)]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
     assert ran.returncode == 0, ran.stderr
     return dict(json.loads(ran.stdout))
 

@@ -136,7 +136,7 @@ async def test_workers_die_with_their_parent_and_what_they_did_can_be_taken_over
     process.kill()
     await process.wait()
     assert orphans
-    assert psutil.wait_procs(orphans, timeout=30)[1] == []
+    assert psutil.wait_procs(orphans, timeout=240)[1] == []
     assert await rows_of(pool, Balances) == before
     assert await pool.fetchval("SELECT count(*) FROM checkpoints WHERE subscription LIKE 'balances_v1_new#%/2'") == 2
     done = await rebuild_when_free(pool, log, watermark, resume)

@@ -100,7 +100,7 @@ async def test_killed_in_every_state_of_every_step_a_deployment_does_nothing_twi
         [sys.executable, PROGRAM, url, journal, admin.secret.hex()],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

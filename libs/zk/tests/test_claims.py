@@ -233,7 +233,7 @@ def test_a_prover_that_is_missing_or_no_prover_is_named(tmp_path: Path) -> None:
 
 def test_the_committed_verifier_is_the_one_of_the_committed_key(prover: Prover) -> None:
     source = Path(__file__).parents[3] / "contracts" / "solidity" / "ListeningVerifierV1.sol"
-    exported = subprocess.run([prover.path, "export"], capture_output=True, text=True, check=True, timeout=60).stdout
+    exported = subprocess.run([prover.path, "export"], capture_output=True, text=True, check=True, timeout=600).stdout
     assert exported == source.read_text()
     assert prover.manifest()["ceremony"].startswith("development")
 

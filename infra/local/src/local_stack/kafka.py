@@ -282,7 +282,7 @@ async def _exercise(broker: str) -> None:
 
 
 async def create_topic(
-    broker: str, name: str, *, partitions: int = 4, compacted: bool = False, timeout_seconds: float = 30
+    broker: str, name: str, *, partitions: int = 4, compacted: bool = False, timeout_seconds: float = 120
 ) -> None:
     """Creates a topic and waits until each partition has a leader, so that the next send finds it.
 
