@@ -32,7 +32,7 @@ from local_stack.stack import scratch_folder
 
 logger = logging.getLogger(__name__)
 
-_CLOSE_SECONDS = 60
+_CLOSE_SECONDS = 15
 
 
 class CreateTopic(Protocol):
