@@ -227,9 +227,8 @@ async def test_a_service_that_is_down_shows_how_far_everything_lags(
     ]  # fmt: skip
     assert all((relay.lag_seconds or 0) > 0 for relay in found.relays)
     assert [(p.position, p.lag_events, p.lag_seconds > 0) for p in found.projections] == [(4, 6, True)]
-    url = f"http://127.0.0.1:{shop.http_port}"
     assert [problem.partition(":")[0] for problem in found.problems] == [
-        f"no answer from {url}".partition(":")[0], "projection counters",
+        "http", "projection counters",
         "relay", "relay", "relay shop.window", "relay shop.window",
     ]  # fmt: skip
 
@@ -287,7 +286,7 @@ async def test_a_server_that_says_nothing_is_given_up_after_a_while(
         monkeypatch.setenv("SHOP_DATABASE_URL", f"postgresql://nobody@127.0.0.1:{port}/shop")
         found = await only()
     assert found.problems == [
-        f"no answer from http://127.0.0.1:{port}: no answer within 0.5 s", "database: no answer within 0.5 s"
+        f"http://127.0.0.1:{port}: no answer within 0.5 s", "database: no answer within 0.5 s"
     ]  # fmt: skip
 
 

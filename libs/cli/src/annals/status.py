@@ -142,7 +142,7 @@ async def _answering(report: ServiceStatus, what: str) -> AsyncIterator[None]:
 async def _ask(report: ServiceStatus) -> None:
     """What the service says of itself."""
     assert report.url is not None, "it is asked where it is"
-    async with _answering(report, f"no answer from {report.url}"):
+    async with _answering(report, report.url):
         try:
             ready, alive = await ask(report.url)
         except ValueError:
