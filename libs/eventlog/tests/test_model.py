@@ -37,12 +37,11 @@ from eventlog import (
     install_sql,
     log,
 )
-from eventlog.testing import EXAMPLE_TYPES, NOW, Credited, Debited
+from eventlog.testing import EXAMPLE_TYPES, NOW, PATIENCE_SECONDS, Credited, Debited
 from local_stack.postgres import PostgresServer
 
 EXAMPLES = int(os.environ.get("ANNALS_TEST_EXAMPLES", "40"))
 STEPS = 40
-PATIENCE_SECONDS = 240
 STREAMS = ("account/a", "account/b", "claim/a", "claim/b")
 WRITERS = 3
 MANY = 4  # events from which an append is a COPY, in this test

@@ -93,5 +93,6 @@ async def test_a_block_without_a_usable_signature_is_nobodys(signature: str | No
     block["block_header"]["witness_signature"] = signature
     node.answers[RANGE] = {"block": [block]}
     async with NodeClient(node.url, prove=True, producers={known}) as strict:
-        with pytest.raises(NodeLied, match="cannot be proven"):
-            await strict.blocks(number, number)
+        for ask in (strict.blocks, strict.producers):
+            with pytest.raises(NodeLied, match="cannot be proven"):
+                await ask(number, number)

@@ -127,7 +127,7 @@ class NodeClient:
 
         def read() -> list[str]:
             _blocks(answer, before=[], start=first, end=last + 1, prove=partial(_proven, producers=()))
-            return [proof.producer(source) for source in answer["block"]]
+            return [_of_block(source, proof.producer) for source in answer["block"]]
 
         return self._checked(path, read)
 
@@ -245,20 +245,25 @@ def _blocks(
 
 
 def _proven(source: Json, producers: Collection[str]) -> None:
+    problem = _of_block(source, proof.mismatch)
+    if problem is None and producers and source["block_header"]["raw_data"].get("number"):  # nobody signed the first
+        producer = _of_block(source, proof.producer)
+        if producer not in producers:
+            problem = f"it is signed by {producer}, which is no known producer"
+    if problem is not None:
+        raise _not_proven(source, problem)
+
+
+def _of_block(source: Json, read: Callable[[Json], T]) -> T:
+    """What `tron.proof` reads of a block; one of another shape proves nothing."""
     try:
-        problem = proof.mismatch(source) or (_foreign(source, producers) if producers else None)
+        return read(source)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"{type(error).__name__} {error}"
-    if problem:
-        raise Contradiction(f"block {source.get('blockID')!r:.80} cannot be proven: {problem}")
+        raise _not_proven(source, f"{type(error).__name__} {error}") from error
 
 
-def _foreign(source: Json, producers: Collection[str]) -> str | None:
-    """What is wrong with who signed a block; the genesis block is signed by nobody."""
-    if not source["block_header"]["raw_data"].get("number"):
-        return None
-    producer = proof.producer(source)
-    return None if producer in producers else f"it is signed by {producer}, which is no known producer"
+def _not_proven(source: Json, problem: str) -> Contradiction:
+    return Contradiction(f"block {source.get('blockID')!r:.80} cannot be proven: {problem}")
 
 
 def _infos(answer: Any, number: int, block: Block | None = None) -> list[TransactionInfo]:

@@ -90,7 +90,7 @@ def _encoded(transaction: Json) -> bytes:
     return b"".join(parts)
 
 
-@lru_cache(256)
+@lru_cache(256, typed=True)
 def _result(fee: int, outcome: str, contract_result: str) -> bytes:
     body = number(1, fee) + number(2, _OUTCOMES[outcome]) + number(3, _RESULT_NUMBERS[contract_result])
     return b"\x2a" + bytes([len(body)]) + body  # field 5, also when it is empty

@@ -31,7 +31,7 @@ class Payload(Protocol):
         """Return the protocol's contract type, its message name, and the encoded message; `owner` has 21 bytes."""
 
 
-@lru_cache(4096)  # tags and lengths come again and again
+@lru_cache(4096, typed=True)  # tags and lengths come again and again
 def varint(number: int) -> bytes:
     """Return a protobuf varint (of a non-negative number)."""
     out = bytearray()

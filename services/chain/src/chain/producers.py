@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from chain.audit import OnProgress
 from chain.settings import ChainSettings
 from tron.client import BLOCKS_PER_REQUEST, NodeClient
 from tron.providers import Nodes
-
-OnProgress = Callable[[int, int], None]
 
 
 async def producers(

@@ -154,6 +154,12 @@ class ChainSettings(ServiceSettings):
         return text
 
     @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.producers and not self.prove_blocks:
+            raise ValueError("producers: expected prove_blocks, too, or a block need not be what was signed")
+        return self
+
+    @model_validator(mode="after")
     def _sending(self) -> Self:
         if not self.prove_blocks and (self.sending_keys or self.keystore or self.signers):
             raise ValueError("prove_blocks: expected true where there are keys, or a node could make us pay twice")
@@ -163,8 +169,6 @@ class ChainSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _confirming(self) -> Self:
-        if self.producers and not self.prove_blocks:
-            raise ValueError("producers: expected prove_blocks, too, or a block need not be what was signed")
         if self.confirm == "second" and len(self.providers) < 2:
             raise ValueError("confirm: expected several nodes for a second to confirm what one tells")
         if self.confirm == "majority" and len(self.providers) < 3:
