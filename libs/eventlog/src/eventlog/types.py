@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from itertools import repeat
 from typing import Any
 
@@ -32,9 +33,7 @@ class EventTypes:
 
     def __init__(self, types: Mapping[str, type], upcasters: Mapping[str, Upcaster] | None = None) -> None:
         self._names: dict[type, tuple[str, int]] = {}
-        self._adapters: dict[tuple[str, int], TypeAdapter[Any]] = {}
-        self._many: dict[tuple[str, int], TypeAdapter[Any]] = {}  # of lists of JSON texts
-        self._with_numbers: set[tuple[str, int]] = set()  # classes with fields that can hold NaN
+        self._codecs: dict[tuple[str, int], _Codec] = {}
         self._upcasters: dict[tuple[str, int], Upcaster] = {}
         if taken := OPERATIONS.keys() & types.keys():
             raise ValueError(f"{', '.join(sorted(taken))}: every log has these events already; choose another name")
@@ -43,16 +42,13 @@ class EventTypes:
             if cls in self._names:
                 raise ValueError(f"{cls.__name__} is named twice: {self._names[cls]} and {stored}")
             self._names[cls] = (name, version)
-            self._adapters[name, version] = TypeAdapter(cls)
-            self._many[name, version] = TypeAdapter(list[Json[cls]])  # type: ignore[valid-type]  # a class for each
-            if _holds(self._adapters[name, version].core_schema, _NUMBERS):
-                self._with_numbers.add((name, version))
+            self._codecs[name, version] = _codec(cls)
         for stored, upcaster in (upcasters or {}).items():
             self._upcasters[_split(stored)] = upcaster
         for name, version in self._upcasters:
-            if (name, version) in self._adapters:
+            if (name, version) in self._codecs:
                 raise ValueError(f"upcaster {name}.v{version} would never be called: {name}.v{version} has a class")
-            if (name, version + 1) not in self._adapters | self._upcasters:
+            if (name, version + 1) not in self._codecs | self._upcasters:
                 raise ValueError(f"upcaster {name}.v{version} leads nowhere: no {name}.v{version + 1}")
         self._given = types, upcasters
 
@@ -91,8 +87,9 @@ class EventTypes:
     def _encode(self, cls: type, events: Sequence[object]) -> Iterator[tuple[str, int, str]]:
         self.name(cls)
         name, version = self._names[cls]
+        codec = self._codecs[name, version]
         try:  # all in one call, since asking pydantic for errors costs more than the encoding of an event
-            texts: list[str] = self._many[name, version].dump_python(events, round_trip=True, warnings="error")
+            texts: list[str] = codec.many.dump_python(events, round_trip=True, warnings="error")
         except ValueError as error:  # pydantic's, or Python's for an integer of too many digits
             raise InvalidEvent(f"{name}.v{version}: {error}") from error
         for text in texts if max(map(len, texts)) > MAX_EVENT_BYTES // 4 else ():
@@ -100,7 +97,7 @@ class EventTypes:
                 raise InvalidEvent(f"{name}.v{version}: {size} bytes, at most {MAX_EVENT_BYTES}")
         if any(map(has_nul, texts)):
             raise InvalidEvent(f"{name}.v{version}: PostgreSQL cannot read the character U+0000")
-        if (name, version) in self._with_numbers:  # what nobody could read would bring its stream to a standstill
+        if codec.may_hold_nan:  # what nobody could read would bring its stream to a standstill
             for text in texts:
                 if any(word in text for word in _NO_NUMBER):
                     self.decode(name, version, text)
@@ -109,10 +106,10 @@ class EventTypes:
     def decode(self, type_name: str, type_version: int, data: str) -> Any:
         """The current class of a stored event. Raises UnknownEventType or InvalidEvent."""
         key = (type_name, type_version)
-        if key not in self._adapters:
+        if key not in self._codecs:
             key, data = self._upcast(key, data)
         try:
-            return self._adapters[key].validate_json(data)
+            return self._codecs[key].one.validate_json(data)
         except ValidationError as error:
             raise InvalidEvent(f"stored event {type_name}.v{type_version} does not fit its class: {error}") from error
 
@@ -121,11 +118,11 @@ class EventTypes:
 
         None if there is one that can't be decoded, or if the version is an old one: `decode` knows more.
         """
-        many = self._many.get((type_name, type_version))
-        if many is None:
+        codec = self._codecs.get((type_name, type_version))
+        if codec is None:
             return None
         try:
-            events: list[Any] = many.validate_python(data)
+            events: list[Any] = codec.many.validate_python(data)
         except ValidationError:
             return None
         return events
@@ -133,17 +130,36 @@ class EventTypes:
     def _upcast(self, key: tuple[str, int], data: str) -> tuple[tuple[str, int], str]:
         """Lifts the JSON of an old version, version by version, to the first that has a class."""
         if key not in self._upcasters:
-            known = [f"v{version}" for name, version in sorted(self._adapters | self._upcasters) if name == key[0]]
+            known = [f"v{version}" for name, version in sorted(self._codecs | self._upcasters) if name == key[0]]
             known_here = f"this release knows {', '.join(known) or 'no event of this name'}"
             raise UnknownEventType(f"no class for stored event {key[0]}.v{key[1]}: {known_here}")
         value, (name, version) = json.loads(data), key
         try:
-            while (name, version) not in self._adapters:
+            while (name, version) not in self._codecs:
                 value = self._upcasters[name, version](value)
                 version += 1
             return (name, version), json.dumps(value)  # what comes out is JSON again, not whatever Python has for it
         except Exception as error:
             raise InvalidEvent(f"stored event {name}.v{key[1]}: no upcast from v{version}: {error!r}") from error
+
+
+class _Codec:
+    """JSON of one class, and back."""
+
+    def __init__(self, cls: type) -> None:
+        self._cls = cls
+        self.one: TypeAdapter[Any] = TypeAdapter(cls)
+        self.may_hold_nan = _holds(self.one.core_schema, _NUMBERS)
+
+    @cached_property
+    def many(self) -> TypeAdapter[Any]:
+        """Of lists of JSON texts."""
+        return TypeAdapter(list[Json[self._cls]])  # type: ignore[name-defined]  # a class for each
+
+
+@cache  # what pydantic makes of a class takes milliseconds, and is the same for all logs
+def _codec(cls: type) -> _Codec:
+    return _Codec(cls)
 
 
 def has_nul(json_text: str) -> bool:
