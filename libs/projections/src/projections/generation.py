@@ -7,20 +7,17 @@ swap, `_audit` is recomputed only to be compared, `_keys` holds the rows of sing
 
 from __future__ import annotations
 
-import hashlib
 from enum import StrEnum
 from importlib.resources import files
 
 import asyncpg
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from eventlog import EventTypes
 from projections.columns import quote
+from projections.ddl import ddl
 from projections.errors import InvalidProjection, NoGeneration, SchemaChanged
 from projections.projection import Projection
-from projections.readers import admit, policy_sql
+from projections.readers import admit
 from projections.rows import TableSpec
 from projections.writer import TableWriter
 
@@ -52,9 +49,8 @@ class Generation:
         self.schema = self.checkpoint = projection.schema + suffix
         self.handlers = {types.name(event): handler for event, handler in projection.handlers.items()}
         self.writers = {table: TableWriter(spec, self.schema) for table, spec in projection.specs.items()}
-        indexes = self._indexes("generation", if_not_exists=False)
-        ddl = "\n".join([*self._tables("generation"), *indexes, *self._policies("generation")])
-        self.fingerprint = hashlib.sha256(ddl.encode()).hexdigest()
+        self._ddl = ddl(type(projection))  # type: ignore[arg-type]  # a class is hashable
+        self.fingerprint = self._ddl.fingerprint
         self.fetches = type(projection).prefetch is not Projection.prefetch
         self.by_stream = type(projection).key is Projection.key
 
@@ -118,7 +114,7 @@ class Generation:
         """The indexes beside the primary keys, if they are missing, and statistics for the planner."""
         async with conn.transaction():
             await conn.execute("SET LOCAL statement_timeout = 0")
-            for statement in self._indexes(self.schema, if_not_exists=True):
+            for statement in self._ddl.indexes(self.schema, if_not_exists=True):
                 await conn.execute(statement, timeout=LONG_SECONDS)
             for spec in self.specs:
                 await conn.execute(f"ANALYZE {quote(self.schema)}.{quote(spec.name)}", timeout=LONG_SECONDS)
@@ -129,11 +125,11 @@ class Generation:
 
     async def _create(self, conn: asyncpg.Connection, *, indexes: bool) -> None:
         await conn.execute(f"CREATE SCHEMA {quote(self.schema)}")
-        for statement in (*self._tables(self.schema), *self._policies(self.schema)):
+        for statement in (*self._ddl.tables(self.schema), *self._ddl.policies(self.schema)):
             await conn.execute(statement)
         await admit(conn, self.schema)
         if indexes:
-            for statement in self._indexes(self.schema, if_not_exists=False):
+            for statement in self._ddl.indexes(self.schema):
                 await conn.execute(statement)
         await conn.execute(
             "INSERT INTO checkpoints (subscription, position, fingerprint, partitions) VALUES ($1, 0, $2, $3)",
@@ -141,42 +137,6 @@ class Generation:
             self.fingerprint,
             self.projection.partitions,
         )
-
-    def _tables(self, schema: str) -> list[str]:
-        return [str(CreateTable(table).compile(dialect=_DIALECT)) for table in self._in_schema(schema)]
-
-    def _policies(self, schema: str) -> list[str]:
-        return [policy_sql(schema, table.name, columns) for table, columns in self.projection.whose.items()]
-
-    def _indexes(self, schema: str, *, if_not_exists: bool) -> list[str]:
-        return [
-            str(CreateIndex(index, if_not_exists=if_not_exists).compile(dialect=_DIALECT))
-            for table in self._in_schema(schema)
-            for index in sorted(table.indexes, key=lambda index: str(index.name))
-        ]
-
-    def _in_schema(self, schema: str) -> list[sa.Table]:
-        metadata = sa.MetaData()
-        return [_with_defaults(spec, spec.table.to_metadata(metadata, schema=schema)) for spec in self.specs]
-
-
-_DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
-
-
-def _with_defaults(spec: TableSpec, table: sa.Table) -> sa.Table:
-    """The copy of a table as it is created: the declared defaults are the database's, and no number is generated.
-
-    Totals, whose rows are changed again and again, get room for it beside them, so that no index needs a new entry.
-    """
-    if spec.shared:
-        table.dialect_options["postgresql"]["with"] = {"fillfactor": 50}
-    for column in table.columns:
-        column.autoincrement = False
-        described = spec.columns[column.name]
-        column.nullable = described.nullable
-        if described.default is not None:
-            column.server_default = sa.DefaultClause(described.text(described.default))
-    return table
 
 
 async def existing(conn: asyncpg.Connection | asyncpg.Pool, projection: type[Projection] | Projection) -> list[str]:
