@@ -14,8 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-import httpx
-
+from annals import http
 from annals.directory import Directory
 from service.tokens import mint
 
@@ -48,7 +47,7 @@ async def seed(directory: Directory, today: date) -> dict[str, int]:
     """Returns the events that each service has recorded, 0 if all was there. Raises NotSeeded, httpx.HTTPError."""
     token = mint(directory.private_key, "demo", ["admin", "service"])
     recorded: dict[str, int] = {}
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {token}"}, timeout=30) as client:
+    async with http.client(headers={"authorization": f"Bearer {token}"}, timeout=30) as client:
         for wish in wishes(today - timedelta(days=1)):
             if (url := directory.urls.get(wish.service)) is None:
                 continue  # not every stack has every service

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
-import httpx
 from aiokafka import TopicPartition
 
 import projections
+from annals import http
 from annals.errors import Exit, exit_code, plain
 from annals.services import Installed, find, installed
 from eventlog import EventLog
@@ -159,7 +159,7 @@ async def _ask(report: ServiceStatus) -> None:
 
 async def ask(url: str) -> tuple[Readiness, Liveness]:
     """What the service at `url` says at /ready and /health. Raises httpx.HTTPError; ValueError if it is no service."""
-    async with httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS) as client:
+    async with http.client(base_url=url, timeout=ANSWER_SECONDS) as client:
         ready, alive = await asyncio.gather(client.get("/ready"), client.get("/health"))
     return Readiness.model_validate_json(ready.content), Liveness.model_validate_json(alive.content)
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 import httpx
 
 import devnet
+from annals import http
 from annals.directory import Directory, file_of
 from annals.services import installed
 from local_stack import nginx
@@ -241,7 +242,7 @@ class Town:
 
 async def until_ready(process: ServerProcess, url: str) -> None:
     """Wait until a service's process says that it is ready. Raises LocalStackError with the reason that it gives."""
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with http.client(timeout=5) as client:
 
         async def ready() -> None:
             answer = await client.get(f"{url}/ready")

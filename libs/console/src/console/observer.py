@@ -11,7 +11,7 @@ from time import monotonic
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from annals import status
+from annals import http, status
 from annals.errors import Exit, exit_code
 from annals.services import installed
 from annals.status import ServiceStatus
@@ -127,7 +127,7 @@ async def measures(name: str) -> list[tuple[str, Mapping[str, str], float]]:
         return []
     settings = service.settings()
     try:
-        async with httpx.AsyncClient(timeout=status.ANSWER_SECONDS) as client:
+        async with http.client(timeout=status.ANSWER_SECONDS) as client:
             answer = await client.get(f"http://{settings.http_host}:{settings.http_port}/metrics")
             answer.raise_for_status()
     except httpx.HTTPError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 import httpx
@@ -57,7 +59,7 @@ class Wire:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         # A handshake that our own limit cancels would leave its socket open: httpx must give it up before.
         patience = httpx.Timeout(timeout, connect=0.4 * timeout)
-        self._http = httpx.AsyncClient(headers=headers, timeout=patience, limits=limits)
+        self._http = httpx.AsyncClient(headers=headers, timeout=patience, limits=limits, verify=_trusted())
         self._timeout = timeout
         self._budget = budget
         self._pace = pace
@@ -134,3 +136,8 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
 def _retry_after(response: httpx.Response) -> float | None:
     value = response.headers.get("Retry-After", "")
     return float(value) if value.isdecimal() else None
+
+
+@cache  # every client of a process can share it, and reading the certificates takes some 30 ms
+def _trusted() -> ssl.SSLContext:
+    return httpx.create_ssl_context()

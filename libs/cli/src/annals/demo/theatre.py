@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 from rich.console import Console
 
+from annals import http
 from annals.demo import acts
 from annals.demo.truth import Truth
 from annals.directory import Directory
@@ -43,7 +44,7 @@ class Theatre:
         """A client of a service's API, as an administrator unless `roles` says otherwise."""
         token = mint(self.directory.private_key, "demo", roles or ("admin", "service"))
         headers = {"authorization": f"Bearer {token}", "annals-purpose": "review"}
-        return httpx.AsyncClient(base_url=self.directory.urls[service], headers=headers, timeout=30)
+        return http.client(base_url=self.directory.urls[service], headers=headers, timeout=30)
 
     async def settled(self) -> None:
         """Wait until all that was sent is solidified and in every read model.

@@ -17,6 +17,7 @@ from uuid import uuid4
 import asyncpg
 import httpx
 
+from annals import http
 from annals.backup import Server, Store, restore
 from annals.directory import in_environment
 from annals.services import Installed
@@ -82,7 +83,7 @@ class Scene:
 
     def client(self) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {mint(self._private, 'drill', ['admin', 'service'])}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
+        return http.client(base_url=self.url, headers=headers, timeout=30)
 
     async def erase(self) -> None:
         """Erases the subject after the last base backup of the keys, and waits until its key is destroyed."""
