@@ -23,7 +23,7 @@ from service.migrations import Release
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PER_SECOND = 10
+PER_SECOND = 5
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

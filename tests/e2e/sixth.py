@@ -19,6 +19,7 @@ from tron.sender import Sender
 
 FEE_LIMIT_SUN = 1_000_000_000
 SUPPLY = 10**24
+PAUSE_SECONDS = 0.2
 NAMES = {"from": "src", "to": "dst", "value": "wad"}
 Place = tuple[int, int]
 """Block and log."""
@@ -42,11 +43,12 @@ class SixthContract:
 
     @asynccontextmanager
     async def restless(self) -> AsyncIterator[None]:
-        """They pay each other all the time inside the block."""
+        """They pay each other in every block, while the `async with` lasts."""
 
         async def always() -> None:
             while True:
                 await self.pay()
+                await asyncio.sleep(PAUSE_SECONDS)
 
         paying = asyncio.create_task(always())
         try:
