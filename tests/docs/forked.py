@@ -19,7 +19,7 @@ def serve(path: str) -> NoReturn:
     from annals.services import installed
 
     for service in installed().values():
-        service.create, service.projections, service.publish, service.consumes  # noqa: B018 - found by being imported
+        service.load()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(path)

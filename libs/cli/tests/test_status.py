@@ -276,6 +276,28 @@ async def settled_at(look: Callable[[], Awaitable[object]], expected: object) ->
     return await look() == expected
 
 
+async def test_services_are_imported_before_any_server_is_asked(
+    shop: ShopSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    class Noted(Shop):
+        @property
+        def types(self) -> EventTypes:  # type: ignore[override]  # found late, as those of a service are
+            order.append("import")
+            return TYPES
+
+    async def ask(url: str) -> None:
+        order.append("ask")
+        raise ValueError
+
+    both = {name: Noted(name, name) for name in ("first", "second")}
+    monkeypatch.setattr(status, "installed", lambda: both)
+    monkeypatch.setattr(status, "ask", ask)
+    assert len(await collect(LATE)) == 2
+    assert order[:3] == ["import", "import", "ask"]
+
+
 async def test_a_server_that_says_nothing_is_given_up_after_a_while(
     shop: ShopSettings, log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,8 @@ class ServiceHealth:
 
 async def examine(names: Sequence[str] = ()) -> list[ServiceHealth]:
     """How some services are, or all that are installed. Raises UnknownName, and ValidationError for wrong settings."""
-    return list(await asyncio.gather(*map(_examine, [find(name) for name in names] or installed().values())))
+    services = [service.load() for service in [find(name) for name in names] or installed().values()]
+    return list(await asyncio.gather(*map(_examine, services)))
 
 
 async def _examine(service: Installed) -> ServiceHealth:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Self
 
 import asyncpg
 from pydantic import SecretStr
@@ -71,6 +71,11 @@ class Installed:
         """The names of the topics that it reads; the service at the root reads none."""
         found: Sequence[str] = getattr(self.part("handlers"), "TOPICS", ())
         return found
+
+    def load(self) -> Self:
+        """Imports all of it. That takes seconds in which a process hears no answer: so it is done before it asks."""
+        self.create, self.projections, self.types, self.relayed  # noqa: B018 - found by being imported
+        return self
 
     def settings(self) -> ServiceSettings:
         """Its settings, from the environment."""

@@ -110,7 +110,7 @@ async def collect(late_seconds: float, names: Sequence[str] = ()) -> list[Servic
     What is behind by more than `late_seconds` is a problem. Takes a few seconds at most, whatever is down. Raises
     UnknownName.
     """
-    services = [find(name) for name in names] or installed().values()
+    services = [service.load() for service in [find(name) for name in names] or installed().values()]
     return list(await asyncio.gather(*(_status(service, late_seconds) for service in services)))
 
 
