@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import eventlog
 import messaging
 import projections
-from annals import health, status
+from annals import health, services, status
 from annals.cli import app
 from annals.services import Installed
 from annals.status import RelayStatus, ServiceStatus, collect
@@ -92,8 +92,7 @@ class Shop(Installed):
 @pytest.fixture
 def shop(database: str, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShopSettings:
     """The settings of the only service that is installed."""
-    for module in (health, status):
-        monkeypatch.setattr(module, "installed", lambda: {"shop": Shop("shop", "shop")})
+    monkeypatch.setattr(services, "installed", lambda: {"shop": Shop("shop", "shop")})
     monkeypatch.setattr(status, "ANSWER_SECONDS", 30)  # only one test is about servers that say nothing
     monkeypatch.setenv("ANNALS_HOME", str(tmp_path))
     monkeypatch.setenv("SHOP_DATABASE_URL", database)
@@ -292,7 +291,7 @@ async def test_services_are_imported_before_any_server_is_asked(
         raise ValueError
 
     both = {name: Noted(name, name) for name in ("first", "second")}
-    monkeypatch.setattr(status, "installed", lambda: both)
+    monkeypatch.setattr(services, "installed", lambda: both)
     monkeypatch.setattr(status, "ask", ask)
     assert len(await collect(LATE)) == 2
     assert order[:3] == ["import", "import", "ask"]

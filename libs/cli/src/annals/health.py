@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from annals.services import Installed, find, installed
+from annals.services import Installed, chosen
 from annals.status import ask
 from service.health import Check, CheckResult, run_check
 
@@ -49,7 +49,7 @@ class ServiceHealth:
 
 async def examine(names: Sequence[str] = ()) -> list[ServiceHealth]:
     """How some services are, or all that are installed. Raises UnknownName, and ValidationError for wrong settings."""
-    services = [service.load() for service in [find(name) for name in names] or installed().values()]
+    services = [service.load() for service in chosen(names)]
     return list(await asyncio.gather(*map(_examine, services)))
 
 

@@ -132,6 +132,11 @@ def find(name: str) -> Installed:
     return services[name]
 
 
+def chosen(names: Sequence[str] | None) -> list[Installed]:
+    """The services of these names, or all where there are none. Raises UnknownName."""
+    return [find(name) for name in names or installed()]
+
+
 def find_projection(name: str) -> tuple[Installed, Projection]:
     """The projection named `service.projection`. Raises UnknownName."""
     service_name, dot, projection = name.partition(".")

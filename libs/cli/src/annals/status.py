@@ -19,7 +19,7 @@ from aiokafka import TopicPartition
 import projections
 from annals import http
 from annals.errors import Exit, exit_code, plain
-from annals.services import Installed, find, installed
+from annals.services import Installed, chosen
 from eventlog import EventLog
 from messaging import leader
 from messaging.progress import Progress, read_progress
@@ -110,7 +110,7 @@ async def collect(late_seconds: float, names: Sequence[str] = ()) -> list[Servic
     What is behind by more than `late_seconds` is a problem. Takes a few seconds at most, whatever is down. Raises
     UnknownName.
     """
-    services = [service.load() for service in [find(name) for name in names] or installed().values()]
+    services = [service.load() for service in chosen(names)]
     return list(await asyncio.gather(*(_status(service, late_seconds) for service in services)))
 
 

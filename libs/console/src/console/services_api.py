@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 
+from annals import http
 from annals.services import installed
 from console.sessions import Operator
 
@@ -30,7 +31,7 @@ class ServicesApi:
         self._client: httpx.AsyncClient
 
     async def __aenter__(self) -> ServicesApi:
-        self._client = httpx.AsyncClient(timeout=SECONDS)
+        self._client = http.client(timeout=SECONDS)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -59,7 +59,7 @@ class Wire:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         # A handshake that our own limit cancels would leave its socket open: httpx must give it up before.
         patience = httpx.Timeout(timeout, connect=0.4 * timeout)
-        self._http = httpx.AsyncClient(headers=headers, timeout=patience, limits=limits, verify=_trusted())
+        self._http = httpx.AsyncClient(headers=headers, timeout=patience, limits=limits, verify=trusted())
         self._timeout = timeout
         self._budget = budget
         self._pace = pace
@@ -138,6 +138,7 @@ def _retry_after(response: httpx.Response) -> float | None:
     return float(value) if value.isdecimal() else None
 
 
-@cache  # every client of a process can share it, and reading the certificates takes some 30 ms
-def _trusted() -> ssl.SSLContext:
+@cache
+def trusted() -> ssl.SSLContext:
+    """Whom HTTP clients trust: read once for a process, since each would read it anew, for some 30 ms."""
     return httpx.create_ssl_context()

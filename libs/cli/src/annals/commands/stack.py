@@ -111,7 +111,7 @@ def migrate(
     $ annals migrate rewards royalties
     """
     shell.use(stack, needs=None)
-    for service in [services.find(name) for name in names or services.installed()]:
+    for service in services.chosen(names):
         if code := service_main(service.create, ["migrate"]):
             raise typer.Exit(code)
 
@@ -129,7 +129,7 @@ def validate(
     """
     shell.use(stack, needs=None)
     failed = []
-    for service in [services.find(name) for name in names or services.installed()]:
+    for service in services.chosen(names):
         print(service.name, flush=True)
         if service_main(service.create, ["check"]):
             failed.append(service.name)
