@@ -24,9 +24,11 @@ def main() -> int:
     owner = os.getppid()
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-    def die_with_the_guard() -> None:
+    def before_it_runs() -> None:
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, spec["stop_signal"])
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     stopping = False
 
@@ -34,6 +36,8 @@ def main() -> int:
         nonlocal stopping
         stopping = True
 
+    # A new process has our handlers until it runs the server's program: a signal to it in that moment must wait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -42,9 +46,10 @@ def main() -> int:
         spec["command"],
         stdin=subprocess.DEVNULL,
         cwd=spec["cwd"],
-        preexec_fn=die_with_the_guard,  # this process has one thread; set after the change of user, which clears it
+        preexec_fn=before_it_runs,  # this process has one thread; after the change of user, which clears the former
         **identity,
     )
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     while server.poll() is None and not stopping:
         readable, _, _ = select.select([0], [], [], 0.2)
         # A process forked from the owner may hold the pipe open after the owner's death: look at the parent, too.
