@@ -93,3 +93,11 @@ def test_of_a_field_that_is_there_twice_the_last_counts_and_unknown_ones_are_pas
     found = raw.read(raw_data)
     assert found is not None
     assert (found.owner == found.to, found.amount_sun, found.fee_limit) == (True, -5, 2**40)
+
+
+def test_a_contract_to_create_that_stands_in_two_parts_is_both_of_them() -> None:
+    kind = content(1, b"type.googleapis.com/protocol.CreateSmartContract")
+    value = content(1, ADDRESS) + content(2, number(5, 7)) + content(2, content(4, b"code"))
+    found = raw.read(content(11, content(2, kind + content(2, value))))
+    assert found is not None
+    assert found.call_value_sun == 7

@@ -8,6 +8,7 @@ in four forms; both are evened out here. What contradicts itself raises `Contrad
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -21,10 +22,10 @@ Json = dict[str, Any]
 
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999: no block is of later."""
-MOST_TOPICS = 4
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[A-Za-z0-9_]{0,64}")
+_TOPICS_AND_DATA = re.compile(r"(?:[0-9a-f]{64} ){0,4}[0-9a-f]*")
 _DIGITS = re.compile(r"[0-9a-f]*")  # in pairs: to repeat a pair would take five times as long
 
 
@@ -40,22 +41,22 @@ def _get(source: Json, key: str, kind: type, default: Any) -> Any:
 
 
 def _int(source: Json, key: str, least: int = 0, most: int = 2**63 - 1) -> int:
-    value: int = _get(source, key, int, 0)
-    if not least <= value <= most:
-        raise Contradiction(f"{key} should be from {least} to {most}, is {value}")
+    value: int = source.get(key, 0)
+    if type(value) is not int or not least <= value <= most:
+        raise Contradiction(f"{key} should be a whole number from {least} to {most}, is {value!r:.80}")
     return value
 
 
 def _word(source: Json, key: str, default: str) -> str:
-    value: str = _get(source, key, str, default)
-    if not _WORD.fullmatch(value):
+    value: str = source.get(key, default)
+    if type(value) is not str or not _WORD.fullmatch(value):
         raise Contradiction(f"{key} should be a name, is {value!r:.80}")
     return value
 
 
 def _hash(source: Json, key: str) -> str:
-    value: str = _get(source, key, str, "")
-    if not _HASH.fullmatch(value):
+    value: str = source.get(key, "")
+    if type(value) is not str or not _HASH.fullmatch(value):
         raise Contradiction(f"{key} should be 64 hex digits, is {value!r:.80}")
     return value
 
@@ -65,8 +66,8 @@ def _is_hex(value: str) -> bool:
 
 
 def _hex(source: Json, key: str) -> str:
-    value: str = _get(source, key, str, "")
-    if not _is_hex(value):
+    value: str = source.get(key, "")
+    if type(value) is not str or not _is_hex(value):
         raise Contradiction(f"{key} should be hex, is {value!r:.80}")
     return value
 
@@ -97,7 +98,9 @@ def _some_address(source: Json, key: str) -> str:
     return value
 
 
-def _objects(source: Json, key: str) -> list[Json]:
+def _objects(source: Json, key: str) -> Sequence[Json]:
+    if key not in source:
+        return ()
     values: list[Json] = _get(source, key, list, [])
     for value in values:
         if type(value) is not dict:
@@ -119,16 +122,45 @@ def block(source: Json) -> Block:
 def transaction(source: Json, genesis: bool = False) -> Transaction:
     """Read a transaction of a block, or one answered by its id. It must do what its raw data says."""
     tx_id, raw_hex = _hash(source, "txID"), _hex(source, "raw_data_hex")
-    if raw_hex and sha256(bytes.fromhex(raw_hex)).hexdigest() != tx_id:
+    raw_data = bytes.fromhex(raw_hex)
+    if raw_hex and sha256(raw_data).hexdigest() != tx_id:
         raise Contradiction(f"transaction {tx_id} is not the hash of its raw data")
-    raw_data = _get(source, "raw_data", dict, {})
+    told, shown = raw.read(raw_data), _get(source, "raw_data", dict, {})
+    if told is None or told.owner is None or genesis or not _is_shown(told, shown):
+        return _transaction_as_shown(source, shown, told, genesis)
+    return Transaction(
+        tx_id=tx_id,
+        kind=told.kind,
+        owner=told.owner,
+        to=told.to,
+        amount_sun=told.amount_sun,
+        call_value_sun=told.call_value_sun,
+        data=told.data,
+        contract_address=told.contract_address,
+        fee_limit=told.fee_limit,
+        result=_outcome(source),
+    )
+
+
+def _is_shown(told: raw.Raw, shown: Json) -> bool:
+    """Whether a node shows exactly what the raw data says, as most do of most transactions: told by one comparison."""
+    return shown.get("contract") == [told.shown] and shown.get("fee_limit", 0) == told.fee_limit
+
+
+def _outcome(source: Json) -> str | None:
+    results = _objects(source, "ret") if "ret" in source else []
+    said = _word(results[0], "contractRet", "DEFAULT") if results else "DEFAULT"
+    return said if said != "DEFAULT" else None
+
+
+def _transaction_as_shown(source: Json, raw_data: Json, told: raw.Raw | None, genesis: bool) -> Transaction:
+    """Read a transaction in whatever form it is shown, and hold that against what its raw data says."""
+    tx_id = _hash(source, "txID")
     contracts = _objects(raw_data, "contract")
     if len(contracts) != 1:
         raise Contradiction(f"transaction {tx_id} has {len(contracts)} contracts, expected 1")
     kind = _word(contracts[0], "type", "")
     value = _get(_get(contracts[0], "parameter", dict, {}), "value", dict, {})
-    results = _objects(source, "ret") if "ret" in source else []
-    said = _word(results[0], "contractRet", "DEFAULT") if results else "DEFAULT"
     created = kind == "CreateSmartContract"
     called = _get(value, "new_contract", dict, {}) if created else value
     found = Transaction(
@@ -141,9 +173,9 @@ def transaction(source: Json, genesis: bool = False) -> Transaction:
         data=_hex(value, "data") if kind == "TriggerSmartContract" else "",
         contract_address=_address(source if created else value, "contract_address"),
         fee_limit=_int(raw_data, "fee_limit"),
-        result=said if said != "DEFAULT" else None,
+        result=_outcome(source),
     )
-    if raw_hex and (field := _differs(found, raw.read(bytes.fromhex(raw_hex)))) is not None:
+    if (field := _differs(found, told)) is not None:
         raise Contradiction(f"{field} of transaction {tx_id} is not what its raw data says")
     return found
 
@@ -203,13 +235,15 @@ def transaction_info(source: Json, first_log: int = 0) -> TransactionInfo:
 
 
 def _log(source: Json, index: int) -> Log:
-    topics = tuple(_get(source, "topics", list, []))
-    if len(topics) > MOST_TOPICS:
-        raise Contradiction(f"a log should have up to {MOST_TOPICS} topics, has {len(topics)}")
-    for topic in topics:
-        if type(topic) is not str or not _HASH.fullmatch(topic):
-            raise Contradiction(f"a topic should be 64 hex digits, is {topic!r:.80}")
-    return Log(_some_address(source, "address"), topics, _hex(source, "data"), index)
+    topics, data = _get(source, "topics", list, []), source.get("data", "")
+    try:
+        content = " ".join((*topics, data))
+    except TypeError:
+        raise Contradiction(f"topics and data should be texts, are {topics!r:.80} and {data!r:.80}") from None
+    # At once what is slower one by one. A space within a topic would make it longer than its 64 digits.
+    if not _TOPICS_AND_DATA.fullmatch(content) or len(content) != 65 * len(topics) + len(data) or len(data) % 2:
+        raise Contradiction(f"a log should have up to 4 topics of 64 hex digits and data in hex, has {content!r:.400}")
+    return Log(_some_address(source, "address"), tuple(topics), data, index)
 
 
 def _internal(source: Json) -> InternalTransfer:

@@ -1,24 +1,54 @@
 """What a transaction does by its raw bytes, whose hash is its id: a node may show something else beside them.
 
-Only the fields that `tron.model.Transaction` has are read. Bytes that are no message as a client would write it, which
-a node may yet have taken, tell nothing and hold nobody up.
+Only the fields that `tron.model.Transaction` has are read. Bytes that are no message of the protocol, which a node may
+yet have taken, tell nothing and hold nobody up.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 
 from tron.address import base58
 
-_FIXED_BYTES = {1: 8, 5: 4}
-_OWNER_SECOND = frozenset({"TransferAssetContract", "AccountUpdateContract", "SetAccountIdContract"})
-_NO_OWNER = frozenset({"ShieldedTransferContract"})
+_BYTES, _INT64, _TEXT = Field.TYPE_BYTES, Field.TYPE_INT64, Field.TYPE_STRING
+_MESSAGES: Mapping[str, Mapping[str, tuple[int, Field.Type.ValueType | str]]] = {
+    "Any": {"type_url": (1, _TEXT), "value": (2, _BYTES)},
+    "Contract": {"parameter": (2, "Any")},
+    "Transaction": {"contract": (11, "Contract"), "fee_limit": (18, _INT64)},
+    "TransferContract": {"owner_address": (1, _BYTES), "to_address": (2, _BYTES), "amount": (3, _INT64)},
+    "TransferAssetContract": {"owner_address": (2, _BYTES), "to_address": (3, _BYTES)},
+    "TriggerSmartContract": {
+        "owner_address": (1, _BYTES), "contract_address": (2, _BYTES), "call_value": (3, _INT64), "data": (4, _BYTES),
+    },
+    "SmartContract": {"call_value": (5, _INT64)},
+    "CreateSmartContract": {"owner_address": (1, _BYTES), "new_contract": (2, "SmartContract")},
+    "AccountUpdateContract": {"owner_address": (2, _BYTES)},
+    "SetAccountIdContract": {"owner_address": (2, _BYTES)},
+    "ShieldedTransferContract": {},
+    "Other": {"owner_address": (1, _BYTES)},
+}  # fmt: skip
+"""The protocol's messages, as far as they are read here: fields by name, each with its number and type.
+
+Source: tronprotocol/protocol, `core/Tron.proto` and `core/contract/*.proto`; `Transaction` is its `raw`.
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """What the raw bytes say; None where they say nothing, or where that kind of transaction has no such field."""
+_WHOLE = frozenset({"TransferContract", "TriggerSmartContract"})
+"""Kinds of which all fields stand above that one in a thousand has."""
+
+
+class Raw(NamedTuple):
+    """What the raw bytes say; None where they say nothing, or where that kind of transaction has no such field.
+
+    `shown` is what a node shows of most transactions like it as `raw_data.contract[0]`; one shown so is this one.
+    """
 
     kind: str
     owner: str | None
@@ -28,83 +58,63 @@ class Raw:
     call_value_sun: int
     data: str
     fee_limit: int
+    shown: Mapping[str, Any] | None
 
 
 def read(raw_data: bytes) -> Raw | None:
     """Return what a transaction's `raw_data` says; None for what cannot be read."""
     try:
-        transaction = _message(raw_data)
-        parameter = _message(_message(transaction[_content(11)])[_content(2)])
-        kind = parameter[_content(1)].decode("ascii").rpartition(".")[2]
-        value = _message(parameter.get(_content(2), b""))
-        called = _message(value[_content(2)]) if kind == "CreateSmartContract" else value
-    except (IndexError, KeyError, ValueError):
+        transaction = _READERS["Transaction"](raw_data)
+        (contract,) = transaction.contract
+        type_url: str = contract.parameter.type_url
+        kind = type_url.rpartition(".")[2]
+        value = _READERS.get(kind, _READERS["Other"])(contract.parameter.value)
+    except (DecodeError, ValueError):
         return None
-    transfer, trigger = kind == "TransferContract", kind == "TriggerSmartContract"
-    to = {"TransferContract": 2, "TransferAssetContract": 3}.get(kind)
-    paid = {"TriggerSmartContract": 3, "CreateSmartContract": 5}.get(kind)
+    fields = _MESSAGES.get(kind, _MESSAGES["Other"])
+    called = value.new_contract if "new_contract" in fields else value
     return Raw(
         kind,
-        owner=None if kind in _NO_OWNER else _address(value, 2 if kind in _OWNER_SECOND else 1),
-        to=_address(value, to) if to is not None else None,
-        contract_address=_address(value, 2) if trigger else None,
-        amount_sun=_signed(value, 3) if transfer else 0,
-        call_value_sun=_signed(called, paid) if paid is not None else 0,
-        data=value.get(_content(4), b"").hex() if trigger else "",
-        fee_limit=_signed(transaction, 18),
+        owner=_address(value.owner_address) if "owner_address" in fields else None,
+        to=_address(value.to_address) if "to_address" in fields else None,
+        contract_address=_address(value.contract_address) if "contract_address" in fields else None,
+        amount_sun=value.amount if "amount" in fields else 0,
+        call_value_sun=called.call_value if "call_value" in fields or called is not value else 0,
+        data=value.data.hex() if "data" in fields else "",
+        fee_limit=transaction.fee_limit,
+        shown=_shown(kind, type_url, value, fields) if kind in _WHOLE else None,
     )
 
 
-def _content(field: int) -> int:
-    """The tag of a field of bytes, a text or a message."""
-    return field << 3 | 2
+def _shown(kind: str, type_url: str, value: Any, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    shown = {}
+    for name in fields:
+        if told := getattr(value, name):  # what holds its default is left out
+            shown[name] = told.hex() if isinstance(told, bytes) else told
+    return {"parameter": {"value": shown, "type_url": type_url}, "type": kind}
 
 
-def _message(message: bytes) -> dict[int, Any]:
-    """The fields of a message by their tags: integers as they stand in it, others as bytes. The last one counts."""
-    found: dict[int, Any] = {}
-    at, end = 0, len(message)
-    while at < end:
-        tag = message[at]
-        at += 1
-        if tag > 0x7F:
-            tag, at = _varint(message, at - 1)
-        kind = tag & 7
-        if kind in (0, 2):
-            size = message[at]
-            at += 1
-            if size > 0x7F:
-                size, at = _varint(message, at - 1)
-            if kind == 0:
-                found[tag] = size
-                continue
-        elif (size := _FIXED_BYTES.get(kind, end)) == end:
-            raise ValueError(f"wire type {kind}")
-        if at + size > end:
-            raise ValueError("a field longer than its message")
-        found[tag] = message[at : at + size]
-        at += size
-    return found
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a varint of more than ten bytes")
-
-
-def _signed(message: dict[int, Any], field: int) -> int:
-    value: int = message.get(field << 3, 0) & 2**64 - 1
-    return value - 2**64 if value >= 2**63 else value
-
-
-def _address(message: dict[int, Any], field: int) -> str | None:
-    value: bytes = message.get(_content(field), b"")
+def _address(value: bytes) -> str | None:
     return base58(value[1:]) if len(value) == 21 and value[0] == 0x41 else None
+
+
+def _readers() -> Iterator[tuple[str, Callable[[bytes], Any]]]:
+    """For each message what reads its bytes; raises DecodeError."""
+    file = FileDescriptorProto(name="tron.proto", package="tron", syntax="proto3")
+    for message, fields in _MESSAGES.items():
+        described = file.message_type.add(name=message)
+        for name, (number, kind) in fields.items():
+            field = described.field.add(name=name, number=number, label=Field.LABEL_OPTIONAL)
+            if isinstance(kind, str):
+                field.type, field.type_name = Field.TYPE_MESSAGE, f".tron.{kind}"
+            else:
+                field.type = kind
+            if name == "contract":
+                field.label = Field.LABEL_REPEATED
+    pool = DescriptorPool()
+    pool.Add(file)
+    for message in _MESSAGES:
+        yield message, GetMessageClass(pool.FindMessageTypeByName(f"tron.{message}")).FromString
+
+
+_READERS = dict(_readers())
