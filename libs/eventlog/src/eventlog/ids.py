@@ -10,6 +10,9 @@ from uuid import UUID
 
 from asyncpg.pgproto import pgproto
 
+_VERSION_AND_VARIANT = 0x7000_8000_0000_0000_0000
+_RANDOM = 0x0FFF_3FFF_FFFF_FFFF_FFFF
+
 
 def uuid7() -> UUID:
     """A new id: 48 bits of Unix milliseconds, then 74 random bits."""
@@ -25,8 +28,6 @@ def derived_id(key: str, at: datetime) -> UUID:
 
 
 def _layout(milliseconds: int, rest: bytes) -> UUID:
-    number = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(rest, "big")
-    number = number & ~(0xF << 76) | 0x7 << 76  # version
-    number = number & ~(0x3 << 62) | 0x2 << 62  # variant
+    number = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(rest, "big") & _RANDOM | _VERSION_AND_VARIANT
     made: UUID = pgproto.UUID(number.to_bytes(16, "big"))  # as those that are read: in C, in a tenth of the time
     return made
