@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from chain.decoding import LogReader, public_message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain.decoding import ARTIFACTS, LogReader, public_message, typed_message
 from chain.domain import AbiRegistered, ContractAdded, ContractEvent, ContractsWatched, LogDecoded, UndecodedLog
 from chain.domain.watch import KnownAbi, watch
 from contracts.chain import EventLogged, Source, TokenTransfer
 from contracts.testing import address, hash_of
-from tron.abi import Abi
-from tron.codec import record
+from tron.abi import Abi, Event
+from tron.codec import codec, record
+from tron.contract import artifact
 from tron.model import Log
 
 AT = address(7)
@@ -153,3 +157,37 @@ def test_what_was_asked_for_is_in_force_from_the_first_blocks_that_the_ingester_
     more = watch([begun, *asked, ContractsWatched({"x": AT}, "all", 100), *later])
     assert [abi.since for abi in more.contracts["x"].abis] == [0, 200]
     assert (more.version, set(more.in_force)) == (6, {"music-nft", "x"})
+
+
+EVENTS = [(name, event) for name, build in ARTIFACTS.items() for event in artifact(build).abi.events.values()]
+READERS = {name: LogReader(name) for name in ARTIFACTS}
+EXTREMES = [0, 1, 5, 255, 10_000, 2**32 - 1, 2**32, 2**63, 2**64 - 1, 2**256 - 1]
+
+
+def values(kind: str) -> st.SearchStrategy[Any]:
+    """What an argument of an ABI type may be, its limits above all."""
+    if kind.endswith("[]"):
+        return st.lists(values(kind[:-2]), max_size=3)
+    if kind.startswith("uint"):
+        return st.sampled_from([value for value in EXTREMES if value < 2 ** int(kind[4:])])
+    plain = {"address": st.builds(address, st.integers(0, 2**30)), "bool": st.booleans(), "string": st.text()}
+    return plain[kind] if kind in plain else st.binary(min_size=int(kind[5:]), max_size=int(kind[5:]))
+
+
+@given(st.sampled_from(EVENTS), st.data())
+def test_whatever_the_five_contracts_may_say_either_fits_its_message_or_is_kept_raw(
+    known: tuple[str, Event], data: st.DataObject
+) -> None:
+    name, of = known
+    drawn = [(parameter, data.draw(values(parameter["type"]))) for parameter in of.inputs]
+    topics = [of.topic0 or ""]
+    for parameter, value in drawn:
+        if parameter.get("indexed"):
+            topics.append(codec(parameter).write(value, "topic").hex() if parameter["type"] != "string" else "ab" * 32)
+    rest = [(parameter, value) for parameter, value in drawn if not parameter.get("indexed")]
+    content = record([parameter for parameter, _ in rest]).write([value for _, value in rest], "data")
+    _, read = READERS[name].read(Log(AT, tuple(topics), content.hex(), 0), source(1))
+    if isinstance(read, UndecodedLog):
+        assert "does not fit its message" in read.reason
+    else:
+        typed_message(read)  # raises where it does not fit

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import orjson
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from chain.domain import (
     CONTRACTS,
@@ -23,7 +24,8 @@ from chain.domain import (
 )
 from chain.domain.watch import KnownAbi
 from contracts import Message, message_class
-from contracts.chain import EventLogged, Source
+from contracts.chain import ChainMessage, EventLogged, Source
+from contracts.values import Address, Hash, Uint256
 from messaging.cloudevents import Encoded
 from tron.abi import Abi, Decoded, Raw, decode_event
 from tron.codec import names_of
@@ -53,8 +55,10 @@ STANDARD: Mapping[tuple[bool, ...], Sequence[str]] = {(True, True, False): TRC20
 standard, whatever an ABI calls them: balances are told by them."""
 
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+_UINT = re.compile(r"uint\d*")
 _WIDE = re.compile(r"u?int(72|8[08]|96|1\d\d|2\d\d)?|u?fixed.*|trcToken")  # more than 64 bits; `uint` alone is 256
 
+_ALL_OF = {"address": Address, "bool": bool, "bytes32": Hash, "string": str}
 Recorded = tuple[str, ContractEvent | UndecodedLog]
 """A stream and an event of it."""
 Plain = Callable[[Any], Any] | None
@@ -67,6 +71,22 @@ class _Known:
 
     abi: Abi
     known: KnownAbi
+
+
+class _Reading(NamedTuple):
+    """How one event of one ABI becomes ours: the names of its arguments, and which values have to be rewritten.
+
+    `doubtful` are the arguments that its message may refuse, each with what tells whether it does; None where the
+    message has to be tried.
+    """
+
+    names: Sequence[str]
+    plain: Sequence[tuple[str, Callable[[Any], Any]]]
+    doubtful: Sequence[tuple[str, Callable[[Any], bool]]] | None
+
+    def surely_fits(self, args: Args) -> bool:
+        """Whether the message takes these, without making it: to make one takes longer than all else here."""
+        return self.doubtful is not None and all(takes(args[name]) for name, takes in self.doubtful)
 
 
 class LogReader:
@@ -83,7 +103,7 @@ class LogReader:
         newest = sorted(reversed(registered), key=lambda known: -known.first_block)
         self._known = built_in + [_Known(Abi(known.entries), known) for known in newest]
         self._always = tuple(one.abi for one in built_in) if not registered else None
-        self._plain: dict[int, list[tuple[str, Plain]]] = {}
+        self._readings: dict[int, _Reading] = {}
 
     def read(self, log: Log, source: Source) -> Recorded:
         """The event of a log and its stream, by the ABIs that are in force for its block."""
@@ -126,13 +146,14 @@ class LogReader:
         decoded = decode_event(abis, topics, data)
         if isinstance(decoded, Raw):
             return decoded
-        args = {
-            name: value if plain is None else plain(value)
-            for (name, plain), value in zip(self._arguments(decoded), decoded.args.values(), strict=True)
-        }
+        reading = self._reading(decoded)
+        args = dict(zip(reading.names, decoded.args.values(), strict=True))
+        for name, plain in reading.plain:
+            args[name] = plain(args[name])
         event = ContractEvent(self.name, decoded.name, args, source)
         try:
-            typed_message(event)  # what the others can't take must not stop the relay later
+            if not reading.surely_fits(args):
+                typed_message(event)  # what the others can't take must not stop the relay later
             return event_stream(self.name, event.name, args), event
         except KeyError as error:
             return Raw(f"{decoded.signature} has no argument {error}, which names its stream")
@@ -141,13 +162,45 @@ class LogReader:
             where = ".".join(str(part) for part in problem["loc"])
             return Raw(f"{decoded.signature} does not fit its message: {where}: {problem['msg']}")
 
-    def _arguments(self, decoded: Decoded) -> list[tuple[str, Plain]]:
-        """The names of the arguments, and how their values are written; events of one signature may differ in names."""
+    def _reading(self, decoded: Decoded) -> _Reading:
+        """Events of one signature may differ in names."""
         key = id(decoded.inputs)  # those of one event of one ABI, which is kept in `_known`
-        if key not in self._plain:
+        if key not in self._readings:
+            names = _standard(decoded) or _snake(decoded.args)
             kinds = [None if _is_hash(parameter) else _plain(parameter) for parameter in decoded.inputs]
-            self._plain[key] = list(zip(_standard(decoded) or _snake(decoded.args), kinds, strict=True))
-        return self._plain[key]
+            plain = [(name, kind) for name, kind in zip(names, kinds, strict=True) if kind is not None]
+            doubtful = _doubtful(_message_class(self.name, decoded.name), names, decoded.inputs)
+            self._readings[key] = _Reading(names, plain, doubtful)
+        return self._readings[key]
+
+
+def _doubtful(
+    cls: type[Message] | None, names: Sequence[str], inputs: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, Callable[[Any], bool]]] | None:
+    """See `_Reading`; `inputs` are the parameters of these names."""
+    if cls is None:
+        return []
+    renamed = [RENAMED.get(name, name) for name in names]
+    decorators = cls.__pydantic_decorators__
+    checks_more = decorators.model_validators or decorators.field_validators
+    if cls.model_fields.keys() != {*renamed, *ChainMessage.model_fields} or checks_more:
+        return None
+    types = [_type_of(cls.model_fields[field]) for field in renamed]
+    return [
+        (name, TypeAdapter(of_message).validator.isinstance_python)
+        for name, of_message, parameter in zip(names, types, inputs, strict=True)
+        if of_message != _all_of("bytes32" if _is_hash(parameter) else parameter["type"])
+    ]
+
+
+def _type_of(field: FieldInfo) -> Any:
+    """With the limits that stand beside it."""
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+
+
+def _all_of(kind: str) -> Any:
+    """The type of messages that takes all values of an ABI type; None where there is none."""
+    return Uint256 if _UINT.fullmatch(kind) else _ALL_OF.get(kind)
 
 
 def typed_message(event: ContractEvent) -> Message | None:
