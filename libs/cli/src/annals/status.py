@@ -116,37 +116,38 @@ async def collect(late_seconds: float, names: Sequence[str] = ()) -> list[Servic
 
 async def _status(service: Installed, late_seconds: float) -> ServiceStatus:
     report = ServiceStatus(service.name)
-    async with _answering(report, "settings"):
+    async with _answering(report.problems, "settings"):
         settings = service.settings()
         report.url = f"http://{settings.http_host}:{settings.http_port}"
     if report.url is not None:
-        await asyncio.gather(_ask(report), _look(report, service, settings))
+        looked: list[str] = []  # told after what the service says, whoever answers first
+        await asyncio.gather(_ask(report, report.url), _look(report, looked, service, settings))
+        report.problems += looked
     report.problems += _faults(report, late_seconds)
     return report
 
 
 @asynccontextmanager
-async def _answering(report: ServiceStatus, what: str) -> AsyncIterator[None]:
-    """A server that is away, or silent for too long, is a problem of the report."""
+async def _answering(problems: list[str], what: str) -> AsyncIterator[None]:
+    """A server that is away, or silent for too long, is one more problem."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             yield
     except TimeoutError:
-        report.problems.append(f"{what}: no answer within {ANSWER_SECONDS:g} s")
+        problems.append(f"{what}: no answer within {ANSWER_SECONDS:g} s")
     except Exception as error:
         if exit_code(error) in (None, Exit.UNFORESEEN):
             raise
-        report.problems.append(f"{what}: {plain(error)}")
+        problems.append(f"{what}: {plain(error)}")
 
 
-async def _ask(report: ServiceStatus) -> None:
+async def _ask(report: ServiceStatus, url: str) -> None:
     """What the service says of itself."""
-    assert report.url is not None, "it is asked where it is"
-    async with _answering(report, report.url):
+    async with _answering(report.problems, url):
         try:
-            ready, alive = await ask(report.url)
+            ready, alive = await ask(url)
         except ValueError:
-            report.problems.append(f"{report.url} answers, but not as a service: is the port another program's?")
+            report.problems.append(f"{url} answers, but not as a service: is the port another program's?")
             return
         report.version, report.ready = ready.version, ready.ready
         report.problems += [
@@ -164,13 +165,13 @@ async def ask(url: str) -> tuple[Readiness, Liveness]:
     return Readiness.model_validate_json(ready.content), Liveness.model_validate_json(alive.content)
 
 
-async def _look(report: ServiceStatus, service: Installed, settings: ServiceSettings) -> None:
+async def _look(report: ServiceStatus, problems: list[str], service: Installed, settings: ServiceSettings) -> None:
     """What its database and Kafka know of it."""
     kafka = settings.kafka_options()
     topics = {name: TopicPartition(progress_topic(name).name, 0) for name in service.relayed}
     async with service.log() as log:
         offsets: list[asyncpg.Record] | None = None
-        async with _answering(report, "database"):
+        async with _answering(problems, "database"):
             report.log = await _log(log.pool)
             known = {projection.schema for projection in service.projections}
             report.projections = tuple(s for s in await projections.status(log.pool, log) if s.schema in known)
@@ -183,7 +184,7 @@ async def _look(report: ServiceStatus, service: Installed, settings: ServiceSett
         )
         progress = dict[str, Progress | None]()
         told = False
-        async with _answering(report, "Kafka"):
+        async with _answering(problems, "Kafka"):
             read = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in offsets}
             found = await waiting(kafka, read | dict.fromkeys(topics.values(), 0))
             for name, topic in topics.items():
@@ -191,7 +192,7 @@ async def _look(report: ServiceStatus, service: Installed, settings: ServiceSett
             report.consumers = tuple(_consumers(offsets, found))
             told = True
         if told:
-            async with _answering(report, "database"):
+            async with _answering(problems, "database"):
                 report.relays = tuple(
                     [await _relay(log, relay, service.relayed[relay.name], progress) for relay in report.relays]
                 )
