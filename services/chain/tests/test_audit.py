@@ -31,7 +31,7 @@ async def filled(log: EventLog, town: Any, url: str) -> None:
     """The whole chain in the log, as the node at `url` tells it."""
     async with NodeClient(town.url) as true:
         last = (await true.solid_head()).number
-    async with Nodes([Provider("node", url)]) as nodes:
+    async with Nodes([Provider("node", url, timeout=60)]) as nodes:
         subject = Ingester(log, Fetcher(nodes), town.contracts, poll_seconds=0.05)
 
         async def there() -> bool:
