@@ -38,8 +38,6 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, Field.Type.ValueType | str]]] = 
 
 Source: tronprotocol/protocol, `core/Tron.proto` and `core/contract/*.proto`; `Transaction` is its `raw`.
 """
-
-
 _WHOLE = frozenset({"TransferContract", "TriggerSmartContract"})
 """Kinds of which all fields stand above that one in a thousand has."""
 
