@@ -18,7 +18,6 @@ import httpx
 from contracts import message_class
 from contracts.head import BlockAdded, BlockRetracted, HeadChain
 from messaging.testing import eventually
-from service import Check
 from tron.address import hex41
 from tron.client import NodeClient
 from tron.contracts import DCMXToken
@@ -111,14 +110,6 @@ async def caught_up(pool: asyncpg.Pool, stage: Stage) -> None:
 
 async def retracted(pool: asyncpg.Pool) -> list[int]:
     return [message.number for message in await entries(pool) if isinstance(message, BlockRetracted)]
-
-
-async def fails(check: Check, because: str) -> bool:
-    try:
-        await check.probe()
-    except RuntimeError as error:
-        return because in str(error)
-    return False
 
 
 class Nursery:

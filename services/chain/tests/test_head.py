@@ -26,12 +26,13 @@ from contracts.head import BlockAdded, BlockRetracted
 from eventlog import EventLog, NewEvent
 from messaging import Relay, cloudevents
 from messaging.testing import delete_topics, eventually, read_all, running
+from service.testing import fails
 from tron.providers import Nodes, Provider
 
 sys.path.append(str(Path(__file__).parent))  # for chain_bank and head_stage
 
 from chain_bank import listening
-from head_stage import Stage, caught_up, entries, fails, nursery, replayed, retracted, told
+from head_stage import Stage, caught_up, entries, nursery, replayed, retracted, told
 
 pytestmark = pytest.mark.endurance
 NOW = "/wallet/getnowblock"
@@ -295,7 +296,7 @@ async def test_a_node_that_gives_no_answer_makes_the_service_unready_with_the_re
         subject = follower(log, nobody, stage)
         assert await subject.check().probe() == "stands by"
         async with running(subject):
-            await eventually(lambda: fails(subject.check(), "127.0.0.1:9"))
+            await eventually(lambda: fails(subject.check(), r"127\.0\.0\.1:9"))
 
 
 # ---- crashes and rivals -------------------------------------------------------------------------------------------

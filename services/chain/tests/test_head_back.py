@@ -8,13 +8,14 @@ from typing import Any
 
 import asyncpg
 import pytest
-from head_stage import Stage, caught_up, fails, retracted
+from head_stage import Stage, caught_up, retracted
 
 from chain.fetch import Fetcher
 from chain.head import HeadFollower, HeadLog, install_sql
 from chain.ingest import Ingester
 from eventlog import EventLog
 from messaging.testing import eventually, running
+from service.testing import fails
 from tron.client import NodeClient
 from tron.proof import header_id
 from tron.providers import Nodes, Provider

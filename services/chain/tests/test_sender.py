@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from chain.sender import OperationSender
 from chain.signing import Limits
 from eventlog import EventLog, Executor, Watermark
 from messaging.testing import eventually, running
-from service import Check
+from service.testing import fails
 from tron import providers
 from tron.address import hex41
 from tron.client import NodeClient
@@ -252,7 +251,7 @@ async def test_while_a_key_service_fails_its_payments_wait_and_the_service_says_
 
     async with running(watermark, ingester_on(log, at_bank, bank), sender):
         await intend(log, [trx(1, "payer-1", to, 5_000_000)])
-        await eventually(partial(_fails, sender.check(), "^payer-1 does not sign: KeyError: 'throttled'$"))
+        await eventually(partial(fails, sender.check(), "^payer-1 does not sign: KeyError: 'throttled'$"))
         signer.away = False
         await done(log)
         await sender.check().probe()
@@ -360,19 +359,10 @@ async def test_a_start_looks_only_at_what_may_not_be_settled(
         noted = len(await log.read_stream(op.SETTLED))
         async with running(watermark, sender := sender_on(log, watermark, at_bank, bank, SLOW)):
             await eventually(partial(log.read_stream, op.SETTLED, noted))
-            await eventually(partial(_fails, sender.check(), "nobody does not sign: no such key is configured"))
+            await eventually(partial(fails, sender.check(), "nobody does not sign: no such key is configured"))
     notes = [recorded.event.upto for recorded in await log.read_stream(op.SETTLED)]
     last = (await log.read_stream(op.operation_stream(operation_id(7))))[0].position
     assert notes[-1] == last - 1, "what waits for its key is looked at, nothing before"
-
-
-async def _fails(check: Check, why: str) -> bool:
-    """Whether it fails now, for a reason that the pattern finds."""
-    try:
-        await check.probe()
-    except RuntimeError as error:
-        return re.search(why, str(error)) is not None
-    return False
 
 
 async def test_a_key_that_runs_low_is_named_by_the_health_check(bank: Bank, at_bank: Nodes) -> None:
@@ -380,7 +370,7 @@ async def test_a_key_that_runs_low_is_named_by_the_health_check(bank: Bank, at_b
     account = await AnyNode(at_bank).request("wallet/getaccount", {"address": hex41(address)})
     funds = Funds(AnyNode(at_bank), {"payer-1": address}, low_sun=account["balance"] * 2)
     async with running(funds):
-        await eventually(partial(_fails, funds.check(), rf"payer-1 \({address}\) has \d+ sun; expected at least"))
+        await eventually(partial(fails, funds.check(), rf"payer-1 \({address}\) has \d+ sun; expected at least"))
     assert await Funds(AnyNode(at_bank), {"payer-1": address}, low_sun=0).check().probe() == (
         "0 of 1 sending keys have at least 0 sun"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import asyncpg
 import httpx
 from pydantic import SecretStr
 
+from service.health import Check
 from service.logs import configure_logs
 from service.main import settings_class
 from service.process import Service
@@ -93,6 +95,15 @@ async def serving(create: Callable[[S], Service], database: str, kafka: str, **s
     finally:
         stop.set()
         await process
+
+
+async def fails(check: Check, because: str) -> bool:
+    """Whether a readiness check fails now, for a reason in which the pattern is found; to be waited for."""
+    try:
+        await check.probe()
+    except RuntimeError as error:
+        return re.search(because, str(error)) is not None
+    return False
 
 
 async def events_of(

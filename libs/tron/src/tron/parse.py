@@ -127,7 +127,7 @@ def transaction(source: Json, genesis: bool = False) -> Transaction:
         raise Contradiction(f"transaction {tx_id} is not the hash of its raw data")
     told, shown = raw.read(raw_data), _get(source, "raw_data", dict, {})
     if told is None or told.owner is None or genesis or not _is_shown(told, shown):
-        return _transaction_as_shown(source, shown, told, genesis)
+        return _transaction_as_shown(tx_id, source, told, genesis)
     return Transaction(
         tx_id=tx_id,
         kind=told.kind,
@@ -153,9 +153,9 @@ def _outcome(source: Json) -> str | None:
     return said if said != "DEFAULT" else None
 
 
-def _transaction_as_shown(source: Json, raw_data: Json, told: raw.Raw | None, genesis: bool) -> Transaction:
+def _transaction_as_shown(tx_id: str, source: Json, told: raw.Raw | None, genesis: bool) -> Transaction:
     """Read a transaction in whatever form it is shown, and hold that against what its raw data says."""
-    tx_id = _hash(source, "txID")
+    raw_data = _get(source, "raw_data", dict, {})
     contracts = _objects(raw_data, "contract")
     if len(contracts) != 1:
         raise Contradiction(f"transaction {tx_id} has {len(contracts)} contracts, expected 1")

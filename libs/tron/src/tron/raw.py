@@ -77,7 +77,7 @@ def read(raw_data: bytes) -> Raw | None:
         to=_address(value.to_address) if "to_address" in fields else None,
         contract_address=_address(value.contract_address) if "contract_address" in fields else None,
         amount_sun=value.amount if "amount" in fields else 0,
-        call_value_sun=called.call_value if "call_value" in fields or called is not value else 0,
+        call_value_sun=getattr(called, "call_value", 0),
         data=value.data.hex() if "data" in fields else "",
         fee_limit=transaction.fee_limit,
         shown=_shown(kind, type_url, value, fields) if kind in _WHOLE else None,

@@ -57,8 +57,8 @@ standard, whatever an ABI calls them: balances are told by them."""
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _UINT = re.compile(r"uint\d*")
 _WIDE = re.compile(r"u?int(72|8[08]|96|1\d\d|2\d\d)?|u?fixed.*|trcToken")  # more than 64 bits; `uint` alone is 256
-
 _ALL_OF = {"address": Address, "bool": bool, "bytes32": Hash, "string": str}
+
 Recorded = tuple[str, ContractEvent | UndecodedLog]
 """A stream and an event of it."""
 Plain = Callable[[Any], Any] | None
