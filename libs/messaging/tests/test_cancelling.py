@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from time import monotonic
+from typing import Any
 
+import asyncpg
+import pytest
 from aiokafka import AIOKafkaConsumer
 
-from messaging import topics
-from messaging.connection import closed, started
+from eventlog import EventLog, Watermark
+from messaging import Consumer, Relay, topics
+from messaging.connection import START_SECONDS, STOP_SECONDS, closed, started
 from messaging.progress import read_progress
+from messaging.testing import count, eventually, note, publish_to
 
 
 async def _consumer(kafka: str) -> AIOKafkaConsumer:
@@ -57,3 +63,30 @@ async def test_a_start_that_is_cancelled_at_any_moment_leaves_no_connection_behi
             assert task.done()
             assert task.cancelled() or task.exception() is None
     gc.collect()  # an unclosed connection says so in a ResourceWarning, which fails the test
+
+
+@pytest.mark.parametrize("seconds", [0.5, 7], ids=["just so", "for longer than a session"])
+async def test_workers_end_within_seconds_though_kafka_is_silent_and_leave_nothing_that_goes_on(
+    tables: asyncpg.Pool, log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str, link: Any,
+    seconds: float,
+) -> None:  # fmt: skip
+    """A process that ends has 20 s, half of them for its requests: one that took longer would end as if it failed."""
+    async with link(kafka) as network:
+        relay = Relay(log, watermark, network.address, name, publish_to(topic))
+        workers = [watermark, relay, Consumer(tables, network.address, name, [topic], note)]
+        at_work = [asyncio.create_task(worker.run()) for worker in workers]
+        await count(log, "counter/1", 1, 10)
+        await eventually(lambda: tables.fetchval("SELECT count(*) = 10 FROM handled"))
+        async with network.silence():
+            await count(log, "counter/1", 11, 20)
+            await asyncio.sleep(seconds)
+            cancelled = monotonic()
+            for task in at_work:
+                task.cancel()
+            await asyncio.wait(at_work)
+            assert monotonic() - cancelled < START_SECONDS + STOP_SECONDS + 1
+            await eventually(nothing_of_aiokafka_runs)
+
+
+async def nothing_of_aiokafka_runs() -> bool:
+    return not any("aiokafka" in str(task.get_coro()) for task in asyncio.all_tasks())

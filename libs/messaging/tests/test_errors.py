@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncpg
 import pytest
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import KafkaConnectionError, ProducerFenced, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+)
 
+import eventlog
 from eventlog import WrongExpectedVersion
 from messaging import MissingPrerequisite, Transient
 from messaging.errors import is_transient
+from messaging.reading import committed_reader
 
 
 @pytest.mark.parametrize(
@@ -75,3 +83,28 @@ async def test_a_cluster_that_names_no_broker_yet_is_only_away() -> None:
         await client.coordinator_lookup(CoordinationType.TRANSACTION, "rewards.relay")
     assert is_transient(of_aiokafka.value)
     assert not is_transient(AssertionError("a handler's own"))
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [(None, True), (KafkaTimeoutError("offsets"), True), (TopicAuthorizationFailedError("rewards.events"), False)],
+    ids=["no broker", "no answer", "no right"],
+)
+async def test_a_reader_says_of_what_passes_that_it_does(
+    kafka: str, monkeypatch: pytest.MonkeyPatch, error: Exception | None, passes: bool
+) -> None:
+    """For those who do not know Kafka: a service ends over a worker's error that does not pass."""
+
+    async def no_broker(*_: object) -> bool:
+        return False
+
+    async def read() -> None:
+        async with committed_reader(kafka) as consumer:
+            if error is not None:
+                raise error
+            monkeypatch.setattr(consumer._client, "_metadata_update", no_broker)
+            await consumer._client.fetch_all_metadata()
+
+    with pytest.raises(KafkaError) as raised:
+        await read()
+    assert eventlog.is_transient(raised.value) is passes

@@ -109,3 +109,24 @@ def test_a_line_names_the_span_it_is_written_in_and_the_events_it_is_about(capfd
     assert len(inside["span_id"]) == 16
     assert inside["span_id"] != PARENT[36:52]
     assert not {"trace_id", "span_id", "event_ids"} & outside.keys()
+
+
+def test_what_a_library_says_again_and_again_is_told_seldom_with_the_number_left_out(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("service.logs.monotonic", lambda: now)
+    configure_logs(ServiceSettings())
+    for _ in range(5):
+        logging.getLogger("aiokafka.client").error("Unable connect to node with id %s: %s", 1, "refused")
+        get_logger("shop").info("pool funded")  # ours is always told
+    logging.getLogger("aiokafka.client").error("Unable to update metadata from %s", [1])
+    now += 10
+    logging.getLogger("aiokafka.client").error("Unable connect to node with id %s: %s", 2, "refused")
+    lines = [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines()]
+    assert lines == [
+        "Unable connect to node with id 1: refused",
+        *["pool funded"] * 5,
+        "Unable to update metadata from [1]",
+        "Unable connect to node with id 2: refused (and 4 times more)",
+    ]

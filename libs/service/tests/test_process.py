@@ -9,11 +9,13 @@ import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
 import pytest
 
+from local_stack.proxy import Proxy
 from service import migrate
 from service.main import settings_class
 from service.process import _bind
@@ -92,6 +94,19 @@ async def test_a_worker_that_ignores_its_cancellation_is_named_and_the_process_e
         assert await tiny.exited() == 1
         line = await tiny.logged("shutdown took too long, the process is ended")
         assert "counter" in str(line["reason"])
+
+
+async def test_a_database_that_is_silent_does_not_keep_a_process_from_its_end(start: Start, database: str) -> None:
+    place = urlsplit(database)
+    async with Proxy(0, place.port) as network:
+        credentials, _, _ = place.netloc.rpartition("@")
+        behind = place._replace(netloc=f"{credentials}@{network.address}").geturl()
+        async with start(behind, shutdown_seconds="8") as tiny:
+            await tiny.ready(200)
+            async with network.silence():
+                await asyncio.sleep(0.5)  # in a batch now, which waits for an answer
+                tiny.terminate()
+                assert await tiny.exited(seconds=8 + 4) == 0
 
 
 async def test_a_second_signal_ends_the_process_at_once(start: Start, database: str) -> None:

@@ -41,7 +41,6 @@ TICK_SECONDS = 1.0
 LOOK_SECONDS = 0.2  # for topics that are not there yet
 TOPIC_CHECK_SECONDS = 30.0
 SESSION_SECONDS = 6  # the shortest that brokers allow by default: a dead instance's partitions move on after it
-CLOSE_SECONDS = 10
 FENCED_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 
@@ -146,10 +145,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             await self._loop(client, consumer)
         finally:
             try:
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await closed(consumer)
-                    await closed(client)
-            except (KafkaError, TimeoutError) as error:
+                await closed(consumer, client)
+            except KafkaError as error:
                 logger.warning("group %s: not left cleanly: %r", self._group, error)
 
     async def _wait_for_topics(self, client: AIOKafkaClient) -> None:

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 from aiokafka.partitioner import murmur2
 
-from messaging.connection import Kafka, closed, options, started
+from messaging.connection import STOP_SECONDS, Kafka, closed, options, started
 from messaging.errors import EventTooLarge
 from messaging.topics import MAX_BATCH_BYTES
 
@@ -116,13 +116,16 @@ class TransactionalProducer:
             if self._in_transaction:
                 # An assertion is how aiokafka says that its sender has failed, which was said.
                 with suppress(AssertionError):
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(STOP_SECONDS):
                         await self._producer.abort_transaction()
         except Exception as error:  # the successor's start aborts it, or Kafka does after its time-out
             logger.warning("relay: open transaction not aborted: %r", error)
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS + 5):
-                await closed(self._producer)
+            await closed(self._producer)
         except Exception as error:
             logger.warning("relay: producer not stopped cleanly: %r", error)
         # What aiokafka fails with its sender, for nobody in particular: asyncio would print each, with a traceback.

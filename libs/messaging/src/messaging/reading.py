@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from messaging.connection import Kafka, closed, options, started
+from messaging.errors import is_transient
 from messaging.records import tolerate_header_names
 from messaging.topics import MAX_BATCH_BYTES
 
@@ -66,7 +68,9 @@ class Reading:
 async def committed_reader(kafka: Kafka, fetch_bytes: int = MAX_BATCH_BYTES) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer of no group, for committed records; it fetches so many bytes of a partition at once.
 
-    It begins where it is made to seek: records that are gone are an error, never passed over.
+    It begins where it is made to seek: records that are gone are an error, never passed over. What Kafka refuses for
+    the time being is raised as KafkaConnectionError: aiokafka's own errors mostly don't say that they pass, as that of
+    a cluster that names no broker, and a service would end over them.
     """
     consumer = AIOKafkaConsumer(
         **options(kafka),
@@ -79,6 +83,10 @@ async def committed_reader(kafka: Kafka, fetch_bytes: int = MAX_BATCH_BYTES) -> 
     try:
         await started(consumer.start())
         yield consumer
+    except KafkaError as error:
+        if error.retriable or not is_transient(error):
+            raise
+        raise KafkaConnectionError(str(error)) from error
     finally:
         await closed(consumer)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
 import sqlalchemy.exc
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 import eventlog
 from service.settings import ServiceSettings
 
 CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
 
 # Text that PostgreSQL cannot store: U+0000, or a character outside the database's encoding.
 _UNSTORABLE_TEXT = frozenset({"22021", "22P05"})
@@ -63,13 +66,20 @@ def plain_dsn(url: SecretStr | str) -> str:
     return scheme.partition("+")[0] + separator + rest
 
 
-async def close_pool(pool: asyncpg.Pool, seconds: float) -> None:
-    """Closes `pool`; connections that are still busy after `seconds` are cut."""
+async def close_pool(pool: asyncpg.Pool) -> None:
+    """Closes `pool`; connections that are still busy after CLOSE_SECONDS are cut."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(CLOSE_SECONDS):
             await pool.close()
     except TimeoutError:
         pool.terminate()
+
+
+async def close_engine(engine: AsyncEngine) -> None:
+    """Closes the connections of `engine`; after CLOSE_SECONDS they are left to their end with the process."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await engine.dispose()
 
 
 def is_transient(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from structlog.typing import EventDict, Processor
 from eventlog import tracing
 from service.settings import ServiceSettings
 
+_SELDOM_SECONDS = 10.0
 _SECRET_NAMES = frozenset({"authorization", "cookie", "dsn", "jwt", "passwd", "token", "access_token", "refresh_token"})
 # Not `_token`: token ids of NFTs and token balances are no secrets.
 _SECRET_ENDINGS = ("password", "secret", "private_key", "api_key", "_dsn", "database_url")
@@ -53,6 +55,30 @@ def _redacted(key: object, value: Any) -> Any:
     return redact_text(str(value))  # what the renderer would make of it, e.g. an exception with a DSN in its message
 
 
+class _SaidSeldom(logging.Filter):
+    """Of what a library says again and again, one line in ten seconds, and how many were left out since.
+
+    While Kafka is away, aiokafka says the same twenty times a second.
+    """
+
+    def __init__(self, library: str) -> None:
+        super().__init__(library)
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not super().filter(record):
+            return True  # another's
+        line, now = (record.name, str(record.msg)), monotonic()
+        again_at, left_out = self._said.get(line, (now, 0))
+        if now < again_at:
+            self._said[line] = again_at, left_out + 1
+            return False
+        self._said[line] = now + _SELDOM_SECONDS, 0
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} (and {left_out} times more)", ()
+        return True
+
+
 def configure_logs(settings: ServiceSettings) -> None:
     """Sends every log line of the process, ours and the libraries', to stderr as JSON or for reading on a console."""
     shared: list[Processor] = [
@@ -82,6 +108,7 @@ def configure_logs(settings: ServiceSettings) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(_SaidSeldom("aiokafka"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())

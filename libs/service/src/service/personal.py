@@ -68,7 +68,7 @@ class PersonalData:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await close_pool(self._keys_pool, seconds=2)
+        await close_pool(self._keys_pool)
 
     async def migrate(self) -> None:
         """Makes the key store, as the owner of its database."""

@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth import Verifier
-from service.database import close_pool, is_transient
+from service.database import close_engine, close_pool, is_transient
 from service.health import (
     Check,
     Health,
@@ -87,6 +87,7 @@ class Service:
         self.personal = personal
         every = [*workers, *(personal.workers if personal is not None else ())]
         self.supervised = [Supervised(worker, is_transient) for worker in every]
+        self._at_work: list[asyncio.Task[None]] = []
         self._resources = [*resources, *([personal] if personal is not None else [])]
         outside = [*self._builtin_checks(), *checks]
         self.outside = Health(self.name, self.version, outside)
@@ -134,9 +135,9 @@ class Service:
         async with AsyncExitStack() as stack:
             if self.pool is not None:
                 await self.pool  # opens it; connections are made when they are needed
-                stack.push_async_callback(close_pool, self.pool, seconds=2)
+                stack.push_async_callback(close_pool, self.pool)
             if self.queries is not None:
-                stack.push_async_callback(self.queries.dispose)
+                stack.push_async_callback(close_engine, self.queries)
             for resource in self._resources:
                 await stack.enter_async_context(resource)
             yield self
@@ -171,7 +172,7 @@ class Service:
             group.create_task(_heartbeat(), name="heartbeat")
             group.create_task(keep_measuring(self._measures, self.health), name="measuring")
             for supervised in self.supervised:
-                group.create_task(supervised.run(), name=f"worker {supervised.name}")
+                self._at_work.append(group.create_task(supervised.run(), name=f"worker {supervised.name}"))
 
     async def _await_database(self) -> None:
         """Workers start once the database is there and migrated; until then `/ready` says what is missing."""
@@ -205,8 +206,7 @@ class Service:
         server.should_exit = True
         # uvicorn cuts requests after half of the time; a moment more for it to notice.
         await asyncio.wait({http}, timeout=seconds / 2 + 1)
-        work.cancel()
-        await asyncio.wait({http, work}, timeout=max(0.1, deadline - monotonic()))
+        await self._end(http, work, max(0.3, deadline - monotonic()))
         if pending := [task.get_name() for task in (http, work) if not task.done()]:
             states = self._worker_states()
             still = [name for name, state in states.items() if state != "stopped"]
@@ -215,6 +215,19 @@ class Service:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
         log.info("stopped")
+
+    async def _end(self, http: asyncio.Task[None], work: asyncio.Task[None], seconds: float) -> None:
+        """Cancels the workers, and those that still run twice more: an error on their way out replaces a cancellation.
+
+        Such as that of a rollback on a connection that is gone. A database that is silent is cut off before the last.
+        """
+        work.cancel()
+        for again in range(3):
+            if again == 2 and not work.done() and self.pool is not None:
+                self.pool.terminate()  # a rollback awaits its answer, too; the server does it by itself
+            for task in self._at_work if again else ():
+                task.cancel()
+            await asyncio.wait({http, work}, timeout=seconds / 3)
 
     def _uvicorn_config(self) -> uvicorn.Config:
         return uvicorn.Config(
