@@ -7,10 +7,20 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 unset PIP_FIND_LINKS PIP_NO_INDEX PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV PIP_CONSTRAINT PIP_REQUIREMENT
 unset UV_FIND_LINKS UV_NO_INDEX UV_CONSTRAINT UV_OVERRIDE UV_SYSTEM_PYTHON VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
+fits() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+# A distribution's Python is built by profile, as the images' is: all that runs here takes a sixth less of a CPU than with
+# one that a version manager has compiled without. It is taken first where it can make environments at once.
 find_python() {
     local candidate
+    if [ -z "${PYTHON:-}" ] && fits /usr/bin/python3 && /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; then
+        echo /usr/bin/python3
+        return
+    fi
     for candidate in ${PYTHON:-} python3.11 python3.12 python3.13 python3 python; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+        if fits "$candidate"; then
             command -v "$candidate"
             return
         fi
@@ -54,4 +64,6 @@ for file in contracts/messages/pyproject.toml infra/local/pyproject.toml libs/*/
 done
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation "${editable[@]}"
 touch .venv/.installed
-echo "installed $((${#editable[@]} / 2)) packages and their dependencies in .venv"
+python=$(.venv/bin/python -c 'import os, platform, sys
+print(platform.python_version(), f"({os.path.realpath(sys.executable)})")')
+echo "installed $((${#editable[@]} / 2)) packages and their dependencies in .venv, with Python $python"

@@ -23,7 +23,8 @@ class Message(BaseModel):
     ``class PrimarySale(Message, type="chain.music-nft.PrimarySale.v1")``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Of a hundred types a service meets a few: what checks them is made at their first use, not when it starts.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     type: ClassVar[str]
     topic: ClassVar[str]
