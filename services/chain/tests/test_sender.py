@@ -48,12 +48,14 @@ class Node:
     client: httpx.AsyncClient
     bend: Callable[[str, Any, Any], Any] = lambda path, question, answer: answer
     handed_in: list[str] = field(default_factory=list)
+    pause: float = 0.0  # seconds before it answers what is handed in
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         question = (await receive())["body"]
         path, asked = scope["path"].lstrip("/"), json.loads(question)
         if path == "wallet/broadcasthex":
             self.handed_in.append(asked["transaction"])
+            await asyncio.sleep(self.pause)
         answer = self.bend(path, asked, None)
         if answer is None:
             answer = (await self.client.post(f"{self.upstream}/{path}", content=question)).json()
@@ -195,6 +197,7 @@ async def test_while_a_node_does_not_take_transactions_another_does(
 
     to = Key.random().address
     async with bent(bank, deaf) as (first, seen):
+        seen.pause = 0.5  # longer than the sender waits before it hands in again
         both = [first.all[0].provider, Provider("bank", bank.url, priority=2)]
         async with Nodes(both) as nodes:
             sender = sender_on(log, watermark, nodes, bank, SLOW)

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -53,7 +54,7 @@ class Flight:
     position: int  # of its first event
     state: op.Operation = _UNKNOWN
     handed_in: int = 0  # times, in this attempt
-    due: float = 0.0  # when to hand it in again, by the monotonic clock
+    due: float = 0.0  # when to hand it in again, by the monotonic clock; not while it is being handed in
     problem: tuple[op.Kind, str] = _UNANSWERED
 
     @property
@@ -278,7 +279,7 @@ class OperationSender:
 
     async def _hand_in(self, flight: Flight, signed: op.TransactionSigned) -> None:
         flight.handed_in += 1
-        flight.due = monotonic() + self._limits.pause(flight.handed_in)
+        flight.due = inf
         try:
             async with self._asking():
                 new = await self._wire.broadcast(as_signed(signed))
@@ -292,10 +293,11 @@ class OperationSender:
             metrics.SENDER_BROADCASTS.labels("taken" if new else "duplicate").inc()
             await self._do(flight, op.RecordBroadcast(signed.tx_id))
             return
-        metrics.SENDER_BROADCASTS.labels(flight.problem[0]).inc()
-        log.warning(
-            "not taken", operation=flight.id, tx_id=signed.tx_id, kind=flight.problem[0], reason=flight.problem[1]
-        )
+        finally:
+            flight.due = monotonic() + self._limits.pause(flight.handed_in)
+        kind, reason = flight.problem
+        metrics.SENDER_BROADCASTS.labels(kind).inc()
+        log.warning("not taken", operation=flight.id, tx_id=signed.tx_id, kind=kind, reason=reason)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
@@ -360,18 +362,8 @@ class OperationSender:
 
     async def _settle(self, flight: Flight, result: TransactionSolidified) -> None:
         failure = None if result.success else await self._why(flight, result)
-        await self._do(
-            flight,
-            op.RecordResult(
-                result.tx_id,
-                result.block_number,
-                result.block_hash,
-                result.fee_sun,
-                result.energy_used,
-                failure,
-                self._limits.attempts,
-            ),
-        )
+        block, cost = (result.block_number, result.block_hash), (result.fee_sun, result.energy_used)
+        await self._do(flight, op.RecordResult(result.tx_id, *block, *cost, failure, self._limits.attempts))
 
     async def _why(self, flight: Flight, result: TransactionSolidified) -> tuple[op.Kind, str]:
         """Kind and reason of a failure on the chain: the log has the result, the node the contract's own words."""
