@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import Callable
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
+
+import httpx
+from chain_bank import listening
+
+from tron.proof import header_id
 
 BLOCKS = "walletsolidity/getblockbylimitnext"
 INFOS = "walletsolidity/gettransactioninfobyblocknum"
+
+
+@dataclass
+class Proxy:
+    """A node in front of another, as slow and as truthful as a test wants it.
+
+    `bend` gets path, question and true answer; it returns what is answered instead: JSON, or (status, text).
+    """
+
+    upstream: str
+    client: httpx.AsyncClient
+    url: str = ""
+    delay: float = 0.0
+    asked: list[str] = field(default_factory=list)
+    bend: Callable[[str, Any, Any], Any] = lambda path, body, answer: answer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        question = b""
+        while (part := await receive()).get("more_body") or part.get("body"):
+            question += part.get("body", b"")
+            if not part.get("more_body"):
+                break
+        self.asked.append(scope["path"].lstrip("/"))
+        await asyncio.sleep(self.delay)
+        true = await self.client.post(self.upstream + scope["path"], content=question)
+        answer = self.bend(scope["path"].lstrip("/"), json.loads(question or b"{}"), true.json())
+        status, text = answer if isinstance(answer, tuple) else (200, json.dumps(answer))
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": text.encode()})
+
+
+@asynccontextmanager
+async def proxied(upstream: str) -> AsyncIterator[Proxy]:
+    """Serves one inside the block."""
+    async with httpx.AsyncClient(timeout=120) as client:
+        proxy = Proxy(upstream, client)
+        async with listening(proxy) as proxy.url:
+            yield proxy
 
 
 def on(path: str, change: Callable[[Any, Any], Any]) -> Callable[[str, Any, Any], Any]:
@@ -23,6 +70,17 @@ def each_block(change: Callable[[Any], None]) -> Callable[[str, Any, Any], Any]:
         return answer
 
     return on(BLOCKS, bend)
+
+
+def made_up(block: Any) -> bool:
+    """Whether a block could be made one of the node's own: empty, a moment later, under the id that it then has."""
+    header = block["block_header"]["raw_data"]
+    if not header.get("number"):
+        return False
+    block.pop("transactions", None)
+    header.update(txTrieRoot="0" * 64, timestamp=header["timestamp"] + 1)
+    block["blockID"] = header_id(header)
+    return True
 
 
 def left_out(path: str, body: Any, answer: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -34,9 +33,10 @@ from tron.providers import Nodes, Provider
 from tron.sender import Sender
 from tron.transaction import Payload, Transfer
 
-sys.path.append(str(Path(__file__).parent))  # for chain_bank
+sys.path.append(str(Path(__file__).parent))  # for chain_bank and others
 
-from chain_bank import Bank, listening
+from chain_bank import Bank
+from chain_lies import Proxy, proxied
 from head_stage import Stage
 
 FEE_LIMIT = 200_000_000
@@ -269,41 +269,10 @@ async def nodes(town: Town) -> AsyncIterator[Nodes]:
         yield nodes
 
 
-@dataclass
-class Proxy:
-    """A node in front of the town's, as slow and as truthful as a test wants it.
-
-    `bend` gets path, question and true answer; it returns what is answered instead: JSON, or (status, text).
-    """
-
-    upstream: str
-    client: httpx.AsyncClient
-    url: str = ""
-    delay: float = 0.0
-    asked: list[str] = field(default_factory=list)
-    bend: Callable[[str, Any, Any], Any] = lambda path, body, answer: answer
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        question = b""
-        while (part := await receive()).get("more_body") or part.get("body"):
-            question += part.get("body", b"")
-            if not part.get("more_body"):
-                break
-        self.asked.append(scope["path"].lstrip("/"))
-        await asyncio.sleep(self.delay)
-        true = await self.client.post(self.upstream + scope["path"], content=question)
-        answer = self.bend(scope["path"].lstrip("/"), json.loads(question or b"{}"), true.json())
-        status, text = answer if isinstance(answer, tuple) else (200, json.dumps(answer))
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": text.encode()})
-
-
 @pytest.fixture
 async def proxy(town: Town) -> AsyncIterator[Proxy]:
-    async with httpx.AsyncClient(timeout=120) as client:
-        proxy = Proxy(town.url, client)
-        async with listening(proxy) as proxy.url:
-            yield proxy
+    async with proxied(town.url) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from chain_lies import BLOCKS, INFOS, made_up
+from echo import FEE_LIMIT
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
@@ -23,11 +25,11 @@ from contracts.testing import address
 from eventlog import EventLog
 from messaging.testing import eventually, running
 from tron.client import NodeClient
-from tron.errors import NodeLied, NodeUnavailable
-from tron.model import logs_of
+from tron.contracts import DCMXToken
+from tron.errors import NodeDisagrees, NodeError, NodeLied, NodeUnavailable
+from tron.model import Block, logs_of
 from tron.providers import Nodes, Provider
-
-INFOS = "walletsolidity/gettransactioninfobyblocknum"
+from tron.sender import Sender
 
 
 async def test_blocks_come_in_order_however_their_answers_arrive(town: Any, proxy: Any, node: NodeClient) -> None:
@@ -36,6 +38,59 @@ async def test_blocks_come_in_order_however_their_answers_arrive(town: Any, prox
     async with Nodes([Provider("node", proxy.url)]) as slow:
         found = [block async for block, _, _ in Fetcher(slow).blocks(0, expected[-1].number)]
     assert found == expected
+
+
+@pytest.mark.parametrize("honest", [False, True], ids=["alone", "beside an honest node"])
+async def test_a_block_that_the_next_one_does_not_follow_is_never_handed_out_and_held_against_who_told_it(
+    town: Any, proxy: Any, node: NodeClient, honest: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node ends the first range with a block of its own making, empty, which is right by itself."""
+    expected = await node.blocks(0, (await node.solid_head()).number)
+    proxy.bend = its_own_last(1, 11)
+    monkeypatch.setattr(fetch, "RETRY", replace(fetch.RETRY, first=0.01))
+    blamed: list[tuple[str, NodeError]] = []
+    others = [Provider("honest", town.url)] if honest else []
+    async with Nodes([Provider("liar", proxy.url), *others], observe=lambda *what: blamed.append(what)) as nodes:
+        found = [block async for block, _, _ in Fetcher(nodes).blocks(1, expected[-1].number)]
+    assert found == expected[1:]
+    assert {name for name, error in blamed if error} == {"liar"}
+
+
+async def test_a_block_that_a_range_by_the_index_does_not_follow_is_never_handed_out(
+    town: Any, proxy: Any, node: NodeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most blocks are left out there; the first of a range says whether the last of the one before is a chain's."""
+    addresses, payment = [town.at.token], DCMXToken(town.at.token).transfer(town.keys[1].address, 1)
+    for silent in (12, 20):
+        await Sender(node).send(payment, town.keys[0], FEE_LIMIT)
+        town.mine(1 + silent)
+    expected = await node.blocks(0, (await node.solid_head()).number)
+    logged = {block.number for block in expected if logs_of(block, await node.infos_of(block), addresses)}
+    first, second = sorted(logged)[-2:]
+    assert second == first + 13  # so the index is proven in either range, of which most is left out
+    proxy.bend = its_own_last(first + 9, first + 10)
+    monkeypatch.setattr(fetch, "RETRY", replace(fetch.RETRY, attempts=2))
+    found: list[Block] = []
+
+    async def read() -> None:
+        async for block, _, _ in Fetcher(nodes, "alone").blocks(first, expected[-1].number, addresses):
+            found.append(block)
+
+    async with Nodes([Provider("node", proxy.url)]) as nodes:
+        with pytest.raises(NodeDisagrees, match=f"block {first + 10} has the parent"):
+            await read()
+    assert found == [expected[first]]
+
+
+def its_own_last(start: int, end: int) -> Callable[[str, Any, Any], Any]:
+    """Asked for these blocks, a node ends them with one of its own making."""
+
+    def bend(path: str, body: Any, answer: Any) -> Any:
+        if path == BLOCKS and (body["startNum"], body["endNum"]) == (start, end):
+            assert made_up(answer["block"][-1])
+        return answer
+
+    return bend
 
 
 async def test_heights_are_asked_once_a_second_and_a_failure_is_remembered_too(

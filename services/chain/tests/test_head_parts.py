@@ -12,7 +12,6 @@ from chain.head.follow import LEAST_PAUSE_SECONDS, PART_BYTES, Pace, additions, 
 from contracts.head import BlockAdded, HeadChain
 from contracts.testing import address, hash_of, source
 from messaging.topics import MAX_VALUE_BYTES
-from tron.client import NodeClient
 from tron.model import Block
 
 
@@ -59,9 +58,8 @@ def test_a_block_without_public_events_is_told_empty() -> None:
 
 def test_retractions_are_newest_first_and_never_of_what_was_not_told() -> None:
     window = Window(5, tuple(block(number).hash for number in range(5, 10)), 4)
-    node = NodeClient("http://node")
     for ancestor, expected in ((9, []), (7, [9, 8]), (4, [9, 8, 7, 6, 5])):
-        branch = Branch(node, 11, ancestor, [block(number, "b") for number in range(ancestor + 1, 12)], [], 4)
+        branch = Branch(11, ancestor, [block(number, "b") for number in range(ancestor + 1, 12)], 4)
         assert [one.number for one in retractions(window, branch)] == expected
         after = window.onto(branch)
         assert (after.first, after.tip) == (5, 11)

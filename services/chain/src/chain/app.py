@@ -8,6 +8,7 @@ from chain import api, domain, metrics, projections, publish
 from chain.confirm import fetcher
 from chain.fetch import Heights, nodes_check
 from chain.funds import Funds
+from chain.handover import Handover
 from chain.head import HeadFollower, HeadLog, read_back
 from chain.ingest import Ingester
 from chain.keyring import keyring
@@ -48,6 +49,7 @@ def create(settings: ChainSettings) -> Service:
     heights = Heights(nodes)
     signers = keyring(settings)
     accounts = {name: signer.address for name, signer in signers.items()}
+    handover = Handover()  # of blocks that both read after an outage, from the ingester to the head
     # The cursor is a stream of the log: it moves in the transaction that appends what was read.
     ingester = Ingester(
         log,
@@ -58,6 +60,7 @@ def create(settings: ChainSettings) -> Service:
         start_block=settings.start_block,
         batch_events=settings.batch_events,
         poll_seconds=settings.poll_seconds,
+        handover=handover,
     )
     # What is asked for too late: the past of contracts that were added, raw logs of which an ABI came later.
     backfill = Backfill(
@@ -84,7 +87,7 @@ def create(settings: ChainSettings) -> Service:
 
     # The newest blocks, provisionally: a log of their own, since this one can take nothing back.
     head_log = HeadLog(log)
-    head = HeadFollower(head_log, log, nodes, kafka, settings.watched, settings.poll_seconds)
+    head = HeadFollower(head_log, log, nodes, kafka, settings.watched, settings.poll_seconds, handover)
     topic = publish.HEAD
     head_relay = Relay(
         head_log,

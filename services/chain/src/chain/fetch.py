@@ -61,12 +61,24 @@ log = get_logger("chain.fetch")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What was read of the blocks `first` to `last`, and whose blocks they are."""
+    """What a node told of blocks in a row: the first, and those that were not left out, of which the last is one."""
 
-    first: int
-    last: int
     node: NodeClient
+    start: Block
     found: list[tuple[Block, Receipts]]
+
+    @property
+    def first(self) -> int:
+        return self.start.number
+
+    @property
+    def last(self) -> int:
+        return self.found[-1][0].number
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All that was read, in order; the first may stand there twice."""
+        return [self.start, *(block for block, _ in self.found)]
 
 
 class Fetcher:
@@ -110,44 +122,54 @@ class Fetcher:
     ) -> AsyncGenerator[tuple[Block, Receipts, bool], None]:
         """The blocks `first` to `last` in order with their receipts; the flag says whether more are at hand already.
 
-        They follow the block `after` (number and hash), or else the genesis block of the nodes, if that is known.
+        They follow the block `after` (number and hash), or else the genesis block of the nodes, if that is known. None
+        but `last` is handed out before the next one names it as its parent, or the index of a node as the block of its
+        logs: anybody can make a block that is only right by itself.
         With `logged` (addresses of contracts), blocks without a log of them may be left out, but never `last`. Ranges
         are read ahead, concurrently. Raises NodeError once a range could not be had after several attempts; what came
         before it was handed out.
         """
         ahead: deque[asyncio.Task[Range]] = deque()
         upto, before = first - 1, after or self.nodes.genesis
+        held: list[Range] = []  # the last block of a range, until the next one is seen to follow it
         try:
             with fewer_collections():  # the blocks in memory are a million objects, which all live until they are used
                 while upto < last or ahead:
                     while upto < last and len(ahead) < RANGES_AHEAD:
                         start, upto = upto + 1, min(upto + self._blocks_per_range, last)
                         ahead.append(asyncio.create_task(self._range(start, upto, logged)))
-                    read = await self._following(before, await ahead[0], logged)
+                    held, read = await self._joined(before, held, await ahead[0], logged)
                     ahead.popleft()
-                    before = read.found[-1][0].number, read.found[-1][0].hash
-                    if not self._past:
-                        self.nodes.proven(*before)
-                    for index, (block, receipts) in enumerate(read.found):
-                        more = index + 1 < len(read.found) or (bool(ahead) and ahead[0].done())
+                    found = [pair for part in (*held, read) for pair in part.found]
+                    held = [Range(read.node, found[-1][0], [found.pop()])] if read.last < last else []
+                    if found:
+                        before = found[-1][0].number, found[-1][0].hash
+                        if not self._past:
+                            self.nodes.proven(*before)
+                    for index, (block, receipts) in enumerate(found):
+                        more = index + 1 < len(found) or (bool(ahead) and ahead[0].done())
                         yield block, receipts, more
         finally:
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)  # cancelled on purpose, or failed after another
 
-    async def _following(self, before: tuple[int, str] | None, read: Range, logged: Collection[str] | None) -> Range:
-        """The range, read again from another node where it does not follow what came before it."""
+    async def _joined(
+        self, before: tuple[int, str] | None, held: list[Range], read: Range, logged: Collection[str] | None
+    ) -> tuple[list[Range], Range]:
+        """What is held, and the range after it: one of the two is read again where it does not follow the other."""
         for attempt in range(1, RETRY.attempts + 1):
-            problem = _gap(before, read)
+            problem = _gap(before, [*held, read])
             if problem is None:
-                return read
-            error = NodeDisagrees(read.node.solid_url, "walletsolidity/getblockbylimitnext", problem)
-            self.nodes.reject(read.node, error)
+                return held, read
+            wrong = held[0] if held and not await _stood_by(held[0]) else read
+            error = NodeDisagrees(wrong.node.solid_url, "walletsolidity/getblockbylimitnext", problem)
+            self.nodes.reject(wrong.node, error)
             if attempt == RETRY.attempts:
                 raise error
             await asyncio.sleep(RETRY.pause(attempt, error))
-            read = await self._range(read.first, read.last, logged)
+            again = await self._range(wrong.first, wrong.last, logged)
+            held, read = (held, again) if wrong is read else ([again], read)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     # ---- one range --------------------------------------------------------------------------------------------------
@@ -175,7 +197,7 @@ class Fetcher:
             node, blocks = await self._blocks(start, min(start + MOST_BLOCKS - 1, last))
             found += zip(blocks, await together([self._receipts(block) for block in blocks]), strict=True)
         assert node is not None, f"blocks {first} to {last}: expected at least one"
-        return Range(first, last, node, found)
+        return Range(node, found[0][0], found)
 
     async def _blocks(self, first: int, last: int) -> tuple[NodeClient, list[Block]]:
         async def read(client: NodeClient) -> tuple[NodeClient, list[Block]]:
@@ -220,7 +242,8 @@ class Fetcher:
             if logs != plain:
                 problem = f"blocks {first} to {last}: the index knows {len(logs)} logs, the receipts {len(plain)}"
                 raise NodeLied(node.url, "jsonrpc", f"{problem}: {first_difference(logs, plain)}")
-            return Range(first, last, node, [(block, infos) for block, infos in found])
+            start = found[0][0] if numbers[0] == first else (await node.blocks(first, first))[0]
+            return Range(node, start, [(block, infos) for block, infos in found])
 
         try:
             return await INDEX_RETRY(lambda: self.nodes.ask(read))
@@ -266,13 +289,24 @@ async def index_proven(node: NodeClient, first: int, last: int) -> bool:
     return False
 
 
-def _gap(before: tuple[int, str] | None, read: Range) -> str | None:
+async def _stood_by(told: Range) -> bool:
+    """Whether the node that told a block tells the next one as its child, too: else no other node is to blame."""
+    try:
+        block, _ = await told.node.blocks(told.last, told.last + 1)  # which raises where it is no child
+    except NodeLied:
+        return False
+    except NodeError:
+        return True  # it can't say
+    return block.hash == told.start.hash
+
+
+def _gap(before: tuple[int, str] | None, ranges: Sequence[Range]) -> str | None:
     """What is wrong between a block and the one before it, or None; blocks left out in between tell nothing."""
-    for block, _ in read.found:
+    for block in (block for part in ranges for block in part.blocks):
         if before is not None and block.number == before[0] + 1 and block.parent_hash != before[1]:
             return f"block {block.number} has the parent {block.parent_hash}, expected {before[1]}"
         if before is not None and block.number == before[0] and block.hash != before[1]:
-            return f"block {block.number} is {block.hash}, expected {before[1]}"  # the genesis block
+            return f"block {block.number} is {block.hash}, expected {before[1]}"  # genesis, or one read twice
         before = block.number, block.hash
     return None
 

@@ -20,6 +20,7 @@ from chain.domain import CURSOR, WATCH, BlocksIngested, ContractEvent, Contracts
 from chain.domain.watch import Watch, evolve, watch
 from chain.fetch import Fetcher
 from chain.handlers import Ingested, Translator
+from chain.handover import Handover
 from eventlog import EventLog, NewEvent, WrongExpectedVersion, derived_id, tracing
 from messaging.leader import leadership, while_leading
 from service import Check, get_logger
@@ -55,10 +56,11 @@ class Ingester:
     """Reads solidified blocks into the log for ever; a worker.
 
     `contracts` (name -> address) are watched in addition to those that the log was begun with, and so are the
-    transactions that `accounts` sign. Any number of instances may run: one leads, the others stand by. The node may
-    lag, fail and lie: it is asked again, with growing pauses, and nothing is recorded that isn't proven. Where every
-    node has another chain than the log, nothing more is recorded and the service is not ready, until a person has
-    looked: solidified blocks never change. Raises WatchConflict, which needs a person, too.
+    transactions that `accounts` sign. What is recorded is handed to the head, too. Any number of instances may run:
+    one leads, the others stand by. The node may lag, fail and lie: it is asked again, with growing pauses, and nothing
+    is recorded that isn't proven. Where every node has another chain than the log, nothing more is recorded and the
+    service is not ready, until a person has looked: solidified blocks never change. Raises WatchConflict, which needs
+    a person, too.
     """
 
     name = "ingester"
@@ -74,6 +76,7 @@ class Ingester:
         start_block: int = 0,
         batch_events: int = 5_000,
         poll_seconds: float = 0.5,
+        handover: Handover | None = None,
     ) -> None:
         self._log = event_log
         self._fetcher = fetcher
@@ -83,6 +86,7 @@ class Ingester:
         self._start_block = start_block
         self._batch_events = batch_events
         self._poll_seconds = poll_seconds
+        self._handover = handover or Handover()
         self._failures = 0
         self._stalled_at: float | None = None
         self._problem = ""
@@ -224,6 +228,7 @@ class Ingester:
         """
         _, solid = await self._fetcher.heights()
         metrics.LAG_BLOCKS.set(max(0, solid - cursor.next + 1))
+        self._handover.reads(cursor.next, solid)
         read = self._fetcher.blocks(cursor.next, solid, translator.logged, after=cursor.last_block)
         batch, appending = _Batch(cursor), None
         try:
@@ -258,6 +263,7 @@ class Ingester:
         self._failures, self._to_watch, self._stalled_at, self._last_time = 0, [], None, done.last_time
         self._watch_version = appended.versions.get(WATCH, self._watch_version)
         batch.measure()
+        self._handover.give(batch.ingested)
         return replace(batch.after(), version=appended.versions[CURSOR])
 
 

@@ -1,11 +1,13 @@
-"""What a node shows of the newest blocks, held against those that we have told: more of our chain, or a branch."""
+"""What there is beyond the blocks that we have told: more of our chain, or a branch of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chain.fetch import together
+from chain.handover import Handover
+from eventlog import NewEvent
 from tron.client import NodeClient
 from tron.errors import IncompleteAnswer, NodeBehind, NodeDisagrees
 from tron.model import Block, TransactionInfo
@@ -53,20 +55,33 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The blocks of one node behind `ancestor`, the last that it shares with us, with their receipts; proven, linked.
+    """Blocks behind `ancestor`, the last that they share with ours; proven, linked.
 
-    `head` is the node's height; there may be more blocks up to it. `solidified` is what was solidified before, or more.
+    There may be more of them, up to `head`. `solidified` is what was solidified before, or more.
     """
 
-    node: NodeClient
     head: int
     ancestor: int
     blocks: Sequence[Block]
-    receipts: Sequence[Sequence[TransactionInfo]]
     solidified: int
 
 
-async def read_branch(node: NodeClient, window: Window) -> Branch:
+@dataclass(frozen=True, slots=True)
+class Shown(Branch):
+    """What a node shows, with the receipts of each block."""
+
+    node: NodeClient
+    receipts: Sequence[Sequence[TransactionInfo]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed(Branch):
+    """What the ingester hands over, with the events of each block."""
+
+    events: Sequence[Sequence[NewEvent]]
+
+
+async def read_branch(node: NodeClient, window: Window) -> Shown:
     """Looks at a node once. No blocks: it has nothing that is longer than our chain.
 
     Everything must be of one chain, also where a balancer hands each request to another node: the blocks link up to
@@ -78,7 +93,7 @@ async def read_branch(node: NodeClient, window: Window) -> Branch:
     if window.hashes and head.number < window.tip:
         raise NodeBehind(node.url, _HEAD, f"its newest block is {head.number}, {window.tip} is known")
     if window.hashes and head.number == window.tip:
-        return Branch(node, head.number, window.tip, (), (), window.solidified)  # another branch, too, is no longer
+        return Shown(head.number, window.tip, (), window.solidified, node, ())  # another branch, too, is no longer
     blocks = await _above(node, window, head)
     if window.hashes:
         blocks = await _down_to_ours(node, window, blocks)
@@ -87,8 +102,17 @@ async def read_branch(node: NodeClient, window: Window) -> Branch:
     (again,) = await node.blocks(blocks[-1].number, blocks[-1].number, solid=False)
     if again.hash != blocks[-1].hash:
         raise _changed(node, blocks[-1])
-    branch = Branch(node, head.number, blocks[0].number - 1, blocks, receipts, window.solidified)
-    return Branch(node, head.number, branch.ancestor, blocks, receipts, _solidified(window, branch, solid))
+    branch = Shown(head.number, blocks[0].number - 1, blocks, window.solidified, node, receipts)
+    return replace(branch, solidified=_solidified(window, branch, solid))
+
+
+def handed_branch(handover: Handover, window: Window) -> Handed | None:
+    """What the ingester has handed over of the blocks that follow ours; None if it has none of them."""
+    found = handover.after(window.tip, window.hashes[-1], MOST_BLOCKS) if window.hashes else []
+    if not found:
+        return None
+    blocks, events = [one.block for one in found], [one.events for one in found]
+    return Handed(max(handover.goal, blocks[-1].number), window.tip, blocks, blocks[-1].number, events)
 
 
 async def _above(node: NodeClient, window: Window, head: Block) -> list[Block]:
@@ -118,7 +142,7 @@ async def _down_to_ours(node: NodeClient, window: Window, blocks: list[Block]) -
     return other
 
 
-def _solidified(window: Window, branch: Branch, solid: Block) -> int:
+def _solidified(window: Window, branch: Shown, solid: Block) -> int:
     """How far our chain with this branch is solidified, as far as that is certain. Raises IncompleteAnswer."""
     after = window.onto(branch)
     if solid.number > after.tip:

@@ -13,11 +13,12 @@ from itertools import pairwise
 from time import monotonic, time
 
 from chain import metrics
-from chain.decoding import Recorded, encoded_message, public_message
+from chain.decoding import encoded_message, public_message
 from chain.domain import ContractEvent
 from chain.domain.watch import Watch
 from chain.handlers import Translator, time_of
-from chain.head.branch import Branch, Window, read_branch
+from chain.handover import Handover
+from chain.head.branch import Branch, Handed, Shown, Window, handed_branch, read_branch
 from chain.head.log import Entry, HeadLog, HeadMoved, Told
 from chain.past.progress import Watching
 from contracts.head import BlockAdded, BlockRetracted
@@ -55,7 +56,8 @@ class HeadFollower:
 
     Any number of instances may run: one leads, the others stand by. `contracts` (name -> address) are those of the
     settings; what else the main log watches is told as well. Where every node contradicts what was solidified it tells
-    nothing and makes the service unready, for a person to look: money and law do not depend on it.
+    nothing and makes the service unready, for a person to look: money and law do not depend on it. What is solidified
+    already when it comes to it, after an outage, it takes from the `handover` of an ingester in the same process.
     """
 
     name = "head"
@@ -68,12 +70,14 @@ class HeadFollower:
         kafka: Kafka,
         contracts: Mapping[str, str],
         poll_seconds: float = 0.5,
+        handover: Handover | None = None,
     ) -> None:
         self._log = head_log
         self._nodes = nodes
         self._kafka = kafka
         self._contracts = contracts
         self._pace = Pace(poll_seconds)
+        self._handover = handover or Handover()
         self._leads = False
         self._window = Window(0, (), -1)
         self._watching = Watching(event_log)
@@ -138,7 +142,10 @@ class HeadFollower:
     async def _advance(self, told: Told) -> Told:
         """Looks once and tells what is new; returns what is told then."""
         window = self._window = told.window
-        branch = await self._best(window)
+        if window.hashes and self._handover.brings(window.tip + 1):
+            self._behind = self._handover.goal - window.tip
+            return told
+        branch = handed_branch(self._handover, window) or await self._best(window)
         self._behind = branch.head - window.tip if window.hashes else 0
         gone = max(0, window.tip - branch.ancestor)
         self._doubts = self._doubts + 1 if gone else 0
@@ -157,7 +164,7 @@ class HeadFollower:
         self._behind = branch.head - self._window.tip
         return Told(*last, self._window)
 
-    async def _best(self, window: Window) -> Branch:
+    async def _best(self, window: Window) -> Shown:
         """What the best node shows; another one is asked where ours seems gone or nothing has come for long."""
         look = partial(read_branch, window=window)
         first = await self._nodes.ask(look)
@@ -184,13 +191,19 @@ class HeadFollower:
             self._watched = watched
             self._translator = Translator({**self._contracts, **watched.in_force}, None)
 
-    async def _additions(self, branch: Branch) -> list[Entry]:
+    async def _additions(self, branch: Shown | Handed) -> list[Entry]:
         entries: list[Entry] = []
-        for block, receipts in zip(branch.blocks, branch.receipts, strict=True):
+        for index, block in enumerate(branch.blocks):
             solidified = min(branch.solidified, block.number)
-            entries += additions(block, self._translator.logs(block, receipts), solidified)
+            entries += additions(block, self._logs(branch, index), solidified)
             await asyncio.sleep(0)  # a block is some milliseconds of work; others want their turn
         return entries
+
+    def _logs(self, branch: Shown | Handed, index: int) -> Iterable[tuple[str, object]]:
+        """The streams and events of a branch's block."""
+        if isinstance(branch, Handed):
+            return ((new.stream, new.event) for new in branch.events[index])
+        return self._translator.logs(branch.blocks[index], branch.receipts[index])
 
     # ---- how it goes ------------------------------------------------------------------------------------------------
 
@@ -265,11 +278,11 @@ def retractions(window: Window, branch: Branch) -> Iterator[Entry]:
         yield Entry.of(message, datetime.now(UTC))
 
 
-def additions(block: Block, logs: Iterable[Recorded], solidified: int) -> Iterator[Entry]:
-    """The messages of one block: as many parts as its events need, at least one."""
+def additions(block: Block, events: Iterable[tuple[str, object]], solidified: int) -> Iterator[Entry]:
+    """The messages of one block, given its events with their streams: as many parts as they need, at least one."""
     parts: list[list[str]] = [[]]
     size = 0
-    for stream, event in logs:
+    for stream, event in events:
         told = _provisional(stream, event) if isinstance(event, ContractEvent) else None
         if told is None:
             continue
@@ -278,7 +291,7 @@ def additions(block: Block, logs: Iterable[Recorded], solidified: int) -> Iterat
             parts.append([])
             size = len(told)
         parts[-1].append(told)
-    for number, events in enumerate(parts, start=1):
+    for number, texts in enumerate(parts, start=1):
         added = BlockAdded(
             number=block.number,
             hash=block.hash,
@@ -291,7 +304,7 @@ def additions(block: Block, logs: Iterable[Recorded], solidified: int) -> Iterat
             events=(),
         )
         entry = Entry.of(added, added.time)
-        yield replace(entry, data=entry.data.replace('"events":[]', f'"events":[{",".join(events)}]'))
+        yield replace(entry, data=entry.data.replace('"events":[]', f'"events":[{",".join(texts)}]'))
 
 
 def _provisional(stream: str, event: ContractEvent) -> str | None:
