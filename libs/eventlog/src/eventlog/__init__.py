@@ -29,7 +29,9 @@ from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.recent import RecentStates
 from eventlog.seals import Seal, Sealer, last_seal
 from eventlog.selection import index_sql, share_sql
+from eventlog.sessions import reset_session, session
 from eventlog.together import Decided, Together
+from eventlog.turns import turn
 from eventlog.types import MAX_EVENT_BYTES, EventTypes, has_nul
 from eventlog.verification import Problem, Verification, explain, verify
 from eventlog.watermark import Watermark
@@ -83,8 +85,11 @@ __all__ = [
     "is_transient",
     "last_seal",
     "prove",
+    "reset_session",
     "retry_on_conflict",
+    "session",
     "share_sql",
+    "turn",
     "uuid7",
     "verify",
     "verify_proof",

@@ -14,7 +14,7 @@ from math import ceil
 
 import asyncpg
 
-from eventlog import EventLog, Share
+from eventlog import EventLog, Share, session
 from projections.division import arrange
 from projections.generation import Generation
 from projections.partitions import Partition, checkpoint_of
@@ -40,7 +40,7 @@ class Crew:
 
     async def run(self) -> None:
         """Feed this instance's part until cancelled. Raises what the database raises; nothing is fed any more then."""
-        async with self._pool.acquire() as conn, asyncio.TaskGroup() as group:
+        async with session(self._pool) as conn, asyncio.TaskGroup() as group:
             await conn.execute(f"SET idle_session_timeout = '{SILENT_SECONDS}s'")
             await conn.execute("SELECT pg_advisory_lock_shared(hashtextextended($1, 0))", self._roll)
             while True:

@@ -10,7 +10,7 @@ from time import monotonic
 
 import asyncpg
 
-from eventlog import EventLog, Watermark
+from eventlog import EventLog, Watermark, session
 from projections.batch import Batch
 from projections.compare import Comparison, compare_on
 from projections.control import Pace
@@ -111,7 +111,7 @@ class Job:
 
     async def compare_with(self, live: Generation) -> Comparison:
         """Compare with the live rows at exactly the same position, without holding up whoever writes or reads them."""
-        async with self._pool.acquire() as conn, AsyncExitStack() as stack:
+        async with session(self._pool) as conn, AsyncExitStack() as stack:
             await conn.execute("SET idle_in_transaction_session_timeout = 0")
             async with undivided(self._conn, self._log, live):
                 await stack.enter_async_context(conn.transaction(isolation="repeatable_read", readonly=True))

@@ -10,7 +10,7 @@ from time import monotonic
 
 import asyncpg
 
-from eventlog import EventLog
+from eventlog import EventLog, session
 from projections.batch import NOTHING_HELD, Batch, apply, prepare, unprepared
 from projections.columns import quote
 from projections.errors import EventFailed, NoGeneration, RebuildRunning, SwapBlocked, blames_event
@@ -40,7 +40,7 @@ async def exclusively(pool: asyncpg.Pool, name: str) -> AsyncIterator[asyncpg.Co
 
     Work is done on this very connection: if it is lost, so are the lock and the right to write.
     """
-    async with pool.acquire() as conn:
+    async with session(pool) as conn:
         await _claim(conn, "pg_try_advisory_lock", name)
         try:
             await conn.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")

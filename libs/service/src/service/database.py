@@ -33,7 +33,9 @@ def connect_pool(settings: ServiceSettings) -> asyncpg.Pool:
     It isn't open yet: `Service` opens it. Opening doesn't connect, so a process starts and answers `/ready` with the
     reason while its database is away.
     """
-    return asyncpg.create_pool(min_size=0, max_size=settings.pool_max, **connect_options(settings))
+    return asyncpg.create_pool(
+        min_size=0, max_size=settings.pool_max, reset=eventlog.reset_session, **connect_options(settings)
+    )
 
 
 def connect_options(settings: ServiceSettings) -> dict[str, Any]:

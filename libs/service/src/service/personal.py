@@ -8,7 +8,7 @@ from typing import Annotated
 import asyncpg
 from fastapi import Depends, Response
 
-from eventlog import EventLog, RecordedEvent, Watermark
+from eventlog import EventLog, RecordedEvent, Watermark, reset_session
 from privacy import (
     DEVELOPMENT,
     Copies,
@@ -45,7 +45,7 @@ class PersonalData:
         self._settings = settings
         self._url = settings.keys_database_url or settings.database_url
         options = connect_options(settings) | {"dsn": plain_dsn(self._url)}
-        self._keys_pool = asyncpg.create_pool(min_size=0, max_size=KEY_CONNECTIONS, **options)
+        self._keys_pool = asyncpg.create_pool(min_size=0, max_size=KEY_CONNECTIONS, reset=reset_session, **options)
         self.keys = KeyStore(self._keys_pool, keks_of(settings))
         self.vault = Vault(self.keys, seconds=settings.keys_remembered_seconds, locked=True)
         self.copies = Copies(self._keys_pool)
