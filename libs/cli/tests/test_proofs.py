@@ -81,10 +81,10 @@ def log(database: str, kafka: str, monkeypatch: pytest.MonkeyPatch) -> Log:
         await ensure(kafka, [seals_topic(name), log_topic(name)])
         producer = TransactionalProducer(kafka, f"{name}.relay")
         await producer.start()
-        await producer.begin()
+        records = producer.records()
         for event in await log.read(0, 40):
-            await producer.add(f"{name}.log", *stored.encode(event, await log.identity()))
-        await producer.commit()
+            await records.add(f"{name}.log", *stored.encode(event, await log.identity()))
+        await producer.send(records)
         await SealPublisher(kafka, pool, name).publish(producer, upto=40)
         await producer.stop()
         await readable(kafka, f"{name}.relay")

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 from aiokafka import ConsumerRecord
 
-from eventlog import EventLog, Watermark
+from eventlog import EventLog, RecordedEvent, Watermark
 from messaging import (
     EventTooLarge,
     LogBehindTopics,
@@ -30,7 +30,7 @@ from messaging import (
     ensure,
 )
 from messaging.leader import instances
-from messaging.producer import TransactionalProducer
+from messaging.producer import Records, TransactionalProducer
 from messaging.progress import read_progress
 from messaging.stored import decode
 from messaging.testing import TYPES, CountedMessage, count, delete_topics, eventually, publish_to, read_all, running
@@ -199,18 +199,19 @@ async def test_a_fenced_relay_steps_down_says_so_in_one_line_and_goes_on_where_t
 
 
 async def test_what_an_aborted_transaction_held_is_neither_read_nor_lost(
-    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str
+    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
         await count(log, "counter/1", 1, 10)
         await eventually(lambda: published(kafka, topic, 10))
     zombie = TransactionalProducer(kafka, f"{name}.relay")
+    monkeypatch.setattr(zombie, "commit", partial(asyncio.sleep, 0))
     await zombie.start()
-    await zombie.begin()
-    await zombie.add(f"{name}.relay", name.encode(), b'{"position": 99, "log": "?", "event_id": "?"}', [])
-    await zombie.add(topic, b"counter/1", b"{}", [])
-    await zombie._send((f"{name}.relay", 0))  # acknowledged by Kafka, never committed
-    await asyncio.gather(*zombie._sent)
+    records = zombie.records()
+    await records.add(f"{name}.relay", name.encode(), b'{"position": 99, "log": "?", "event_id": "?"}', [])
+    await records.add(topic, b"counter/1", b"{}", [])
+    await zombie.send(records)
+    await asyncio.gather(*zombie._sent)  # acknowledged by Kafka, never committed
     async with running(watermark, Relay(log, watermark, kafka, name, publish_to(topic))):
         await count(log, "counter/1", 11, 20)
         await eventually(lambda: published(kafka, topic, 20))
@@ -281,9 +282,8 @@ async def test_an_event_that_cannot_be_published_stops_the_relay_and_nothing_of_
 async def test_an_event_larger_than_a_topic_takes_is_named(kafka: str, name: str, topic: str) -> None:
     producer = TransactionalProducer(kafka, name)
     await producer.start()
-    await producer.begin()
     with pytest.raises(EventTooLarge, match=r"counter/1.* has 3000029 bytes, at most 2097152"):
-        await producer.add(topic, b"counter/1", b"x" * 3_000_000, [("content-type", b"")])
+        await producer.records().add(topic, b"counter/1", b"x" * 3_000_000, [("content-type", b"")])
     await producer.stop()
 
 
@@ -331,3 +331,36 @@ async def restore(pool: asyncpg.Pool, upto: int) -> None:
         await connection.execute("DELETE FROM events WHERE position > $1", upto)
         await connection.execute("UPDATE streams SET version = $1", upto)
         await connection.execute("SELECT setval('events_position', $1)", upto)
+
+
+async def test_while_a_page_is_sent_the_next_is_made_ready_and_they_are_published_in_order(
+    log: EventLog, watermark: Watermark, kafka: str, name: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    sent, go_on = asyncio.Event(), asyncio.Event()
+    send = TransactionalProducer.send
+
+    async def held_up(producer: TransactionalProducer, records: Records) -> None:
+        sent.set()
+        await go_on.wait()
+        await send(producer, records)
+
+    def publish(recorded: RecordedEvent) -> Publication | None:
+        made.append(recorded.position)
+        return publish_to(topic)(recorded)
+
+    monkeypatch.setattr(TransactionalProducer, "send", held_up)
+    await count(log, "counter/1", 1, 300)
+    relay = Relay(log, watermark, kafka, name, publish, max_events=100, seals=False)
+    async with running(watermark, relay):
+        await sent.wait()
+
+        async def next_is_ready() -> bool:
+            return len(made) >= 200
+
+        await eventually(next_is_ready)
+        await asyncio.sleep(0.1)
+        assert sorted(made) == list(range(1, 201)), "one page ahead, no more"
+        go_on.set()
+        await eventually(lambda: published(kafka, topic, 300))
+    assert numbers_by_key(await read_all(kafka, topic)) == {"counter/1": list(range(1, 301))}

@@ -15,6 +15,7 @@ from eventlog import metrics, selection, tracing
 from eventlog.append import COPY_FROM, Append, Appended, GroupCommit, commit, write
 from eventlog.errors import WrongExpectedVersion
 from eventlog.events import NewEvent, RecordedEvent
+from eventlog.pages import Pages
 from eventlog.types import EventTypes
 from eventlog.watermark import Watermark
 
@@ -45,6 +46,7 @@ class EventLog:
         self.types = types
         self._watermark = watermark
         self._group = GroupCommit(pool)
+        self._pages = Pages(self.read)
 
     async def append(
         self,
@@ -123,6 +125,14 @@ class EventLog:
                       FROM events WHERE {where} ORDER BY position LIMIT $3) AS e
                   WHERE bytes_before < {READ_BYTES} ORDER BY position"""  # noqa: S608 - constant parts
         return self._recorded(await (conn or self.pool).fetch(sql, *arguments))
+
+    async def following(self, after: int, upto: int, limit: int) -> Sequence[RecordedEvent]:
+        """As `read`, for those who follow the log: who reads the same as another a moment ago gets the same objects."""
+        return await self._pages.after(after, upto, limit)
+
+    def read_anew(self) -> None:
+        """What follows is asked for again: the server that answers now may have less than the one that did before."""
+        self._pages.forget()
 
     async def read_stream(
         self, stream: str, after_version: int = 0, limit: int | None = None, conn: asyncpg.Connection | None = None

@@ -38,6 +38,43 @@ def partition_of(key: bytes, partitions: int) -> int:
     return _hash(key) % partitions
 
 
+class Records:
+    """What one transaction is to write, in batches of a partition each.
+
+    It can be filled before the transaction begins, while another one is under way.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, partitions: dict[str, int]) -> None:
+        self._producer = producer
+        self._partitions = partitions  # of topics, as far as they are known
+        self._open: dict[tuple[str, int], Any] = {}
+        self._full: list[tuple[tuple[str, int], Any]] = []
+
+    async def add(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes | None]]) -> None:
+        """Adds a record, in the partition its key belongs to (as Kafka's own clients place it).
+
+        Raises EventTooLarge when no batch of its topic could hold the record.
+        """
+        if len(key) + len(value) > SURELY_FITTING_BYTES:
+            size = len(key) + len(value) + sum(len(name) + len(text or b"") + 8 for name, text in headers)
+            if size > MAX_BATCH_BYTES - RECORD_OVERHEAD_BYTES:
+                raise EventTooLarge(f"topic {topic}: a record of {key!r} has {size} bytes, at most {MAX_BATCH_BYTES}")
+        if topic not in self._partitions:
+            self._partitions[topic] = len(await self._producer.partitions_for(topic))
+        place = (topic, partition_of(key, self._partitions[topic]))
+        batch = self._open.get(place)
+        if batch is None:
+            batch = self._open[place] = self._producer.create_batch()
+        if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            self._full.append((place, batch))
+            batch = self._open[place] = self._producer.create_batch()
+            batch.append(timestamp=None, key=key, value=value, headers=headers)
+
+    def batches(self) -> list[tuple[tuple[str, int], Any]]:
+        """All of them, those of one partition in order, each with its topic and partition."""
+        return [*self._full, *self._open.items()]
+
+
 class TransactionalProducer:
     """One Kafka transaction at a time, for the holder of a transactional id.
 
@@ -55,7 +92,6 @@ class TransactionalProducer:
             transaction_timeout_ms=TRANSACTION_TIMEOUT_SECONDS * 1000,
         )
         self._partitions: dict[str, int] = {}
-        self._open: dict[tuple[str, int], Any] = {}
         self._sent: list[asyncio.Future[Any]] = []
         self._in_transaction = False
 
@@ -63,6 +99,18 @@ class TransactionalProducer:
         """Initialises the transactional id: an older holder is fenced and its open transaction aborted."""
         async with asyncio.timeout(60):
             await started(self._producer.start())
+
+    def records(self) -> Records:
+        """None yet, for `send`."""
+        return Records(self._producer, self._partitions)
+
+    async def send(self, records: Records) -> None:
+        """Writes records in one transaction. Raises KafkaError when the producer was fenced, or any was refused."""
+        await self.begin()
+        for (topic, partition), batch in records.batches():
+            batch.close()
+            self._sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+        await self.commit()
 
     async def begin(self) -> None:
         """Begins a transaction. Raises KafkaError when the producer was fenced meanwhile."""
@@ -72,30 +120,8 @@ class TransactionalProducer:
             raise ProducerFenced(f"producer is spent: {error}") from error
         self._in_transaction = True
 
-    async def add(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes | None]]) -> None:
-        """Adds a record to the transaction, in the partition its key belongs to (as Kafka's own clients place it).
-
-        Raises EventTooLarge when no batch of its topic could hold the record.
-        """
-        if len(key) + len(value) > SURELY_FITTING_BYTES:
-            size = len(key) + len(value) + sum(len(name) + len(text or b"") + 8 for name, text in headers)
-            if size > MAX_BATCH_BYTES - RECORD_OVERHEAD_BYTES:
-                raise EventTooLarge(f"topic {topic}: a record of {key!r} has {size} bytes, at most {MAX_BATCH_BYTES}")
-        if topic not in self._partitions:
-            self._partitions[topic] = len(await self._producer.partitions_for(topic))
-        place = (topic, partition_of(key, self._partitions[topic]))
-        batch = self._open.get(place)
-        if batch is None:
-            batch = self._open[place] = self._producer.create_batch()
-        if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-            await self._send(place)
-            batch = self._open[place] = self._producer.create_batch()
-            batch.append(timestamp=None, key=key, value=value, headers=headers)
-
     async def commit(self) -> None:
-        """Sends what is left, waits until every record is acknowledged, and commits. Raises when any was refused."""
-        for place in list(self._open):
-            await self._send(place)
+        """Waits until every record is acknowledged, and commits. Raises when any was refused."""
         sent, self._sent = self._sent, []
         for outcome in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(outcome, BaseException):
@@ -132,12 +158,6 @@ class TransactionalProducer:
         accumulator, manager = self._producer._message_accumulator, self._producer._txn_manager
         batches = chain(*accumulator._batches.values(), accumulator._pending_batches)
         _heard([*(batch._drain_waiter for batch in batches), *filter(None, [manager._transaction_waiter])])
-
-    async def _send(self, place: tuple[str, int]) -> None:
-        batch = self._open.pop(place)
-        batch.close()
-        topic, partition = place
-        self._sent.append(await self._producer.send_batch(batch, topic, partition=partition))
 
 
 def _heard(futures: Iterable[asyncio.Future[Any]]) -> None:

@@ -15,13 +15,13 @@ import asyncpg
 from opentelemetry.trace import SpanKind
 
 from contracts import Message
-from eventlog import RecordedEvent, decode_all, tracing
+from eventlog import RecordedEvent, decode_all, tracing, turn
 from messaging import acts, cloudevents, metrics, stored, topics
 from messaging.cloudevents import Encoded
 from messaging.connection import Kafka
 from messaging.errors import LogBehindTopics, is_transient
 from messaging.leader import Leadership, first_to_end, leadership, while_leading
-from messaging.producer import TransactionalProducer
+from messaging.producer import Records, TransactionalProducer
 from messaging.progress import Progress, read_last, read_progress
 from messaging.seals import SealPublisher
 from messaging.topics import TopicSpec
@@ -29,9 +29,9 @@ from messaging.topics import TopicSpec
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS = 5_000
-AT_ONCE, AT_ONCE_BYTES = 1_000, 500_000  # decoded and encoded between two chances for other tasks of the process
+AT_ONCE, AT_ONCE_BYTES = 1_000, 500_000  # decoded and encoded in one turn
 MIN_EVENTS = 100
-TARGET_BYTES = 8_388_608  # of one transaction, so that large events make smaller batches
+TARGET_BYTES = 4_194_304  # of the events of one transaction, so that large ones make smaller batches
 WAIT_SECONDS = 1.0  # for events, while there may be seals
 LONGEST_PAUSE_SECONDS = 10.0
 START_SECONDS = 30.0
@@ -61,7 +61,9 @@ class Feed(Protocol):
 
     async def event_id_at(self, position: int) -> UUID | None: ...
 
-    async def read(self, after: int, upto: int, limit: int) -> Sequence[RecordedEvent]: ...
+    async def following(self, after: int, upto: int, limit: int) -> Sequence[RecordedEvent]: ...
+
+    def read_anew(self) -> None: ...
 
     async def waiting_seconds(self, after: int, upto: int) -> float: ...
 
@@ -187,6 +189,7 @@ class Relay:
             specs.append(topics.log_topic(self._service))
         await topics.ensure(self._kafka, specs)
         await producer.start()
+        self._log.read_anew()
         log_id = await self._log.identity()
         progress = await read_progress(self._kafka, self._progress_topic)
         self._reached = await self._verified(progress or await self._copied(), log_id)
@@ -221,23 +224,43 @@ class Relay:
         return progress.position
 
     async def _follow(self, producer: TransactionalProducer, log_id: UUID, seals: SealPublisher | None) -> None:
-        limit = MIN_EVENTS
-        reached = metrics.relay_position.labels(self._service)
-        while True:
-            if seals is not None:
-                async with self._in_time():
-                    await seals.publish(producer, self._reached)  # never before the events they cover
-            horizon = await self._watermark.beyond(self._reached, WAIT_SECONDS)
-            if horizon <= self._reached:
-                continue
-            events = await self._log.read(self._reached, horizon, limit)
-            upto = events[-1].position if events else horizon
-            if events:
-                async with self._in_time():
-                    size = await self._relay(producer, log_id, events)
-                limit = self._next_limit(limit, len(events), size)
-            self._reached = upto
-            reached.set(upto)
+        """Publishes page after page; while one is sent, the next one is read and encoded."""
+        limit, position = MIN_EVENTS, self._reached
+        sending: asyncio.Task[None] | None = None
+        try:
+            while True:
+                horizon = await self._watermark.beyond(position, WAIT_SECONDS)
+                events = await self._log.following(position, horizon, limit) if horizon > position else ()
+                position = events[-1].position if events else max(position, horizon)
+                limit = self._next_limit(limit, events)
+                before = sending
+                sending = asyncio.create_task(self._send(producer, log_id, seals, events, position, before))
+                if before is not None:
+                    await before
+        finally:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)  # it failed with the one before, or is not wanted
+
+    async def _send(
+        self,
+        producer: TransactionalProducer,
+        log_id: UUID,
+        seals: SealPublisher | None,
+        events: Sequence[RecordedEvent],
+        position: int,
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        """Publishes the events up to `position`, if there are any, and the seals that cover no later ones."""
+        if events:
+            await self._relay(producer, log_id, events, before)
+        elif before is not None:
+            await before
+        self._reached = position
+        metrics.relay_position.labels(self._service).set(position)
+        if seals is not None:
+            async with self._in_time():
+                await seals.publish(producer, position)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -259,49 +282,51 @@ class Relay:
             lag_seconds.set(await self._log.waiting_seconds(position, horizon))
             await asyncio.sleep(MEASURE_SECONDS)
 
-    async def _relay(self, producer: TransactionalProducer, log_id: UUID, events: Sequence[RecordedEvent]) -> int:
-        """Publishes a batch of events and the position reached in one transaction; returns its size in bytes."""
-        started = perf_counter()
+    async def _relay(
+        self,
+        producer: TransactionalProducer,
+        log_id: UUID,
+        events: Sequence[RecordedEvent],
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        """Publishes events and the position reached in one transaction, once what is `before` them is published."""
         with tracing.continued(f"publish {self._service}", SpanKind.PRODUCER, tracing.stored(events), SPAN) as onward:
-            await producer.begin()
-            size = await self._add(producer, log_id, events, onward)
-            await producer.commit()
+            records = producer.records()
+            await self._encode(records, log_id, events, onward)
+            if before is not None:
+                await before
+            started = perf_counter()
+            async with self._in_time():
+                await producer.send(records)
         metrics.relayed.labels(self._service).inc(len(events))
         metrics.relay_batch.labels(self._service).observe(len(events))
         metrics.relay_seconds.labels(self._service).observe(perf_counter() - started)
-        return size
 
-    async def _add(
-        self, producer: TransactionalProducer, log_id: UUID, events: Sequence[RecordedEvent], onward: tracing.Onward
-    ) -> int:
-        """Adds a batch of events and the position reached to the open transaction; returns their size in bytes."""
-        size = 0
+    async def _encode(
+        self, records: Records, log_id: UUID, events: Sequence[RecordedEvent], onward: tracing.Onward
+    ) -> None:
+        """Adds what is told of events, and the position reached."""
         for portion in _portions(events):
+            await turn()
             decode_all(event for event in portion if event.type not in self._as_stored)
             for event in portion:
                 if (publication := self._publish(event)) is not None:
-                    key, value, headers = cloudevents.encode(publication.message, event, self._service, log_id, onward)
-                    await producer.add(publication.topic, key, value, headers)
-                    size += len(value)
+                    told = cloudevents.encode(publication.message, event, self._service, log_id, onward)
+                    await records.add(publication.topic, *told)
                 if self._copy:
-                    key, value, headers = stored.encode(event, log_id)
-                    await producer.add(self._log_topic, key, value, headers)
-                    size += len(value)
+                    await records.add(self._log_topic, *stored.encode(event, log_id))
             if self._acts:
                 for act, message in await acts.acts(self._log.pool, self._service, portion):
-                    key, value, headers = cloudevents.encode(message, act, self._service, log_id, onward)
-                    await producer.add(message.topic, key, value, headers)
-                    size += len(value)
-            await asyncio.sleep(0)
+                    told = cloudevents.encode(message, act, self._service, log_id, onward)
+                    await records.add(message.topic, *told)
         progress = Progress(log_id, events[-1].position, events[-1].event_id)
-        await producer.add(self._progress_topic, self._service.encode(), progress.encode(), [])
-        return size
+        await records.add(self._progress_topic, self._service.encode(), progress.encode(), [])
 
-    def _next_limit(self, limit: int, count: int, size: int) -> int:
-        """Doubles the batch while there is a backlog, as far as its bytes allow."""
-        fitting = TARGET_BYTES * count // max(size, 1)
-        wanted = limit * 2 if count == limit else limit
-        return max(1, min(wanted, fitting, self._max_events))
+    def _next_limit(self, limit: int, events: Sequence[RecordedEvent]) -> int:
+        """Makes the batch larger while there is a backlog, as far as its bytes allow."""
+        fitting = TARGET_BYTES * len(events) // max(sum(len(event.data) for event in events), 1)
+        wanted = limit * 4 if len(events) == limit else limit
+        return max(1, min(wanted, fitting, self._max_events)) if events else limit
 
 
 def _portions(events: Sequence[RecordedEvent]) -> Iterator[Sequence[RecordedEvent]]:

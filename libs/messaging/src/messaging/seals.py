@@ -76,10 +76,10 @@ class SealPublisher:
             check_chain(found, self._last)
         except BrokenSeal as error:
             raise LogResealed(self._resealed(f"found behind it: {error}")) from error
-        await producer.begin()
+        records = producer.records()
         for seal in found:
-            await producer.add(self._topic, self._service.encode(), seal.to_json().encode(), self._headers(seal))
-        await producer.commit()
+            await records.add(self._topic, self._service.encode(), seal.to_json().encode(), self._headers(seal))
+        await producer.send(records)
         self._last = found[-1]
 
     def _resealed(self, found: str) -> str:

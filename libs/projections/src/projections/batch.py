@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,14 +10,14 @@ from itertools import chain
 import asyncpg
 import sqlalchemy as sa
 
-from eventlog import RecordedEvent, dead_letters_stream, decode_all
+from eventlog import RecordedEvent, dead_letters_stream, decode_all, turn
 from projections.bulk import BULK_FROM, BulkRows
 from projections.errors import EventFailed, Fenced, InvalidChange, blames_event
 from projections.generation import Generation
 from projections.rows import Key, Rows
 from projections.writer import write_all
 
-_AT_ONCE = 100  # events decoded and handled between two chances for other tasks of the process
+_AT_ONCE = 400  # events decoded and handled in one turn: some milliseconds
 _KEY_BYTES = 1_000  # so that dead letters can be indexed by it
 
 
@@ -78,9 +77,9 @@ async def prepare(generation: Generation, batch: Batch, held: Held, conn: asyncp
             await _prefetch(generation, batch, prepared.rows, conn)
         places = batch.places(generation.handlers)
         for start in range(0, len(places), _AT_ONCE):
+            await turn()
             _handle(generation, prepared, places[start : start + _AT_ONCE])
             prepared.rows.combine(at_least=BULK_FROM)
-            await asyncio.sleep(0)
         prepared.rows.combine()
     except EventFailed as failure:
         prepared.failure = failure

@@ -38,6 +38,7 @@ class Feed:
 
     def forget(self) -> None:
         """Read anew: the server that answers now may have less than the one that answered before."""
+        self._log.read_anew()
         self._reads = {position: read for position, read in self._reads.items() if not read.done()}
 
     async def close(self) -> None:
@@ -54,7 +55,9 @@ class Feed:
         return horizon
 
     async def _read(self, position: int) -> Batch:
-        return await read_batch(self._log, position, await self.horizon_beyond(position), self._batch_events)
+        horizon = await self.horizon_beyond(position)
+        events = await self._log.following(position, horizon, self._batch_events)
+        return Batch(position, events[-1].position if events else horizon, events)
 
     def _forget_some(self) -> None:
         done = [position for position, read in self._reads.items() if read.done()]

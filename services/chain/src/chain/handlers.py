@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from chain import domain
 from chain.decoding import LogReader, Recorded
 from chain.domain.watch import Watched
 from contracts.chain import Source
-from eventlog import Metadata, NewEvent, derived_id
+from eventlog import Metadata, NewEvent, derived_id, turn
 from messaging import orders
 from tron.model import Block, BlockLog, Log, Transaction, TransactionInfo
 
@@ -102,7 +101,7 @@ class Translator:
         parts = []
         for index, part in enumerate(self._each(block, infos)):
             if index % TRANSACTIONS_A_TURN == 0:
-                await asyncio.sleep(0)
+                await turn()
             parts.append(part)
         return _ingested(block, parts)
 

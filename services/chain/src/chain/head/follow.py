@@ -22,7 +22,7 @@ from chain.head.branch import Branch, Handed, Shown, Window, handed_branch, read
 from chain.head.log import Entry, HeadLog, HeadMoved, Told
 from chain.past.progress import Watching
 from contracts.head import BlockAdded, BlockRetracted
-from eventlog import EventLog
+from eventlog import EventLog, turn
 from messaging.cloudevents import Encoded
 from messaging.connection import Kafka
 from messaging.errors import is_transient
@@ -194,9 +194,9 @@ class HeadFollower:
     async def _additions(self, branch: Shown | Handed) -> list[Entry]:
         entries: list[Entry] = []
         for index, block in enumerate(branch.blocks):
+            await turn()
             solidified = min(branch.solidified, block.number)
             entries += additions(block, self._logs(branch, index), solidified)
-            await asyncio.sleep(0)  # a block is some milliseconds of work; others want their turn
         return entries
 
     def _logs(self, branch: Shown | Handed, index: int) -> Iterable[tuple[str, object]]:

@@ -188,7 +188,7 @@ class HeadLog:
         found: UUID | None = await self.pool.fetchval("SELECT event_id FROM head_entries WHERE position = $1", position)
         return found
 
-    async def read(self, after: int, upto: int, limit: int) -> list[RecordedEvent]:
+    async def following(self, after: int, upto: int, limit: int) -> list[RecordedEvent]:
         """Entries with after < position <= upto in their order, at most `limit` and about 16 MiB."""
         rows = await self.pool.fetch(
             f"""SELECT {_COLUMNS} FROM (
@@ -201,6 +201,9 @@ class HeadLog:
             limit,
         )
         return [_recorded(*row) for row in rows]
+
+    def read_anew(self) -> None:
+        """Nothing is kept: one reader follows it."""
 
     async def waiting_seconds(self, after: int, upto: int) -> float:
         """Seconds since the first entry with after < position <= upto was recorded; 0 when there is none."""

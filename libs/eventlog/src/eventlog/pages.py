@@ -1,0 +1,64 @@
+"""Pages of a log: the relay and the projections of a process follow it side by side, and share what they read."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from time import monotonic
+from typing import Any
+
+from eventlog.events import RecordedEvent
+
+KEPT = 4  # pages: who is further behind reads for itself
+FRESH_SECONDS = 5.0  # a standby that takes over may have less than the server that was read
+
+Read = Callable[[int, int, int], Coroutine[Any, Any, Sequence[RecordedEvent]]]
+
+
+class Pages:
+    """The last pages that were read or are being read; an event that two readers get is one object, decoded once."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._kept: deque[_Page] = deque(maxlen=KEPT)
+
+    async def after(self, position: int, upto: int, limit: int) -> Sequence[RecordedEvent]:
+        """As `read`: events with position < theirs <= upto in order, at most `limit`; none only if there are none."""
+        for page in [*reversed(self._kept)]:
+            if page.begins <= position and page.fresh():
+                events = await page.events()
+                first = bisect_right(events, position, key=_position)
+                if first < len(events):
+                    return events[first : min(first + limit, bisect_right(events, upto, key=_position))]
+        page = _Page(position, self._read(position, upto, limit))
+        self._kept.append(page)
+        return await page.events()
+
+    def forget(self) -> None:
+        """Keeps none of them."""
+        self._kept.clear()
+
+
+class _Page:
+    """The events behind the position where it begins; one reading, whoever waits for it."""
+
+    def __init__(self, begins: int, reading: Coroutine[Any, Any, Sequence[RecordedEvent]]) -> None:
+        self.begins = begins
+        self._read_at = monotonic()
+        self._reading = asyncio.ensure_future(reading)
+        self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # each who waits raises it
+
+    def fresh(self) -> bool:
+        """Whether it can be used: neither failed nor read long ago."""
+        task = self._reading
+        failed = task.done() and (task.cancelled() or task.exception() is not None)
+        return not failed and monotonic() - self._read_at < FRESH_SECONDS
+
+    async def events(self) -> Sequence[RecordedEvent]:
+        return await asyncio.shield(self._reading)
+
+
+def _position(recorded: RecordedEvent) -> int:
+    return recorded.position
