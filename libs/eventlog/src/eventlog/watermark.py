@@ -88,8 +88,9 @@ class Watermark:
         self._announce = True
         self._wake.set()
 
-    def _heard(self, *_: Any) -> None:
-        self._wake.set()
+    def _heard(self, conn: Any, session: int, *_: Any) -> None:
+        if session != conn.get_server_pid():  # what this process has said it knows
+            self._wake.set()
 
     async def _advance(self, horizon: int) -> None:
         if horizon > self.position:
