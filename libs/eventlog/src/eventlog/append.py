@@ -122,7 +122,7 @@ class GroupCommit:
     async def _write_waiting(self) -> None:
         try:
             while self._waiting:
-                async with self._pool.acquire() as conn:  # kept while there is work: its return costs a round trip
+                async with self._pool.acquire() as conn:  # kept while there is work
                     while not conn.is_closed() and (together := self._take()):
                         self._writing += 1
                         await self._write(conn, together)

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 MAX_RECORDS = 2_000
 POLL_MILLISECONDS = 250
 TICK_SECONDS = 1.0
-GATHER_SECONDS = 0.1  # from the beginning of a batch that was not half full to the next: what comes in a row shares one
+GATHER_SECONDS = 0.1  # from the beginning of one small batch to the next: what comes in a row shares one
 LOOK_SECONDS = 0.2  # for topics that are not there yet
 TOPIC_CHECK_SECONDS = 30.0
 SESSION_SECONDS = 6  # the shortest that brokers allow by default: a dead instance's partitions move on after it
@@ -161,13 +161,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     async def _loop(self, client: AIOKafkaClient, consumer: AIOKafkaConsumer) -> None:
         clock = asyncio.get_running_loop().time
-        tick_at, check_at, next_at = clock(), clock() + self._topic_check_seconds, 0.0
+        tick_at, check_at, next_at, before = clock(), clock() + self._topic_check_seconds, 0.0, 0
         while True:
             try:
                 await self._claim(client, consumer)
                 await asyncio.sleep(next_at - clock())
                 if records := await self._poll(consumer):
-                    next_at = clock() + (GATHER_SECONDS if 2 * len(records) < self._max_records else 0.0)
+                    # Behind a large one a small one may be what is left of a fetch, and there is a backlog.
+                    small = before + len(records) < self._max_records
+                    next_at, before = clock() + (GATHER_SECONDS if small else 0.0), len(records)
                     await self._handle(records)
                 if clock() >= tick_at:
                     await self._tick(consumer)

@@ -54,7 +54,7 @@ class SharedWriter:
     async def _write_ready(self) -> None:
         try:
             while self._ready:
-                async with self._pool.acquire() as conn:  # kept while there is work: its return costs a round trip
+                async with self._pool.acquire() as conn:  # kept while there is work
                     while self._ready and not conn.is_closed():
                         ready, self._ready = self._ready, []
                         await self._write(conn, [one for one in ready if not one.outcome.done()])
