@@ -16,11 +16,12 @@ from servers import Servers, apart
 
 from annals.demo.truth import Truth
 from annals.town import Town
+from eventlog import reset_session
 from local_stack.process import LocalStackError
 from tron.client import NodeClient
 
 FIRST = "chain"
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.2
 COSTS_SECONDS = 1.0
 QUIET_SECONDS = 5.0
 """So long nothing may move before the rows are compared; it is not a part of what is measured."""
@@ -150,7 +151,9 @@ async def _stage(saved: chains.Saved) -> AsyncIterator[Stage]:
             (await control.post("faults", json=BEGINNING)).raise_for_status()
             databases = {
                 name: await stack.enter_async_context(
-                    asyncpg.create_pool(environment[f"{name.upper()}_DATABASE_URL"], min_size=0, max_size=2)
+                    asyncpg.create_pool(
+                        environment[f"{name.upper()}_DATABASE_URL"], min_size=0, max_size=2, reset=reset_session
+                    )
                 )
                 for name in town.services
             }
