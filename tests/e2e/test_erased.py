@@ -114,7 +114,8 @@ async def gets_a_copy(api: httpx.AsyncClient, subject: str) -> None:
     path = await started(api, "/access-requests", asked)
 
     async def ready() -> bool:
-        return bool((await api.get(path)).json()["state"] == "completed")
+        shown = await api.get(path)  # not there before the projection has come to it
+        return shown.status_code == 200 and shown.json()["state"] == "completed"
 
     await eventually(ready, ERASED_SECONDS)
     answer = await api.post(f"{path}/archive", json={"private_key": private}, headers={"idempotency-key": "archive"})
