@@ -27,12 +27,12 @@ class Pages:
     async def after(self, position: int, upto: int, limit: int) -> Sequence[RecordedEvent]:
         """As `read`: events with position < theirs <= upto in order, at most `limit`; none only if there are none."""
         for page in [*reversed(self._kept)]:
-            if page.begins <= position and page.fresh():
+            if page.begins <= position < page.begins + page.limit and page.fresh():
                 events = await page.events()
                 first = bisect_right(events, position, key=_position)
                 if first < len(events):
                     return events[first : min(first + limit, bisect_right(events, upto, key=_position))]
-        page = _Page(position, self._read(position, upto, limit))
+        page = _Page(position, limit, self._read(position, upto, limit))
         self._kept.append(page)
         return await page.events()
 
@@ -44,8 +44,9 @@ class Pages:
 class _Page:
     """The events behind the position where it begins; one reading, whoever waits for it."""
 
-    def __init__(self, begins: int, reading: Coroutine[Any, Any, Sequence[RecordedEvent]]) -> None:
+    def __init__(self, begins: int, limit: int, reading: Coroutine[Any, Any, Sequence[RecordedEvent]]) -> None:
         self.begins = begins
+        self.limit = limit
         self._read_at = monotonic()
         self._reading = asyncio.ensure_future(reading)
         self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # each who waits raises it

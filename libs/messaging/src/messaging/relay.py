@@ -226,21 +226,22 @@ class Relay:
     async def _follow(self, producer: TransactionalProducer, log_id: UUID, seals: SealPublisher | None) -> None:
         """Publishes page after page; while one is sent, the next one is read and encoded."""
         limit, position = MIN_EVENTS, self._reached
-        sending: asyncio.Task[None] | None = None
+        sending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sending.set_result(None)
         try:
             while True:
                 horizon = await self._watermark.beyond(position, WAIT_SECONDS)
                 events = await self._log.following(position, horizon, limit) if horizon > position else ()
-                position = events[-1].position if events else max(position, horizon)
-                limit = self._next_limit(limit, events)
+                if events:
+                    position, limit = events[-1].position, self._next_limit(limit, events)
+                else:
+                    position = max(position, horizon)
                 before = sending
                 sending = asyncio.create_task(self._send(producer, log_id, seals, events, position, before))
-                if before is not None:
-                    await before
+                await before
         finally:
-            if sending is not None:
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)  # it failed with the one before, or is not wanted
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)  # it failed with the one before, or is not wanted
 
     async def _send(
         self,
@@ -249,12 +250,12 @@ class Relay:
         seals: SealPublisher | None,
         events: Sequence[RecordedEvent],
         position: int,
-        before: asyncio.Task[None] | None,
+        before: asyncio.Future[None],
     ) -> None:
         """Publishes the events up to `position`, if there are any, and the seals that cover no later ones."""
         if events:
             await self._relay(producer, log_id, events, before)
-        elif before is not None:
+        else:
             await before
         self._reached = position
         metrics.relay_position.labels(self._service).set(position)
@@ -287,14 +288,13 @@ class Relay:
         producer: TransactionalProducer,
         log_id: UUID,
         events: Sequence[RecordedEvent],
-        before: asyncio.Task[None] | None,
+        before: asyncio.Future[None],
     ) -> None:
         """Publishes events and the position reached in one transaction, once what is `before` them is published."""
         with tracing.continued(f"publish {self._service}", SpanKind.PRODUCER, tracing.stored(events), SPAN) as onward:
             records = producer.records()
             await self._encode(records, log_id, events, onward)
-            if before is not None:
-                await before
+            await before
             started = perf_counter()
             async with self._in_time():
                 await producer.send(records)
@@ -326,7 +326,7 @@ class Relay:
         """Makes the batch larger while there is a backlog, as far as its bytes allow."""
         fitting = TARGET_BYTES * len(events) // max(sum(len(event.data) for event in events), 1)
         wanted = limit * 4 if len(events) == limit else limit
-        return max(1, min(wanted, fitting, self._max_events)) if events else limit
+        return max(1, min(wanted, fitting, self._max_events))
 
 
 def _portions(events: Sequence[RecordedEvent]) -> Iterator[Sequence[RecordedEvent]]:

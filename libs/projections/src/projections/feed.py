@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import asyncpg
@@ -12,12 +11,11 @@ from projections.batch import Batch
 
 BATCH_EVENTS = 5_000
 SCAN = 20 * BATCH_EVENTS  # positions looked through by one query, however few events are of interest
-_WAIT_SECONDS = 5.0  # one wait for the horizon; only bounds how long an abandoned wait lives
-_KEPT_BATCHES = 6  # bounds the memory of the feed
+_WAIT_SECONDS = 5.0  # one wait for the horizon
 
 
 class Feed:
-    """Reads of the log shared by all projections of a process: those at the same position share one read.
+    """What follows in the log, for all projections of a process; those at the same place share what is read.
 
     A projection that lags, or retries, asks for other positions and so catches up by itself.
     """
@@ -26,26 +24,12 @@ class Feed:
         self._log = log
         self._watermark = watermark
         self._batch_events = batch_events
-        self._reads: dict[int, asyncio.Task[Batch]] = {}
 
     async def after(self, position: int) -> Batch:
         """The batch after `position`; waits until there is something."""
-        read = self._reads.get(position)
-        if read is None or (read.done() and (read.cancelled() or read.exception() is not None)):
-            read = self._reads[position] = asyncio.create_task(self._read(position))
-            self._forget_some()
-        return await asyncio.shield(read)
-
-    def forget(self) -> None:
-        """Read anew: the server that answers now may have less than the one that answered before."""
-        self._log.read_anew()
-        self._reads = {position: read for position, read in self._reads.items() if not read.done()}
-
-    async def close(self) -> None:
-        reads = list(self._reads.values())
-        for read in reads:
-            read.cancel()
-        await asyncio.gather(*reads, return_exceptions=True)  # cancelled on purpose
+        horizon = await self.horizon_beyond(position)
+        events = await self._log.following(position, horizon, self._batch_events)
+        return Batch(position, events[-1].position if events else horizon, events)
 
     async def horizon_beyond(self, position: int) -> int:
         """The safe horizon, once it is above `position`."""
@@ -53,16 +37,6 @@ class Feed:
         while horizon <= position:
             horizon = await self._watermark.beyond(position, _WAIT_SECONDS)
         return horizon
-
-    async def _read(self, position: int) -> Batch:
-        horizon = await self.horizon_beyond(position)
-        events = await self._log.following(position, horizon, self._batch_events)
-        return Batch(position, events[-1].position if events else horizon, events)
-
-    def _forget_some(self) -> None:
-        done = [position for position, read in self._reads.items() if read.done()]
-        for position in done[: max(0, len(self._reads) - _KEPT_BATCHES)]:
-            del self._reads[position]
 
 
 async def read_batch(

@@ -80,7 +80,6 @@ class Runner:
                     tasks.create_task(self._keep_fresh(generation, feed, gate, writer))
         finally:
             await writer.close()
-            await feed.close()
 
     async def _start(self) -> None:
         failures = 0
@@ -135,11 +134,11 @@ class Runner:
                 await follow(generation, sink, self._reader(generation, feed), position, after_batch=after_batch)
             except (Fenced, NoGeneration) as gone:
                 logger.info("%s; standing by", gone)
-                feed.forget()
+                self._log.read_anew()
                 return
             except Exception:  # no event's fault: tried again for ever, seen by lag and by the log
                 failures += 1
-                feed.forget()
+                self._log.read_anew()
                 metrics.RETRIES.labels(generation.schema).inc()
                 await _back_off(generation.checkpoint, failures)
 
