@@ -42,12 +42,8 @@ async def exclusively(pool: asyncpg.Pool, name: str) -> AsyncIterator[asyncpg.Co
     """
     async with session(pool) as conn:
         await _claim(conn, "pg_try_advisory_lock", name)
-        try:
-            await conn.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
-            yield conn
-        finally:
-            if not conn.is_closed():
-                await conn.execute("SELECT pg_advisory_unlock_all(); RESET ALL")
+        await conn.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
+        yield conn
 
 
 async def not_while_rebuilding(conn: asyncpg.Connection, name: str) -> None:
