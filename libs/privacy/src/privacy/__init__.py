@@ -13,6 +13,7 @@ from privacy.keks import DEVELOPMENT, Kek, Keks, LocalKek
 from privacy.keys import KeyStore, install, install_sql
 from privacy.letters import Letters
 from privacy.months import MonthKeys
+from privacy.orders import Orders
 from privacy.tokens import Tokens
 from privacy.values import FieldName, Personal, Sealed
 from privacy.vault import Vault
@@ -43,6 +44,7 @@ __all__ = [
     "Letters",
     "LocalKek",
     "MonthKeys",
+    "Orders",
     "Personal",
     "PrivacyError",
     "Sealed",

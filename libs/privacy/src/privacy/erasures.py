@@ -17,10 +17,11 @@ from eventlog import EventLog, Executor, Intent, RecordedEvent, Watermark, last_
 from privacy import metrics
 from privacy.erasure import ErasureCarriedOut, SubjectErased, erasure
 from privacy.keys import KeyStore
+from privacy.orders import Orders
 from privacy.vault import Vault
 
 BATCH = 1_000
-WAIT_SECONDS = 5.0  # one wait for the log; only bounds how long an abandoned wait lives
+WAIT_SECONDS = 5.0  # one wait for an erasure
 LOOK_SECONDS = 0.2  # between two looks at read models that have yet to clear their rows
 
 Cleared = Callable[[RecordedEvent], Awaitable[Mapping[str, int] | None]]
@@ -37,7 +38,6 @@ class _Destroyed:
     """Erasures whose keys are gone, and when no process remembers these any more."""
 
     events: Sequence[RecordedEvent]
-    upto: int
     forgotten_at: float
 
 
@@ -52,38 +52,32 @@ class Erasures:
         self._log = log
         self._executor = Executor(log)
         self._watermark = watermark
+        self._orders = Orders(self.name, log, watermark, keys, [SubjectErased], BATCH)
         self._keys = keys
         self._vault = vault
         self._cleared = cleared
 
     async def run(self) -> None:
         """Runs until cancelled. Unlocks the vault when all are erased whom the log had erased when it began."""
-        log_id = await self._log.identity()
-        destroyed, begun = await self._keys.done(self.name, log_id), await self._watermark.measure()
+        await self._orders.begin()
+        begun = await self._watermark.measure()
         waiting: deque[_Destroyed] = deque()
         while True:
-            if destroyed >= begun:  # before it waits: nothing may be appended for hours
+            if self._orders.read >= begun:  # before it waits: nothing may be appended for hours
                 self._vault.unlock()
-            horizon = await self._watermark.beyond(destroyed, _pause(waiting))
-            if horizon > destroyed:
-                waiting.append(await self._destroy(destroyed, horizon))
-                destroyed = waiting[-1].upto
+            if events := await self._orders.next(_pause(waiting)):
+                await self._keys.erase(recorded.event.subject for recorded in events)
+                waiting.append(_Destroyed(events, monotonic() + self._vault.seconds))
             while waiting and await self._complete(waiting[0]):
-                await self._keys.advance(self.name, log_id, waiting.popleft().upto)
+                await self._orders.carried_out(waiting.popleft().events[-1].position)
+            if not waiting:
+                await self._orders.carried_out(self._orders.read)
             metrics.waiting.set(sum(len(batch.events) for batch in waiting))
-
-    async def _destroy(self, after: int, horizon: int) -> _Destroyed:
-        events = await self._log.read(after, horizon, BATCH, types=self._log.types.names([SubjectErased]))
-        await self._keys.erase(recorded.event.subject for recorded in events)
-        upto = events[-1].position if events else horizon
-        return _Destroyed(events, upto, monotonic() + (self._vault.seconds if events else 0.0))
 
     async def _complete(self, destroyed: _Destroyed) -> bool:
         """Records what has been carried out; False if something is still remembered or shown."""
         if destroyed.forgotten_at > monotonic():
             return False
-        if not destroyed.events:
-            return True
         done, seal = [], await last_seal(self._log.pool)
         sealed = (None, None) if seal is None else (seal.number, seal.hash.hex())
         for recorded in destroyed.events:

@@ -16,10 +16,11 @@ from privacy.copies import Copies, Copy, seal_for
 from privacy.export import ExportAsked, ExportGathered, export
 from privacy.gathering import Told, told
 from privacy.keys import KeyStore
+from privacy.orders import Orders
 from privacy.vault import Vault
 
 BATCH = 100
-WAIT_SECONDS = 5.0  # one wait for the log; as often are copies looked at that have expired
+WAIT_SECONDS = 5.0  # one wait for an order; as often are copies looked at that have expired
 READ_AT_ONCE = 20_000  # positions: bounds the run of one statement
 
 
@@ -34,24 +35,19 @@ class Exports:
         self._service = service
         self._log = log
         self._executor = Executor(log)
-        self._watermark = watermark
-        self._keys = keys
+        self._orders = Orders(self.name, log, watermark, keys, [ExportAsked], BATCH)
         self._vault = vault
         self._copies = copies
 
     async def run(self) -> None:
         """Runs until cancelled. Raises VaultLocked until the erasures of the log are carried out."""
+        await self._orders.begin()
         log_id = await self._log.identity()
-        done = await self._keys.done(self.name, log_id)
         while True:
             await self._copies.destroy_expired()
-            horizon = await self._watermark.beyond(done, WAIT_SECONDS)
-            orders = await self._log.read(done, horizon, BATCH, types=self._log.types.names([ExportAsked]))
-            for order in orders:
+            for order in await self._orders.next(WAIT_SECONDS):
                 await self._carry_out(order, log_id)
-            if (upto := orders[-1].position if orders else horizon) > done:
-                await self._keys.advance(self.name, log_id, upto)
-                done = upto
+            await self._orders.carried_out(self._orders.read)
 
     async def _carry_out(self, order: RecordedEvent, log_id: UUID) -> None:
         asked: ExportAsked = order.event

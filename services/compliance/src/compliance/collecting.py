@@ -15,11 +15,11 @@ import httpx
 from compliance import domain, handlers
 from compliance.settings import ComplianceSettings
 from eventlog import EventLog, Executor, RecordedEvent, Watermark
-from privacy import Copies, Copy, KeyStore
+from privacy import Copies, Copy, KeyStore, Orders
 from service import get_logger
 
 BATCH = 100
-WAIT_SECONDS = 5.0  # one wait for the log
+WAIT_SECONDS = 5.0  # one wait for an answer
 LOOK_SECONDS = 1.0  # between two tries to fetch what could not be fetched
 FETCH_SECONDS = 60.0
 log = get_logger("compliance.collecting")
@@ -36,27 +36,20 @@ class Collector:
     def __init__(
         self, events: EventLog, watermark: Watermark, keys: KeyStore, copies: Copies, settings: ComplianceSettings
     ) -> None:
-        self._log = events
         self._executor = Executor(events)
-        self._watermark = watermark
-        self._keys = keys
+        self._answers = Orders(self.name, events, watermark, keys, [domain.ExportAnswered], BATCH)
         self._copies = copies
         self._settings = settings
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        log_id, types = await self._log.identity(), self._log.types.names([domain.ExportAnswered])
-        read = done = await self._keys.done(self.name, log_id)
+        await self._answers.begin()
         waiting: list[RecordedEvent] = []
         async with httpx.AsyncClient(timeout=FETCH_SECONDS) as http:
             while True:
-                horizon = await self._watermark.beyond(read, LOOK_SECONDS if waiting else WAIT_SECONDS)
-                answers = await self._log.read(read, horizon, BATCH, types=types)
-                read = answers[-1].position if answers else max(read, horizon)
+                answers = await self._answers.next(LOOK_SECONDS if waiting else WAIT_SECONDS)
                 waiting = [one for one in (*waiting, *answers) if not await self._collected(one, http)]
-                if (upto := waiting[0].position - 1 if waiting else read) > done:
-                    await self._keys.advance(self.name, log_id, upto)
-                    done = upto
+                await self._answers.carried_out(waiting[0].position - 1 if waiting else self._answers.read)
 
     async def _collected(self, recorded: RecordedEvent, http: httpx.AsyncClient) -> bool:
         """Whether nothing is left to do for an answer; False while its copy can't be had."""

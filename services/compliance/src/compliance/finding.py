@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from compliance import domain
 from compliance.details import opened
 from eventlog import EventLog, Watermark
-from privacy import Tokens
+from privacy import Orders, Tokens
 from service import PersonalData
 
 BATCH = 500
-WAIT_SECONDS = 5.0  # one wait for the log
+WAIT_SECONDS = 5.0  # one wait for a contact
 
 
 class Finder:
@@ -27,23 +27,16 @@ class Finder:
     name = "finding"
 
     def __init__(self, log: EventLog, watermark: Watermark, personal: PersonalData, emails: Tokens) -> None:
-        self._log = log
-        self._watermark = watermark
-        self._keys = personal.keys
+        self._contacts = Orders(self.name, log, watermark, personal.keys, [domain.ContactGiven], BATCH)
         self._vault = personal.vault
         self._tokens = emails
 
     async def run(self) -> None:
         """Runs until cancelled. Raises VaultLocked until the erasures of the log are carried out."""
-        log_id, types = await self._log.identity(), self._log.types.names([domain.ContactGiven])
-        done = await self._keys.done(self.name, log_id)
+        await self._contacts.begin()
         while True:
-            horizon = await self._watermark.beyond(done, WAIT_SECONDS)
-            given = await self._log.read(done, horizon, BATCH, types=types)
-            for recorded in given:
+            for recorded in await self._contacts.next(WAIT_SECONDS):
                 details = await opened(recorded.event.details, self._vault)
                 if details is not None:
                     await self._tokens.keep(recorded.event.subject, SecretStr(details.email))
-            if (upto := given[-1].position if given else horizon) > done:
-                await self._keys.advance(self.name, log_id, upto)
-                done = upto
+            await self._contacts.carried_out(self._contacts.read)
