@@ -378,23 +378,3 @@ async def test_a_predecessor_may_go_on_until_its_partition_is_claimed(
             await send(producer, topic, "a", 3, 3)
             await eventually(lambda: has_handled(tables, 2))
     assert await handled(tables) == {"a": [1, 3]}
-
-
-async def test_messages_that_come_in_a_row_are_handled_together_and_a_lone_one_at_once(
-    tables: asyncpg.Pool, producer: AIOKafkaProducer, kafka: str, name: str, topic: str
-) -> None:
-    batches: list[int] = []
-
-    async def keep(batch: Sequence[Received], connection: asyncpg.Connection) -> None:
-        batches.append(len(batch))
-        await note(batch, connection)
-
-    async with running(Consumer(tables, kafka, name, [topic], keep)):
-        await send(producer, topic, "counter/1", 1, 1)
-        await eventually(lambda: has_handled(tables, 1))
-        for number in range(2, 52):
-            await send(producer, topic, f"counter/{number % 7}", number, number)
-            await asyncio.sleep(0.01)
-        await eventually(lambda: has_handled(tables, 51))
-    assert batches[0] == 1
-    assert len(batches) < 25, batches

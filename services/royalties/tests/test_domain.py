@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from contracts import Message
 from contracts.chain import PaymentKind
 from contracts.testing import address, source
 from eventlog.testing import given
-from royalties import domain
+from messaging import Received
+from royalties import domain, handlers
 from royalties.domain import (
     CarrySettlementPosted,
     Contradiction,
@@ -228,3 +230,9 @@ def test_postings_that_do_not_balance_for_each_asset_are_an_error() -> None:
         entry(debit("custody:music-nft", 5), credit(f"seller:{ADA}", 5, asset="DCMX"))
     with pytest.raises(ValueError, match="at least 0"):
         entry(debit("custody:music-nft", -5), credit(f"seller:{ADA}", -5))
+
+
+@pytest.mark.parametrize("ignored", handlers.IGNORED)
+def test_of_what_is_ignored_nothing_would_come(ignored: type[Message]) -> None:
+    received = Received(ignored.model_construct(), "id", "/chain", "chain.music-nft", 0, 0, "7")
+    assert handlers.translate(received) == []

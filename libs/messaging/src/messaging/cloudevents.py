@@ -123,6 +123,11 @@ def decode(record: ConsumerRecord[bytes, bytes], classes: MessageClass = message
     )
 
 
+def type_of(record: ConsumerRecord[bytes, bytes]) -> bytes | None:
+    """The type that a record says it is of, whatever else may be wrong with it."""
+    return next((value for name, value in record.headers if name == "ce_type"), None)
+
+
 def _attributes(where: str, headers: Headers) -> dict[str, str]:
     if len(headers) > MAX_HEADERS:
         raise Malformed(f"{where}: headers: expected at most {MAX_HEADERS}, found {len(headers)}")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
 from uuid import UUID
@@ -22,7 +22,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from contracts import message_class
+from contracts import Message, message_class
 from messaging import metrics, offsets, topics
 from messaging.cloudevents import MessageClass
 from messaging.connection import Kafka, closed, options, started
@@ -38,7 +38,9 @@ logger = logging.getLogger(__name__)
 MAX_RECORDS = 2_000
 POLL_MILLISECONDS = 250
 TICK_SECONDS = 1.0
-GATHER_SECONDS = 0.1  # from the beginning of one small batch to the next: what comes in a row shares one
+GATHER_SECONDS = 0.1  # from the beginning of one small batch to the next: what comes in a row shares one,
+GATHER_TIMES = 5  # and so many times what it took, where everything is busy,
+LONGEST_GATHER_SECONDS = 0.5  # but no longer
 LOOK_SECONDS = 0.2  # for topics that are not there yet
 TOPIC_CHECK_SECONDS = 30.0
 SESSION_SECONDS = 6  # the shortest that brokers allow by default: a dead instance's partitions move on after it
@@ -66,6 +68,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         classes: MessageClass = message_class,
         sealing: Sealing = IN_CLEAR,
         park_unknown: bool = False,
+        ignores: Iterable[type[Message]] = (),
         max_records: int = MAX_RECORDS,
         topic_check_seconds: float = TOPIC_CHECK_SECONDS,
     ) -> None:
@@ -77,7 +80,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._max_records = max_records
         self._topic_check_seconds = topic_check_seconds
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
-        self._handler = BatchHandler(pool, group, handle, classes, sealing, park_unknown)
+        self._handler = BatchHandler(pool, group, handle, classes, sealing, park_unknown, ignores)
         self._parked = ParkedMessages(pool, group, self._handler, classes, sealing)
         # What Kafka has assigned to us, counted by generation, and what of it we have claimed and sought: only
         # records of claimed partitions are handled.
@@ -167,10 +170,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 await self._claim(client, consumer)
                 await asyncio.sleep(next_at - clock())
                 if records := await self._poll(consumer):
+                    began = clock()
+                    await self._handle(records)
                     # Behind a large one a small one may be what is left of a fetch, and there is a backlog.
                     small = before + len(records) < self._max_records
-                    next_at, before = clock() + (GATHER_SECONDS if small else 0.0), len(records)
-                    await self._handle(records)
+                    next_at, before = began + (_gathering(clock() - began) if small else 0.0), len(records)
                 if clock() >= tick_at:
                     await self._tick(consumer)
                     tick_at = clock() + TICK_SECONDS
@@ -294,3 +298,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                     f"topic {topic}: group {self._group} expected id {known}, found {topic_id}: it was deleted and "
                     "created again"
                 )
+
+
+def _gathering(took: float) -> float:
+    """Seconds from the beginning of a small batch, that took so many, to that of the next."""
+    return max(GATHER_SECONDS, min(GATHER_TIMES * took, LONGEST_GATHER_SECONDS))

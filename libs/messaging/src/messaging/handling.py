@@ -13,6 +13,7 @@ import asyncpg
 from aiokafka import ConsumerRecord, TopicPartition
 from opentelemetry.trace import SpanKind
 
+from contracts import Message
 from eventlog import tracing
 from messaging import cloudevents, metrics, offsets, parking
 from messaging.cloudevents import MessageClass
@@ -129,7 +130,7 @@ class BatchHandler:
     """Applies batches of one consumer group.
 
     Messages of a type not known here are skipped, counted and named once in the log (a newer release publishes new
-    types beside the old ones), or put aside with `park_unknown`.
+    types beside the old ones), or put aside with `park_unknown`. Those that it `ignores` are not even decoded.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class BatchHandler:
         classes: MessageClass,
         sealing: Sealing,
         park_unknown: bool = False,
+        ignores: Iterable[type[Message]] = (),
     ) -> None:
         self._pool = pool
         self._group = group
@@ -147,10 +149,13 @@ class BatchHandler:
         self._classes = classes
         self._sealing = sealing
         self._park_unknown = park_unknown
+        self._ignores = frozenset(cls.type.encode() for cls in ignores)
         self._named_types: set[str] = set()
 
     def item(self, record: ConsumerRecord[bytes, bytes]) -> Item:
         """Decodes a record; never raises."""
+        if self._ignores and cloudevents.type_of(record) in self._ignores:
+            return Item(record)
         try:
             return Item(record, cloudevents.decode(record, self._classes))
         except Malformed as error:

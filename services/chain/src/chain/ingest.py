@@ -234,15 +234,20 @@ class Ingester:
         try:
             async with aclosing(read) as blocks:
                 async for block, receipts, more in blocks:
-                    batch.add(await translator.block_in_turns(block, receipts))  # and the append goes on
-                    if len(batch.events) >= self._batch_events or len(batch.ingested) >= MOST_BLOCKS or not more:
+                    ingested = await translator.block_in_turns(block, receipts)  # and the append goes on
+                    full: list[_Batch] = []
+                    if not batch.takes(ingested, self._batch_events):
+                        full, batch = [batch], _Batch(batch.after())
+                    batch.add(ingested)
+                    if len(batch.ingested) >= MOST_BLOCKS or not more:
+                        full, batch = [*full, batch], _Batch(batch.after())
+                    for one in full:
                         if appending is not None:
                             await appending
-                        appending = asyncio.create_task(self._append(batch))  # PostgreSQL works, and so do we
-                        batch = _Batch(batch.after())
-                        metrics.LAG_BLOCKS.set(max(0, solid - batch.cursor.next + 1))
-                        if await self._asked():
-                            break
+                        appending = asyncio.create_task(self._append(one))  # PostgreSQL works, and so do we
+                        metrics.LAG_BLOCKS.set(max(0, solid - one.after().next + 1))
+                    if full and await self._asked():
+                        break
             return cursor if appending is None else await appending
         finally:
             if appending is not None:  # ended, unless something failed: then the log is asked how far it is
@@ -276,6 +281,10 @@ class _Batch:
         self.last_hash = cursor.last_hash
         self.ingested: list[Ingested] = []
         self.events: list[NewEvent] = []
+
+    def takes(self, ingested: Ingested, most: int) -> bool:
+        """Whether a block's events, and the one that moves the cursor, fit beside what is here."""
+        return not self.ingested or len(self.events) + len(ingested.events) < most
 
     def add(self, ingested: Ingested) -> None:
         self.ingested.append(ingested)

@@ -111,7 +111,7 @@ class ChainSettings(ServiceSettings):
     )
     start_block: int = Field(0, ge=0, description="First block of an empty log. TRX balances are exact from 0 only.")
     poll_seconds: float = Field(0.5, gt=0, le=60, description="Pause between looks at the node when all is read.")
-    batch_events: int = Field(5_000, ge=1, le=20_000, description="Events of one append, about; a block is never cut.")
+    batch_events: int = Field(5_000, ge=1, le=20_000, description="Most events of one append; a block is never cut.")
     node_requests: int = Field(16, ge=1, le=256, description="Most requests to the node at once; it starts with 4.")
 
     sending_keys: SecretStr | None = Field(

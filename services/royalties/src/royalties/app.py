@@ -45,7 +45,9 @@ def create(settings: RoyaltiesSettings) -> Service:
     relay = Relay(log, watermark, kafka, settings.name, publish.publish, publishes=topics, as_stored=publish.UNTOLD)
     # Offsets commit with the events that the messages led to; records of one key come in order.
     handle = handlers.handle_messages(executor, recorder)
-    consumer = Consumer(pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters)
+    consumer = Consumer(
+        pool, kafka, settings.name, handlers.TOPICS, handle, sealing=personal.letters, ignores=handlers.IGNORED
+    )
     reconciler = Reconciler(log, settings)
 
     look_seconds = settings.distributions_look_seconds

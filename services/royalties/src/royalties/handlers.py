@@ -23,6 +23,8 @@ TOPICS = (
     "chain.music-nft", "chain.operations", "chain.royalty-distributor",
     COMMANDS.name, orders.ORDERS.name, wallets.TOPIC.name,
 )  # fmt: skip
+IGNORED = (chain.NftTransfer, chain.EditionMinted)
+"""A third of what the chain tells, and nothing of it concerns money."""
 
 
 def handle_messages(executor: Executor, recorder: Recorder) -> Handle:

@@ -100,10 +100,12 @@ class Backfill:
         batch: list[Ingested] = []
         async with aclosing(blocks):
             async for block, receipts, more in blocks:
-                batch.append(await translator.block_in_turns(block, receipts))
-                if sum(one.logs for one in batch) >= self._batch_events or len(batch) >= MOST_BLOCKS or not more:
-                    past = await self._append(past, batch)
-                    batch = []
+                ingested = await translator.block_in_turns(block, receipts)
+                if batch and sum(one.logs for one in (*batch, ingested)) >= self._batch_events:
+                    past, batch = await self._append(past, batch), []
+                batch.append(ingested)
+                if len(batch) >= MOST_BLOCKS or not more:
+                    past, batch = await self._append(past, batch), []
 
     async def _hold(self) -> None:
         """Asks only nodes that hold what the log has, also where another instance ingests."""
