@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from eventlog.ids import uuid7
 from eventlog.types import EventTypes
 
@@ -30,7 +32,8 @@ class Metadata:
     def to_json(self) -> str:
         if self is _NOTHING:
             return "{}"
-        return json.dumps({name: value for name in self.__slots__ if (value := getattr(self, name)) is not None})
+        known = {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+        return orjson.dumps(known).decode()
 
 
 _NOTHING = Metadata()

@@ -324,7 +324,7 @@ class Relay:
 
     def _next_limit(self, limit: int, events: Sequence[RecordedEvent]) -> int:
         """Makes the batch larger while there is a backlog, as far as its bytes allow."""
-        fitting = TARGET_BYTES * len(events) // max(sum(len(event.data) for event in events), 1)
+        fitting = TARGET_BYTES * len(events) // max(sum([len(event.data) for event in events]), 1)
         wanted = limit * 4 if len(events) == limit else limit
         return max(1, min(wanted, fitting, self._max_events))
 

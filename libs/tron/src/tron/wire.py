@@ -7,7 +7,7 @@ import ssl
 import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import httpx
@@ -80,7 +80,7 @@ class Wire:
         try:
             async with (
                 asyncio.timeout(self._timeout),  # httpx's own bounds each read, not a node that drips
-                self._http.stream("POST", f"{origin}/{path}", content=orjson.dumps(body)) as response,
+                self._http.stream("POST", _url(origin, path), content=orjson.dumps(body)) as response,
             ):
                 unpacked = _unpacker(response.headers.get("Content-Encoding", "identity"))
                 async for part in response.aiter_raw():
@@ -136,6 +136,11 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
 def _retry_after(response: httpx.Response) -> float | None:
     value = response.headers.get("Retry-After", "")
     return float(value) if value.isdecimal() else None
+
+
+@lru_cache(maxsize=1_024)
+def _url(origin: str, path: str) -> httpx.URL:
+    return httpx.URL(f"{origin}/{path}")
 
 
 @cache
