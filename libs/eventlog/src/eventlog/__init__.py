@@ -25,6 +25,7 @@ from eventlog.operations import (
     RequestRefused,
     dead_letters_stream,
 )
+from eventlog.pages import Events
 from eventlog.proofs import Proof, prove, verify_proof
 from eventlog.recent import RecentStates
 from eventlog.seals import Seal, Sealer, last_seal
@@ -52,6 +53,7 @@ __all__ = [
     "EventLog",
     "EventLogError",
     "EventTypes",
+    "Events",
     "Execution",
     "Executor",
     "Intent",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import cached_property
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,18 @@ KEPT = 4  # pages: who is further behind reads for itself
 FRESH_SECONDS = 5.0  # a standby that takes over may have less than the server that was read
 
 Read = Callable[[int, int, int], Coroutine[Any, Any, Sequence[RecordedEvent]]]
+
+
+class Events(list[RecordedEvent]):
+    """Events that several readers share, each of which may want few types of them."""
+
+    @cached_property
+    def places(self) -> Mapping[str, Sequence[int]]:
+        """Where those of each type are, in order. Looking at each event for each reader takes longer than it seems."""
+        found: dict[str, list[int]] = {}
+        for place, recorded in enumerate(self):
+            found.setdefault(recorded.type, []).append(place)
+        return found
 
 
 class Pages:
@@ -31,7 +44,8 @@ class Pages:
                 events = await page.events()
                 first = bisect_right(events, position, key=_position)
                 if first < len(events):
-                    return events[first : min(first + limit, bisect_right(events, upto, key=_position))]
+                    last = min(first + limit, bisect_right(events, upto, key=_position))
+                    return events if last - first == len(events) else events[first:last]
         page = _Page(position, limit, self._read(position, upto, limit))
         self._kept.append(page)
         return await page.events()
@@ -48,7 +62,7 @@ class _Page:
         self.begins = begins
         self.limit = limit
         self._read_at = monotonic()
-        self._reading = asyncio.ensure_future(reading)
+        self._reading = asyncio.ensure_future(_shared(reading))
         self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # each who waits raises it
 
     def fresh(self) -> bool:
@@ -57,8 +71,12 @@ class _Page:
         failed = task.done() and (task.cancelled() or task.exception() is not None)
         return not failed and monotonic() - self._read_at < FRESH_SECONDS
 
-    async def events(self) -> Sequence[RecordedEvent]:
+    async def events(self) -> Events:
         return await asyncio.shield(self._reading)
+
+
+async def _shared(reading: Coroutine[Any, Any, Sequence[RecordedEvent]]) -> Events:
+    return Events(await reading)
 
 
 def _position(recorded: RecordedEvent) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import asyncpg
 import sqlalchemy as sa
 
-from eventlog import RecordedEvent, dead_letters_stream, decode_all, turn
+from eventlog import Events, RecordedEvent, dead_letters_stream, decode_all, turn
 from projections.bulk import BULK_FROM, BulkRows
 from projections.errors import EventFailed, Fenced, InvalidChange, blames_event
 from projections.generation import Generation
@@ -32,8 +33,10 @@ class Batch:
         middle = self.events[index - 1].position if index else self.after
         return Batch(self.after, middle, self.events[:index]), Batch(middle, self.upto, self.events[index:])
 
-    def places(self, types: Container[str]) -> list[int]:
+    def places(self, types: Collection[str]) -> list[int]:
         """Where in `events` those of some types are, in order."""
+        if isinstance(self.events, Events):
+            return sorted(chain.from_iterable(self.events.places.get(name, ()) for name in types))
         return [place for place, recorded in enumerate(self.events) if recorded.type in types]
 
 
